@@ -1,0 +1,5 @@
+"""GRAM for the OpenSearch cluster you already run."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
