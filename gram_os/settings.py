@@ -1,0 +1,244 @@
+"""Settings: one frozen tree, made at the edge by `load_settings` and handed down as a value.
+
+Knows where a value may come from, weakest first: the defaults here, the TOML file (`gram-os.toml` in the working
+directory, or the file that GRAM_OS_CONFIG names), the environment variables of `VARIABLES`, and what the caller passes
+(the command line). Reads nothing at import and knows nothing about what the values are used for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from gram_os.errors import SettingsError
+
+CONFIG_VARIABLE: Final = "GRAM_OS_CONFIG"
+DEFAULT_CONFIG: Final = Path("gram-os.toml")
+
+# The names OpenSearch's own tools use come first; OPENSEARCH_SSL_VERIFY is what the MCP server and Chorus call it.
+VARIABLES: Final[Mapping[str, str]] = {
+    "OPENSEARCH_SSL_VERIFY": "cluster.verify_certs",
+    "OPENSEARCH_URL": "cluster.url",
+    "OPENSEARCH_USERNAME": "cluster.username",
+    "OPENSEARCH_PASSWORD": "cluster.password",
+    "OPENSEARCH_CA_CERTS": "cluster.ca_certs",
+    "OPENSEARCH_VERIFY_CERTS": "cluster.verify_certs",
+    "OPENSEARCH_TIMEOUT": "cluster.timeout_s",
+    "GRAM_OS_CACHE_DIR": "cache_dir",
+    "GRAM_OS_DATA_DIR": "data_dir",
+    "GRAM_OS_NODE_HEAP": "node.heap",
+    "GRAM_OS_NODE_START_TIMEOUT": "node.start_timeout_s",
+}
+
+
+class ClusterSettings(BaseModel):
+    """How to reach the OpenSearch cluster; without a `url` there is none yet, and one is started on demand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_certs: Path | None = None
+    verify_certs: bool = True
+    timeout_s: float = Field(default=30.0, gt=0, le=3600)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_credentials_out_of_url(cls, data: Any) -> Any:
+        """Move `https://user:secret@host` into username and password, so that no message can show the secret."""
+        url = data.get("url") if isinstance(data, Mapping) else None
+        if not isinstance(url, str) or "@" not in urlsplit(url).netloc:
+            return data
+        parts = urlsplit(url)
+        found = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+        bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        given = {key: value for key, value in data.items() if value is not None}
+        return {**found, **given, "url": bare}
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must look like https://HOST:9200")
+        parts.port  # noqa: B018  (raises ValueError for a port that is no number)
+        return url.rstrip("/")
+
+    @field_validator("ca_certs")
+    @classmethod
+    def _check_ca_certs(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.expanduser().is_file():
+            raise ValueError("no such file; give the path of a PEM file with the certificate authority")
+        return path.expanduser() if path is not None else None
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> ClusterSettings:
+        if (self.username is None) != (self.password is None):
+            given, missing = ("username", "PASSWORD") if self.password is None else ("password", "USERNAME")
+            raise ValueError(f"{given} is set alone; set OPENSEARCH_{missing} too, or neither")
+        return self
+
+
+class NodeSettings(BaseModel):
+    """The embedded node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heap: str = Field(
+        default="1g", pattern=r"^[1-9][0-9]*[mg]$", description="a size as java's -Xmx takes it: 512m, 2g"
+    )
+    start_timeout_s: float = Field(default=120.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Make it with `load_settings`; made directly, it holds defaults and arguments only."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    cluster: ClusterSettings = ClusterSettings()
+    node: NodeSettings = NodeSettings()
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again"
+    )
+    data_dir: Path = Field(default_factory=lambda: user_data_path("gram-os"), description="what must be kept")
+
+    @field_validator("cache_dir", "data_dir")
+    @classmethod
+    def _make_absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic-settings fixes the signature)
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,  # noqa: ARG003
+        **more: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing behind the caller's back: only what is passed in."""
+        return (init_settings,)
+
+
+class _Variables(PydanticBaseSettingsSource):
+    """The environment, by the table `VARIABLES`: each name is one key, so that an error can name both."""
+
+    def __init__(self, environ: Mapping[str, str]):
+        super().__init__(Settings)
+        self._environ = environ
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: `__call__` reads the table."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """Nest the variables that are set; an empty one counts as not set, as in most shells' habits."""
+        tree: dict[str, Any] = {}
+        for variable, key in VARIABLES.items():
+            if value := self._environ.get(variable, ""):
+                table, _, name = key.rpartition(".")
+                (tree.setdefault(table, {}) if table else tree)[name] = value
+        return tree
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: Any
+) -> Settings:
+    """Read the TOML file and the environment; `overrides` win, e.g. `cluster={"url": "http://localhost:9200"}`.
+
+    Raises SettingsError with the key, the value and the cure for anything unknown or unusable.
+    """
+    variables: Mapping[str, str] = os.environ if environ is None else environ
+    _refuse_unknown_variables(variables)
+    path = _find_config(config, variables)
+
+    class Sources(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            *others: PydanticBaseSettingsSource,  # noqa: ARG003
+            **more: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            toml = (TomlConfigSettingsSource(settings_cls, toml_file=path),) if path else ()
+            return (init_settings, _Variables(variables), *toml)
+
+    try:
+        made = Sources(**overrides)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        # `from None`: pydantic's own text would show the input, secrets included
+        raise SettingsError("\n".join(_explain(item, path) for item in error.errors())) from None
+    return Settings.model_construct(**{name: getattr(made, name) for name in Settings.model_fields})
+
+
+def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the TOML file to read; one that was asked for must exist, the default one need not."""
+    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    if named is None:
+        return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
+    if not named.expanduser().is_file():
+        raise SettingsError(
+            f"{CONFIG_VARIABLE}={named}: no such file; correct the path or unset the variable"
+        )
+    return named.expanduser()
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a GRAM_OS_* name that nothing reads; OPENSEARCH_* names belong to other tools as well and may stay."""
+    for name in sorted(environ):
+        if name.startswith("GRAM_OS_") and name not in VARIABLES and name != CONFIG_VARIABLE:
+            known = [
+                variable for variable in (*VARIABLES, CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")
+            ]
+            raise SettingsError(f"{name}: unknown environment variable; {_suggest(name, known)}")
+
+
+def _explain(item: Any, path: Path | None) -> str:
+    """One line for one pydantic error: key, where it may have been set, value (never a secret), cure."""
+    key = ".".join(str(part) for part in item["loc"])
+    places = [variable for variable, target in VARIABLES.items() if target == key]
+    places += [str(path)] if path else []
+    where = f" (set by {' or '.join(places)})" if places else ""
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown setting{where}; {_suggest(key, sorted(set(VARIABLES.values())))}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(item["input"], Mapping | BaseModel):
+        return f"{key}{where}: {message}"
+    value = "(hidden)" if "password" in key else repr(item["input"])
+    return f"{key} = {value}{where}: {message}"
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    """Name the nearest known one, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

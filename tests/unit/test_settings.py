@@ -1,0 +1,137 @@
+"""Where a setting comes from, what wins, and what an unusable one says."""
+
+from pathlib import Path
+
+import pytest
+
+from gram_os.errors import SettingsError
+from gram_os.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults() -> None:
+    settings = load_settings(environ={})
+    assert settings.cluster.url is None
+    assert settings.cluster.verify_certs is True
+    assert settings.cluster.timeout_s == 30.0
+    assert settings.node.heap == "1g"
+    assert settings.cache_dir.is_absolute() and settings.cache_dir != settings.data_dir
+
+
+def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
+    write(
+        tmp_path / "gram-os.toml", '[cluster]\nurl = "http://file:1"\ntimeout_s = 5\nverify_certs = false\n'
+    )
+    environ = {"OPENSEARCH_URL": "http://variable:2", "OPENSEARCH_TIMEOUT": "6"}
+    settings = load_settings(environ=environ, cluster={"url": "http://argument:3"})
+    assert settings.cluster.url == "http://argument:3"
+    assert settings.cluster.timeout_s == 6.0
+    assert settings.cluster.verify_certs is False
+
+
+def test_config_variable_names_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "other.toml", 'data_dir = "kept"\n')
+    assert load_settings(environ={"GRAM_OS_CONFIG": str(path)}).data_dir == tmp_path / "kept"
+
+
+def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
+    ca = write(tmp_path / "ca.pem", "x")
+    settings = load_settings(
+        environ={
+            "OPENSEARCH_URL": "https://search:9200/",
+            "OPENSEARCH_USERNAME": "ann",
+            "OPENSEARCH_PASSWORD": "s3cret",
+            "OPENSEARCH_CA_CERTS": str(ca),
+            "OPENSEARCH_SSL_VERIFY": "false",
+            "GRAM_OS_CACHE_DIR": str(tmp_path / "c"),
+            "GRAM_OS_DATA_DIR": str(tmp_path / "d"),
+            "GRAM_OS_NODE_HEAP": "512m",
+            "GRAM_OS_NODE_START_TIMEOUT": "9",
+        }
+    )
+    cluster = settings.cluster
+    assert (cluster.url, cluster.username, cluster.ca_certs) == ("https://search:9200", "ann", ca)
+    assert cluster.password is not None and cluster.password.get_secret_value() == "s3cret"
+    assert cluster.verify_certs is False
+    assert (settings.cache_dir, settings.data_dir) == (tmp_path / "c", tmp_path / "d")
+    assert (settings.node.heap, settings.node.start_timeout_s) == ("512m", 9.0)
+
+
+def test_verify_certs_wins_over_its_synonym() -> None:
+    settings = load_settings(environ={"OPENSEARCH_VERIFY_CERTS": "true", "OPENSEARCH_SSL_VERIFY": "false"})
+    assert settings.cluster.verify_certs is True
+
+
+def test_credentials_in_the_url_are_taken_out_of_it() -> None:
+    cluster = load_settings(environ={"OPENSEARCH_URL": "https://ann:s%40cret@search:9200"}).cluster
+    assert (cluster.url, cluster.username) == ("https://search:9200", "ann")
+    assert cluster.password is not None and cluster.password.get_secret_value() == "s@cret"
+
+
+def test_secrets_are_masked() -> None:
+    settings = load_settings(environ={"OPENSEARCH_URL": "https://ann:s3cret@search:9200"})
+    assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
+
+
+def test_settings_are_frozen_and_direct_construction_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENSEARCH_URL", "http://elsewhere:9200")
+    monkeypatch.setenv("CACHE_DIR", "elsewhere")
+    settings = Settings()
+    assert settings.cluster.url is None
+    assert "elsewhere" not in str(settings.cache_dir)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.cache_dir = Path("x")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("environ", "toml", "parts"),
+    [
+        ({"GRAM_OS_CASHE_DIR": "x"}, "", ["GRAM_OS_CASHE_DIR", "did you mean GRAM_OS_CACHE_DIR"]),
+        ({"OPENSEARCH_TIMEOUT": "soon"}, "", ["cluster.timeout_s", "'soon'", "OPENSEARCH_TIMEOUT", "number"]),
+        ({"OPENSEARCH_TIMEOUT": "-1"}, "", ["cluster.timeout_s", "'-1'", "greater than 0"]),
+        ({"OPENSEARCH_URL": "search:9200"}, "", ["cluster.url", "'search:9200'", "https://HOST:9200"]),
+        ({"OPENSEARCH_URL": "http://h:port"}, "", ["cluster.url", "'http://h:port'"]),
+        ({"OPENSEARCH_CA_CERTS": "no.pem"}, "", ["cluster.ca_certs", "no.pem", "no such file"]),
+        ({"OPENSEARCH_USERNAME": "ann"}, "", ["cluster", "OPENSEARCH_PASSWORD"]),
+        ({"GRAM_OS_NODE_HEAP": "lots"}, "", ["node.heap", "'lots'"]),
+        ({"GRAM_OS_CONFIG": "none.toml"}, "", ["GRAM_OS_CONFIG", "none.toml", "no such file"]),
+        (
+            {},
+            "[cluster]\nurll = 1\n",
+            ["cluster.urll", "unknown", "did you mean cluster.url", "gram-os.toml"],
+        ),
+        ({}, "cachedir = 1\n", ["cachedir", "did you mean cache_dir"]),
+        ({}, "[cluster\n", ["gram-os.toml", "not TOML", "line 1"]),
+        ({}, "cluster = 3\n", ["cluster = 3"]),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    environ: dict[str, str], toml: str, parts: list[str], tmp_path: Path
+) -> None:
+    if toml:
+        write(tmp_path / "gram-os.toml", toml)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ=environ)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_wrong_password_value_is_never_shown(tmp_path: Path) -> None:
+    write(tmp_path / "gram-os.toml", "[cluster]\nusername = 'ann'\npassword = 987654321\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={})
+    assert "cluster.password" in str(caught.value) and "987654321" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_foreign_opensearch_variables_are_left_alone() -> None:
+    assert load_settings(environ={"OPENSEARCH_JAVA_OPTS": "-Xmx1g"}).cluster.url is None
