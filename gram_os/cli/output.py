@@ -1,0 +1,110 @@
+"""What verbs print: tables, JSON, progress. Results go to stdout, everything about the run to stderr.
+
+On a terminal progress is a bar; elsewhere it is a log line every few seconds. rich is imported only by what needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+LOG_EVERY_S = 5.0
+
+Advance = Callable[[int], None]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", help="The cluster; without it OPENSEARCH_URL, else the embedded node.", show_default=False
+    ),
+]
+IndexOption = Annotated[str, typer.Option("--index", help="The index of the catalogue.", show_default=False)]
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """Print one JSON object on one line, in ASCII, so that it survives every terminal and locale."""
+    print(json.dumps(value))
+
+
+def print_error(kind: str, message: str, *, as_json: bool) -> None:
+    """Say on stderr what went wrong."""
+    if as_json:
+        text = json.dumps({"error": {"type": kind, "message": message}})
+    else:
+        text = f"gram-os: {message}"
+    sys.stderr.write(text + "\n")
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = ""
+) -> None:
+    """Print a table; the first column is text, the others are set right, as figures are."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
+    )
+    for place, column in enumerate(columns):
+        table.add_column(escape(column), justify="left" if place == 0 else "right")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    # Where no terminal sets the width, a file or a log takes the table as wide as it is.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@contextmanager
+def show_progress(what: str, *, total: int | None = None, unit: str = "products") -> Iterator[Advance]:
+    """Yield `advance(n)`; `what` is said in front: `load products: 5,000 of 19,406 products`."""
+    if sys.stderr.isatty():
+        with _bar(what, total, unit) as advance:
+            yield advance
+    else:
+        with _log_lines(what, total, unit) as advance:
+            yield advance
+
+
+@contextmanager
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    amount = "{task.completed:,.0f}" + (f" of {total:,}" if total is not None else "") + f" {unit}"
+    parts = (
+        TextColumn(escape(what)),
+        BarColumn(),
+        TextColumn(amount),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*parts, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _log_lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    log = logging.getLogger("gram_os")
+    done, said = 0, time.monotonic()
+    started = said
+    of_total = f" of {total:,}" if total is not None else ""
+
+    def advance(count: int) -> None:
+        nonlocal done, said
+        done += count
+        if time.monotonic() - said >= LOG_EVERY_S:
+            said = time.monotonic()
+            log.info("%s: %s%s %s", what, f"{done:,}", of_total, unit)
+
+    yield advance
+    log.info("%s: %s%s %s in %.1f s", what, f"{done:,}", of_total, unit, time.monotonic() - started)
