@@ -1,0 +1,27 @@
+"""Relevance: judged queries run through search systems, measured and compared.
+
+Knows queries, judgments and ranked product ids; does not know how a system finds its products, nor OpenSearch.
+"""
+
+from gram_os.relevance.evaluate import SearchSystem, evaluate, evaluate_runs
+from gram_os.relevance.judgments import JudgmentSet
+from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.report import write_report
+from gram_os.relevance.results import Evaluation
+from gram_os.relevance.runs import Ranking, Run, read_trec_run, write_trec_run
+
+__all__ = [
+    "Evaluation",
+    "JudgmentSet",
+    "Ranking",
+    "Run",
+    "SearchSystem",
+    "evaluate",
+    "evaluate_runs",
+    "ndcg_at",
+    "read_trec_run",
+    "recall_at",
+    "reciprocal_rank_at",
+    "write_report",
+    "write_trec_run",
+]

@@ -1,0 +1,246 @@
+"""Evaluation: queries through systems, systems against judgments.
+
+Knows the order of measuring (warm-up, interleaving) and which queries count; a system is anything with
+`search(text, size)`. Recall, nDCG and MRR are means over the queries that have at least one relevant product.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from gram_os.catalogue import Query
+from gram_os.errors import GramError, InputError
+from gram_os.relevance.judgments import JudgmentSet
+from gram_os.relevance.metrics import FloatArray, ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.results import Comparison, Evaluation, Interval, Latency, Measure, SystemResult
+from gram_os.relevance.runs import Ranking, Run
+from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
+
+# nDCG and MRR look at the first page of results, whatever the cut-offs of recall: reports stay comparable.
+FIRST_PAGE = 10
+DEFAULT_AT = (10, 100, 300)
+WARM_UP_QUERIES = 5
+_TIE = 1e-12
+
+
+class RankedProduct(Protocol):
+    """A product in a ranked answer."""
+
+    @property
+    def id(self) -> str:
+        """Id of the product."""
+
+    @property
+    def score(self) -> float:
+        """Score it was ranked by, larger is better."""
+
+
+class SearchSystem(Protocol):
+    """Anything that answers a query text with at most `size` products, best first."""
+
+    def search(self, text: str, size: int) -> Sequence[RankedProduct]:
+        """Search."""
+
+
+def evaluate(
+    systems: Mapping[str, SearchSystem],
+    queries: Sequence[Query],
+    judgments: JudgmentSet,
+    *,
+    at: Sequence[int] = DEFAULT_AT,
+    depth: int | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> Evaluation:
+    """Run the judged queries through every system and measure them.
+
+    `depth` is how many products are asked for, by default as many as the metrics look at (the deepest cut-off). `advance`
+    is called after each query (a progress bar). Queries without a judgment are not run: they could not count.
+    """
+    _check_cuts(at)
+    needed = max(*at, FIRST_PAGE)
+    if depth is not None and depth < needed:
+        raise InputError(
+            f"a depth of {depth} cannot give metrics at {needed}; ask for at least {needed} products"
+        )
+    ids = [query.id for query in queries]
+    if twice := [id_ for id_, count in Counter(ids).items() if count > 1]:
+        raise InputError(f"the query id '{twice[0]}' stands in the queries twice; ids must differ")
+    texts = {query.id: query.text for query in queries if query.id in judgments.grades}
+    _require_relevant(texts, judgments, len(ids))
+    runs = collect_runs(systems, texts, depth=depth or needed, advance=advance)
+    return evaluate_runs(runs, judgments, query_ids=ids, at=at)
+
+
+def collect_runs(
+    systems: Mapping[str, SearchSystem],
+    texts: Mapping[str, str],
+    *,
+    depth: int,
+    advance: Callable[[], object] = lambda: None,
+) -> list[Run]:
+    """Answers and latencies of every system to the queries `texts` (id -> text).
+
+    A few queries go through every system untimed first. Then the systems take turns query by query, each going first
+    equally often, so that noise of the machine and warm caches of the cluster favour none.
+    """
+    for text in list(texts.values())[:WARM_UP_QUERIES]:
+        for system in systems.values():
+            system.search(text, depth)
+    rankings: dict[str, dict[str, Ranking]] = {name: {} for name in systems}
+    order = list(systems)
+    for query_id, text in texts.items():
+        for name in order:
+            rankings[name][query_id] = _timed_search(name, systems[name], query_id, text, depth)
+        order = [*order[1:], order[0]]
+        advance()
+    return [Run(name, found) for name, found in rankings.items()]
+
+
+def evaluate_runs(
+    runs: Sequence[Run],
+    judgments: JudgmentSet,
+    *,
+    query_ids: Iterable[str] | None = None,
+    at: Sequence[int] = DEFAULT_AT,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure runs and compare each with the first.
+
+    Metrics: R@k for each k of `at`, nDCG@10, MRR@10. `query_ids` are the queries that were asked; by default all judged
+    ones, and then a query that is missing from a run was answered with nothing.
+    """
+    _check_cuts(at)
+    asked = list(judgments.grades if query_ids is None else query_ids)
+    counted = tuple(id_ for id_ in asked if id_ in judgments.relevant)
+    _require_relevant(counted, judgments, len(asked))
+    tables = {run.system: _metric_table(run, judgments, counted, at) for run in runs}
+    if not runs or len(tables) < len(runs):
+        raise InputError(f"systems to compare need names of their own, not {[run.system for run in runs]}")
+    first = next(iter(tables.values()))
+    results = tuple(
+        SystemResult(
+            run=run,
+            measures=_measure(tables[run.system], seed=seed),
+            against_first=_compare(tables[run.system], first, seed=seed) if run is not runs[0] else {},
+            latency=Latency.of(run),
+        )
+        for run in runs
+    )
+    warnings = (*_uncounted(asked, judgments), *_suspicious(runs, judgments))
+    return Evaluation(systems=results, query_ids=counted, judgments=judgments, warnings=warnings)
+
+
+def choose_systems(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The wanted names, once each and known; the first is what the others are compared with."""
+    names = [name.strip() for name in wanted if name.strip()]
+    choices = ", ".join(known_names := list(known))
+    if not names:
+        raise InputError(f"name at least one system; there are: {choices}")
+    for name in names:
+        if name not in known_names:
+            raise InputError(f"there is no system '{name}'; there are: {choices}")
+        if names.count(name) > 1:
+            raise InputError(f"system '{name}' is named twice; name each once")
+    return names
+
+
+def _timed_search(name: str, system: SearchSystem, query_id: str, text: str, depth: int) -> Ranking:
+    started = perf_counter()
+    hits = system.search(text, depth)
+    elapsed_ms = 1000.0 * (perf_counter() - started)
+    if len(hits) > depth:
+        raise GramError(f"system '{name}' answered query '{query_id}' with {len(hits)} products, not {depth}")
+    try:
+        return Ranking(tuple(hit.id for hit in hits), tuple(float(hit.score) for hit in hits), elapsed_ms)
+    except ValueError as error:
+        raise GramError(f"system '{name}', query '{query_id}' ({text!r}): {error}") from error
+
+
+def _metric_table(
+    run: Run, judgments: JudgmentSet, query_ids: Sequence[str], at: Sequence[int]
+) -> dict[str, FloatArray]:
+    """Metric name -> float64 (queries,)."""
+    ranked = [run.product_ids(id_) for id_ in query_ids]
+    relevant = [judgments.relevant[id_] for id_ in query_ids]
+    gains = [judgments.gains(id_) for id_ in query_ids]
+    table = {
+        f"R@{k}": [recall_at(found, wanted, k) for found, wanted in zip(ranked, relevant, strict=True)]
+        for k in sorted(at)
+    }
+    table[f"nDCG@{FIRST_PAGE}"] = [ndcg_at(r, g, FIRST_PAGE) for r, g in zip(ranked, gains, strict=True)]
+    table[f"MRR@{FIRST_PAGE}"] = [
+        reciprocal_rank_at(found, wanted, FIRST_PAGE) for found, wanted in zip(ranked, relevant, strict=True)
+    ]
+    return {name: np.asarray(values, dtype=np.float64) for name, values in table.items()}
+
+
+def _measure(table: Mapping[str, FloatArray], *, seed: int) -> dict[str, Measure]:
+    intervals = bootstrap_intervals(np.column_stack(list(table.values())), seed=seed)
+    return {
+        name: Measure(float(values.mean()), Interval(float(low), float(high)), values)
+        for (name, values), (low, high) in zip(table.items(), intervals, strict=True)
+    }
+
+
+def _compare(
+    table: Mapping[str, FloatArray], first: Mapping[str, FloatArray], *, seed: int
+) -> dict[str, Comparison]:
+    differences = np.column_stack([table[name] - first[name] for name in table])  # (queries, metrics)
+    intervals = bootstrap_intervals(differences, seed=seed)
+    p_values = randomisation_p_values(differences, seed=seed)
+    return {
+        name: Comparison(
+            difference=float(column.mean()),
+            interval=Interval(float(low), float(high)),
+            p_value=float(p),
+            wins=int((column > _TIE).sum()),
+            losses=int((column < -_TIE).sum()),
+        )
+        for name, column, (low, high), p in zip(table, differences.T, intervals, p_values, strict=True)
+    }
+
+
+def _check_cuts(at: Sequence[int]) -> None:
+    if not at or min(at) < 1 or len(set(at)) < len(at):
+        raise InputError(
+            f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}"
+        )
+
+
+def _require_relevant(query_ids: Iterable[str], judgments: JudgmentSet, asked: int) -> None:
+    if not any(id_ in judgments.relevant for id_ in query_ids):
+        raise InputError(
+            f"none of the {asked} queries has a product judged {judgments.relevant_at:g} or higher: lower --relevant, or "
+            "check that queries and judgments use the same query ids"
+        )
+
+
+def _uncounted(asked: Sequence[str], judgments: JudgmentSet) -> list[str]:
+    """Which queries and judgments the means leave out."""
+    unjudged = sum(id_ not in judgments.grades for id_ in asked)
+    fruitless = sum(id_ in judgments.grades and id_ not in judgments.relevant for id_ in asked)
+    unasked = len(judgments.grades.keys() - set(asked))
+    said = [
+        (unjudged, "queries have no judgment and were not run"),
+        (fruitless, f"queries have no product judged {judgments.relevant_at:g} or higher and do not count"),
+        (unasked, "judged queries are not among the queries and do not count"),
+    ]
+    return [f"{count} {text}" for count, text in said if count]
+
+
+def _suspicious(runs: Sequence[Run], judgments: JudgmentSet) -> list[str]:
+    """A system that met no judged product at all: most likely the ids do not fit."""
+    return [
+        f"system '{run.system}' found no judged product at all: do the product ids of the judgments match the index?"
+        for run in runs
+        if not any(
+            id_ in judgments.grades.get(query_id, {})
+            for query_id, ranking in run.rankings.items()
+            for id_ in ranking.product_ids
+        )
+    ]

@@ -1,0 +1,177 @@
+"""The query-by-query part of the HTML report: what a system wins and loses against the first, side by side.
+
+Queries are ordered by the difference in nDCG on the first page, then in recall at the deepest cut-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from gram_os.relevance.results import Evaluation, SystemResult
+from gram_os.relevance.runs import Run
+
+FIRST_PAGE = 10
+# A page of a thousand opened result lists helps nobody; all values are in queries.tsv.
+SHOWN_A_SIDE = 50
+FOUND_ONLY_SHOWN = 10
+_TIE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """One query under two metrics: the value of the first system and of the other."""
+
+    query_id: str
+    page: tuple[float, float]
+    recall: tuple[float, float]
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Sort key, largest gain of the other system first."""
+        return (self.page[0] - self.page[1], self.recall[0] - self.recall[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Query texts and product titles by id."""
+
+    texts: Mapping[str, str]
+    titles: Mapping[str, str]
+
+    def query(self, query_id: str) -> str:
+        return escape(self.texts.get(query_id, query_id))
+
+    def product(self, product_id: str) -> str:
+        return f'<span title="{escape(product_id)}">{escape(self.titles.get(product_id, product_id))}</span>'
+
+
+def render_queries(
+    evaluation: Evaluation, other: SystemResult, *, texts: Mapping[str, str], titles: Mapping[str, str]
+) -> str:
+    """Two lists, won and lost, each query with both first pages and the relevant products only one side found."""
+    names = _Names(texts, titles)
+    won, lost = _split(evaluation, other)
+    return _render_list("Won", won, evaluation, other, names) + _render_list(
+        "Lost", lost, evaluation, other, names
+    )
+
+
+def shown_products(evaluation: Evaluation) -> set[str]:
+    """Ids of the products that `render_queries` shows for any system, to look their titles up."""
+    shown: set[str] = set()
+    first = evaluation.systems[0].run
+    for other in evaluation.systems[1:]:
+        for side in _split(evaluation, other):
+            for difference in side[:SHOWN_A_SIDE]:
+                id_ = difference.query_id
+                for one, two in ((first, other.run), (other.run, first)):
+                    shown.update(one.product_ids(id_)[:FIRST_PAGE])
+                    shown.update(product for _, product in _found_only(evaluation, id_, one, two))
+    return shown
+
+
+def _split(evaluation: Evaluation, other: SystemResult) -> tuple[list[_Difference], list[_Difference]]:
+    """Queries that the other system won and lost, each with the largest difference first."""
+    page, recall = _metric_names(evaluation)
+    first = evaluation.systems[0].measures
+    rows = [
+        _Difference(
+            query_id,
+            (float(first[page].values[i]), float(other.measures[page].values[i])),
+            (float(first[recall].values[i]), float(other.measures[recall].values[i])),
+        )
+        for i, query_id in enumerate(evaluation.query_ids)
+    ]
+    rows = [row for row in rows if any(abs(difference) > _TIE for difference in row.order)]
+    rows.sort(key=lambda row: row.order)
+    won = [row for row in rows if row.order < (0.0, 0.0)]
+    return won, rows[len(won) :][::-1]
+
+
+def _metric_names(evaluation: Evaluation) -> tuple[str, str]:
+    """The nDCG and the deepest recall of an evaluation."""
+    page = next(name for name in evaluation.metrics if name.startswith("nDCG@"))
+    recalls = [name for name in evaluation.metrics if name.startswith("R@")]
+    return page, recalls[-1]
+
+
+def _render_list(
+    title: str, rows: Sequence[_Difference], evaluation: Evaluation, other: SystemResult, names: _Names
+) -> str:
+    page, recall = _metric_names(evaluation)
+    more = (
+        f" The {SHOWN_A_SIDE} largest differences are shown; queries.tsv has all."
+        if len(rows) > SHOWN_A_SIDE
+        else ""
+    )
+    return (
+        f"<h3>{title}: {len(rows)} queries</h3>"
+        f'<p class="soft"><small>By difference in {escape(page)}, then in {escape(recall)}.{more}</small></p>'
+        + "\n".join(_render_query(row, evaluation, other, names) for row in rows[:SHOWN_A_SIDE])
+    )
+
+
+def _render_query(row: _Difference, evaluation: Evaluation, other: SystemResult, names: _Names) -> str:
+    first = evaluation.systems[0]
+    page, recall = _metric_names(evaluation)
+    sides = (
+        (first.run, other.run),
+        (other.run, first.run),
+    )
+    columns = "".join(_render_side(row.query_id, one, two, evaluation, names) for one, two in sides)
+    return (
+        f'<details><summary><span class="query">{names.query(row.query_id)}</span>'
+        f"{_render_delta(page, row.page)}{_render_delta(recall, row.recall)}</summary>"
+        f'<div class="sides">{columns}</div></details>'
+    )
+
+
+def _render_delta(metric: str, values: tuple[float, float]) -> str:
+    before, after = values
+    colour = "up" if after - before > _TIE else "down" if before - after > _TIE else "soft"
+    return (
+        f'<span class="delta"><small>{escape(metric)}</small> {before:.2f} '
+        f'<span class="{colour}">&rarr; {after:.2f}</span></span>'
+    )
+
+
+def _render_side(query_id: str, run: Run, against: Run, evaluation: Evaluation, names: _Names) -> str:
+    """First page of one system, then the relevant products further down that the other system misses."""
+    ids = run.product_ids(query_id)
+    top = list(enumerate(ids[:FIRST_PAGE], start=1))
+    only = _found_only(evaluation, query_id, run, against)
+    lists = _render_products(top, query_id, evaluation, names) or '<p class="soft">no product</p>'
+    if only:
+        lists += f"<h4>relevant, below, and not found by {escape(against.system)}</h4>"
+        lists += _render_products(only, query_id, evaluation, names)
+    return f"<div><h4>{escape(run.system)} ({len(ids)} found)</h4>{lists}</div>"
+
+
+def _found_only(evaluation: Evaluation, query_id: str, run: Run, against: Run) -> list[tuple[int, str]]:
+    """Rank and id of relevant products below the first page that the other system did not find at all."""
+    relevant = evaluation.judgments.relevant[query_id]
+    missed = relevant.difference(against.product_ids(query_id))
+    ranked = list(enumerate(run.product_ids(query_id), start=1))[FIRST_PAGE:]
+    return [(rank, id_) for rank, id_ in ranked if id_ in missed][:FOUND_ONLY_SHOWN]
+
+
+def _render_products(
+    ranked: Sequence[tuple[int, str]], query_id: str, evaluation: Evaluation, names: _Names
+) -> str:
+    rows = "".join(
+        f'<li><span class="rank">{rank}</span><span class="title">{names.product(id_)}</span>'
+        f"{_render_grade(evaluation, query_id, id_)}</li>"
+        for rank, id_ in ranked
+    )
+    return f"<ol>{rows}</ol>" if rows else ""
+
+
+def _render_grade(evaluation: Evaluation, query_id: str, product_id: str) -> str:
+    judgments = evaluation.judgments
+    grade = judgments.grades[query_id].get(product_id)
+    if grade is None:
+        return '<span class="grade" title="nobody judged this product for this query">?</span>'
+    kind = "yes" if grade >= judgments.relevant_at else "no"
+    return f'<span class="grade {kind}">{grade:g}</span>'

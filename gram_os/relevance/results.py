@@ -1,0 +1,139 @@
+"""What an evaluation found: means with intervals, comparisons with the first system, latency, and its JSON form.
+
+The JSON shape is a contract (product.md, "Formats"); what goes beyond it stands beside `systems`, never inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gram_os.relevance.judgments import JudgmentSet
+from gram_os.relevance.metrics import FloatArray
+from gram_os.relevance.runs import Run
+from gram_os.relevance.significance import SIGNIFICANCE_LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric of one system: `values` is float64 (queries,), in the order of `Evaluation.query_ids`."""
+
+    mean: float
+    interval: Interval
+    values: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric of a system against the first: mean difference, its interval, randomisation test, queries won and lost."""
+
+    difference: float
+    interval: Interval
+    p_value: float
+    wins: int
+    losses: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is one at the level of the report, .05."""
+        return self.p_value < SIGNIFICANCE_LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the question to the ranked answer, seen from the caller."""
+
+    p50: float
+    p95: float
+
+    @classmethod
+    def of(cls, run: Run) -> Latency | None:
+        """Percentiles over the queries of a run; None where nobody measured."""
+        measured = run.latencies_ms()
+        if not measured:
+            return None
+        p50, p95 = np.percentile(measured, [50, 95])
+        return cls(float(p50), float(p95))
+
+
+@dataclass(frozen=True, slots=True)
+class SystemResult:
+    """Everything known of one system; `against_first` is empty for the first."""
+
+    run: Run
+    measures: Mapping[str, Measure]
+    against_first: Mapping[str, Comparison]
+    latency: Latency | None
+
+    @property
+    def system(self) -> str:
+        """Name of the system."""
+        return self.run.system
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Results of all systems over the same queries; `warnings` says what was left out or looks wrong."""
+
+    systems: tuple[SystemResult, ...]
+    query_ids: tuple[str, ...]
+    judgments: JudgmentSet
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in the order they are shown."""
+        return tuple(self.systems[0].measures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's object, with intervals, comparisons and warnings beside it."""
+        first = self.systems[0].system
+        return {
+            "systems": {s.system: _system_json(s) for s in self.systems},
+            "queries": len(self.query_ids),
+            "relevant_at": self.judgments.relevant_at,
+            "lowest_grade": self.judgments.lowest_grade,
+            "intervals": {
+                s.system: {name: _pair(m.interval) for name, m in s.measures.items()} for s in self.systems
+            },
+            "against": {
+                first: {
+                    s.system: {name: _comparison_json(c) for name, c in s.against_first.items()}
+                    for s in self.systems[1:]
+                }
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+def _system_json(result: SystemResult) -> dict[str, Any]:
+    latency = result.latency
+    return {name: measure.mean for name, measure in result.measures.items()} | {
+        "latency_ms": {"p50": latency.p50, "p95": latency.p95} if latency else None
+    }
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "difference": comparison.difference,
+        "interval": _pair(comparison.interval),
+        "p": comparison.p_value,
+        "significant": comparison.significant,
+        "wins": comparison.wins,
+        "losses": comparison.losses,
+    }
+
+
+def _pair(interval: Interval) -> list[float]:
+    return [interval.low, interval.high]

@@ -1,0 +1,76 @@
+"""How sure a mean over queries is: bootstrap intervals, and the paired randomisation test of a difference.
+
+Knows arrays (queries, columns), one column a metric of a system; the same resampled queries serve all columns. Both are
+seeded: the same values give the same figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gram_os.relevance.metrics import FloatArray
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+SIGNIFICANCE_LEVEL = 0.05
+# Numbers drawn at a time: bounds memory to some tens of MB whatever the number of queries.
+_DRAWN_AT_ONCE = 2_000_000
+# Differences that are equal on paper must not fall apart by rounding.
+_ROUNDING = 1e-12
+
+
+def bootstrap_intervals(
+    values: FloatArray, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+) -> FloatArray:
+    """Percentile bootstrap intervals of the column means.
+
+    values: float64 (queries, columns). Returns float64 (columns, 2), low and high: the (1 - confidence) / 2 quantiles
+    of the means of `resamples` samples of the queries, drawn with replacement.
+    """
+    queries = len(values)
+    rng = np.random.default_rng(seed)
+    means = [_resampled_means(values, rng, size) for size in _chunks(resamples, queries)]
+    tail = 50.0 * (1.0 - confidence)
+    return np.percentile(np.concatenate(means), [tail, 100.0 - tail], axis=0).T  # (columns, 2)
+
+
+def randomisation_p_values(
+    differences: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0
+) -> FloatArray:
+    """Two-sided p-values of the paired randomisation test (Fisher) of "the mean difference of a column is 0".
+
+    differences: float64 (queries, columns), system minus first system, query by query. Under the null hypothesis each
+    difference could as well have the other sign; p is the share of sign patterns whose sum is at least as far from 0 as
+    the one seen. All 2^queries patterns where they are at most `resamples`, else `resamples` random ones, and then
+    (1 + hits) / (1 + resamples), so that p is never 0. Returns float64 (columns,). Not corrected for the number of
+    columns.
+    """
+    queries, columns = differences.shape
+    seen = np.abs(differences.sum(axis=0)) - _ROUNDING  # (columns,)
+    if 2**queries <= resamples:
+        patterns = np.arange(2**queries)[:, None] >> np.arange(queries) & 1  # (patterns, queries)
+        sums = (2.0 * patterns - 1.0) @ differences  # (patterns, columns)
+        return np.asarray((np.abs(sums) >= seen).mean(axis=0), dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    hits = np.zeros(columns)
+    for size in _chunks(resamples, queries):
+        signs = 2.0 * rng.integers(0, 2, size=(size, queries), dtype=np.int8) - 1.0  # (size, queries)
+        hits += (np.abs(signs @ differences) >= seen).sum(axis=0)
+    return (1.0 + hits) / (1.0 + resamples)
+
+
+def _resampled_means(values: FloatArray, rng: np.random.Generator, size: int) -> FloatArray:
+    """Column means of `size` samples of the queries: float64 (size, columns)."""
+    queries = len(values)
+    drawn = rng.integers(queries, size=(size, queries)) + queries * np.arange(size)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
+    return np.asarray(counts @ values / queries, dtype=np.float64)
+
+
+def _chunks(resamples: int, queries: int) -> Iterator[int]:
+    """Sizes that add up to `resamples`, each small enough to be drawn at once."""
+    step = max(1, _DRAWN_AT_ONCE // queries)
+    for start in range(0, resamples, step):
+        yield min(step, resamples - start)

@@ -1,0 +1,201 @@
+"""Evaluation of systems and runs: means, comparisons, what counts, how it is measured."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from gram_os.catalogue import Query
+from gram_os.errors import GramError, InputError
+from gram_os.relevance import Evaluation, evaluate, evaluate_runs
+from gram_os.relevance.evaluate import WARM_UP_QUERIES, choose_systems, collect_runs
+from tests.unit.relevance.fakes import FakeHit, TableSystem, make_judgments, make_run
+
+GRADES = {
+    "q1": {"a": 3.0, "b": 2.0, "x": 0.0},
+    "q2": {"c": 2.0, "x": 0.0, "a": 1.0},
+    "q3": {"x": 1.0},  # nothing relevant
+}
+QUERIES = [Query("q1", "one"), Query("q2", "two"), Query("q3", "three"), Query("q9", "unjudged")]
+
+
+def run_both(at: Sequence[int] = (1, 2, 3)) -> Evaluation:
+    first = TableSystem("first", {"one": "a x b", "two": "x a"})
+    second = TableSystem("second", {"one": "x a", "two": "c"})
+    return evaluate({"first": first, "second": second}, QUERIES, make_judgments(GRADES, relevant=2), at=at)
+
+
+def test_means_by_hand() -> None:
+    first, second = run_both().systems
+    means = {name: measure.mean for name, measure in first.measures.items()}
+    assert list(means) == ["R@1", "R@2", "R@3", "nDCG@10", "MRR@10"]
+    assert means["R@1"] == (1 / 2 + 0) / 2
+    assert means["R@2"] == (1 / 2 + 0) / 2
+    assert means["R@3"] == (1 + 0) / 2
+    assert means["MRR@10"] == (1 + 0) / 2
+    one = (7 + 3 / math.log2(4)) / (7 + 3 / math.log2(3))
+    two = (1 / math.log2(3)) / (3 + 1 / math.log2(3))
+    assert means["nDCG@10"] == pytest.approx((one + two) / 2, abs=1e-15)
+    assert second.measures["R@3"].mean == (1 / 2 + 1) / 2
+    assert second.measures["MRR@10"].mean == (1 / 2 + 1) / 2
+
+
+def test_values_of_each_query_are_kept_in_the_order_of_the_queries_that_count() -> None:
+    evaluation = run_both()
+    assert evaluation.query_ids == ("q1", "q2")
+    assert list(evaluation.systems[0].measures["R@3"].values) == [1, 0]
+    assert list(evaluation.systems[1].measures["R@3"].values) == [1 / 2, 1]
+
+
+def test_comparison_with_the_first_by_hand() -> None:
+    first, second = run_both().systems
+    assert first.against_first == {}
+    found = second.against_first["R@3"]
+    assert found.difference == (-1 / 2 + 1) / 2
+    assert (found.wins, found.losses) == (1, 1)
+    assert found.p_value == 4 / 4  # |.5|, |-.5|, |1.5|, |-1.5| are all at least |.5|
+    assert not found.significant
+    assert (found.interval.low, found.interval.high) == (-1 / 2, 1)
+
+
+def test_intervals_hold_the_mean() -> None:
+    for result in run_both().systems:
+        for measure in result.measures.values():
+            assert measure.interval.low <= measure.mean <= measure.interval.high
+
+
+def test_a_clear_win_is_significant() -> None:
+    grades = {f"q{i}": {"a": 1.0, "b": 0.0} for i in range(12)}
+    good = make_run("good", dict.fromkeys(grades, "a b"))
+    bad = make_run("bad", dict.fromkeys(grades, "b a"))
+    comparison = evaluate_runs([bad, good], make_judgments(grades)).systems[1].against_first
+    assert comparison["MRR@10"].difference == 1 / 2
+    assert comparison["MRR@10"].p_value == pytest.approx(2 / 2**12)
+    assert comparison["MRR@10"].significant
+    assert comparison["R@10"].p_value == 1 and not comparison["R@10"].significant
+
+
+def test_what_does_not_count_is_said() -> None:
+    judgments = make_judgments({**GRADES, "q8": {"a": 3.0}}, relevant=2)
+    system = TableSystem("s", {"one": "a"})
+    warnings = evaluate({"s": system}, QUERIES, judgments).warnings
+    assert warnings == (
+        "1 queries have no judgment and were not run",
+        "1 queries have no product judged 2 or higher and do not count",
+        "1 judged queries are not among the queries and do not count",
+    )
+    assert ("s", "unjudged", 300) not in system.asked
+
+
+def test_ids_that_do_not_fit_the_index_are_pointed_out() -> None:
+    run = make_run("s", {"q1": "SKU-a SKU-b"})
+    assert (
+        "do the product ids of the judgments match"
+        in evaluate_runs([run], make_judgments(GRADES, relevant=2)).warnings[-1]
+    )
+
+
+def test_a_query_missing_from_a_run_was_answered_with_nothing() -> None:
+    evaluation = evaluate_runs([make_run("s", {"q1": "a b"})], make_judgments(GRADES, relevant=2))
+    assert evaluation.systems[0].measures["R@10"].mean == (1 + 0) / 2
+
+
+def test_json_is_the_contract_with_more_beside_it() -> None:
+    found = json.loads(json.dumps(run_both(at=(10, 100, 300)).as_json()))
+    assert list(found["systems"]) == ["first", "second"]
+    for system in found["systems"].values():
+        assert set(system) == {"R@10", "R@100", "R@300", "nDCG@10", "MRR@10", "latency_ms"}
+        assert set(system["latency_ms"]) == {"p50", "p95"}
+        assert 0 < system["latency_ms"]["p50"] <= system["latency_ms"]["p95"]
+    assert (found["queries"], found["relevant_at"], found["lowest_grade"]) == (2, 2, 0)
+    low, high = found["intervals"]["second"]["R@10"]
+    assert low <= found["systems"]["second"]["R@10"] <= high
+    assert found["against"]["first"]["second"]["R@10"]["p"] == 1.0
+    assert len(found["warnings"]) == 2
+
+
+def test_systems_take_turns_after_a_warm_up() -> None:
+    asked: list[tuple[str, str, int]] = []
+    systems = {name: TableSystem(name, {}, asked) for name in ("one", "two")}
+    texts = {f"q{i}": f"text {i}" for i in range(WARM_UP_QUERIES + 2)}
+    collect_runs(systems, texts, depth=7)
+    warm_up, timed = asked[: 2 * WARM_UP_QUERIES], asked[2 * WARM_UP_QUERIES :]
+    assert {text for _, text, _ in warm_up} == set(list(texts.values())[:WARM_UP_QUERIES])
+    assert [text for _, text, _ in timed] == [text for text in texts.values() for _ in systems]
+    assert [name for name, _, _ in timed[:6]] == ["one", "two", "two", "one", "one", "two"]
+    assert {size for _, _, size in asked} == {7}
+
+
+def test_latency_is_that_of_each_query() -> None:
+    class Slow:
+        def search(self, text: str, size: int) -> list[FakeHit]:
+            time.sleep(0.03 if text == "one" else 0.001)
+            return [FakeHit("a", 1.0)]
+
+    result = evaluate({"s": Slow()}, QUERIES, make_judgments(GRADES, relevant=2)).systems[0]
+    latency = result.run.rankings["q1"].latency_ms
+    assert latency is not None and latency >= 30
+    assert result.latency is not None
+    assert 1 <= result.latency.p50 < 30 <= latency
+    assert result.latency.p50 < result.latency.p95 <= latency
+
+
+def test_progress_is_told_query_by_query() -> None:
+    steps: list[None] = []
+    judgments = make_judgments(GRADES, relevant=2)
+    evaluate({"s": TableSystem("s", {})}, QUERIES, judgments, advance=lambda: steps.append(None))
+    assert len(steps) == 3
+
+
+@pytest.mark.parametrize("at", [(), (0, 10), (10, 10), (-1,)])
+def test_cut_offs_that_mean_nothing(at: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="cut-offs"):
+        run_both(at=at)
+
+
+def test_cut_offs_are_shown_in_order_and_ndcg_stays_at_the_first_page() -> None:
+    assert run_both(at=(50, 5)).metrics == ("R@5", "R@50", "nDCG@10", "MRR@10")
+
+
+def test_too_small_a_depth_is_refused() -> None:
+    with pytest.raises(InputError, match="depth of 100 cannot give metrics at 300"):
+        evaluate({"s": TableSystem("s", {})}, QUERIES, make_judgments(GRADES, relevant=2), depth=100)
+
+
+def test_no_query_with_a_relevant_product() -> None:
+    with pytest.raises(InputError, match="none of the 1 queries has a product judged 2 or higher"):
+        evaluate({"s": TableSystem("s", {})}, [Query("q3", "three")], make_judgments(GRADES, relevant=2))
+
+
+def test_query_id_twice() -> None:
+    with pytest.raises(InputError, match="'q1' stands in the queries twice"):
+        evaluate(
+            {"s": TableSystem("s", {})}, [*QUERIES, Query("q1", "one")], make_judgments(GRADES, relevant=2)
+        )
+
+
+def test_a_system_that_answers_wrongly_is_named() -> None:
+    judgments = make_judgments(GRADES, relevant=2)
+    with pytest.raises(GramError, match=r"system 'twice', query 'q1'.*product 'a' stands"):
+        evaluate({"twice": TableSystem("twice", {"one": "a b a"})}, QUERIES, judgments)
+
+
+def test_two_runs_of_one_name() -> None:
+    run = make_run("s", {"q1": "a"})
+    with pytest.raises(InputError, match="names of their own"):
+        evaluate_runs([run, run], make_judgments(GRADES, relevant=2))
+
+
+def test_choose_systems() -> None:
+    known = ("bm25", "gram", "hybrid")
+    assert choose_systems(["hybrid", " bm25 "], known) == ["hybrid", "bm25"]
+    with pytest.raises(InputError, match="no system 'dense'; there are: bm25, gram, hybrid"):
+        choose_systems(["bm25", "dense"], known)
+    with pytest.raises(InputError, match="'gram' is named twice"):
+        choose_systems(["gram", "gram"], known)
+    with pytest.raises(InputError, match="at least one system; there are: bm25"):
+        choose_systems([""], known)

@@ -1,0 +1,94 @@
+"""Metric values: by hand, by properties."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gram_os.relevance.metrics import gain, ndcg_at, recall_at, reciprocal_rank_at
+
+RANKED = ["a", "b", "c", "d", "e"]
+
+
+def test_recall_divides_by_all_relevant_products_also_by_those_not_found() -> None:
+    relevant = {"b", "e", "missing"}
+    assert recall_at(RANKED, relevant, 1) == 0
+    assert recall_at(RANKED, relevant, 2) == 1 / 3
+    assert recall_at(RANKED, relevant, 300) == 2 / 3
+    assert recall_at([], relevant, 10) == 0
+
+
+def test_recall_is_not_capped_by_the_cut_off() -> None:
+    assert recall_at(["a", "b"], {"a", "b", "c", "d"}, 2) == 2 / 4
+
+
+def test_ndcg_by_hand() -> None:
+    gains = {"b": 7.0, "d": 3.0, "missing": 1.0, "a": 0.0}
+    found = 7 / math.log2(3) + 3 / math.log2(5)
+    ideal = 7 / math.log2(2) + 3 / math.log2(3) + 1 / math.log2(4)
+    assert ndcg_at(RANKED, gains, 10) == pytest.approx(found / ideal, abs=1e-15)
+
+
+def test_ndcg_cuts_found_and_ideal_alike() -> None:
+    gains = {"a": 3.0, "z": 7.0, "y": 7.0}
+    assert ndcg_at(RANKED, gains, 1) == 3 / 7
+    assert ndcg_at(RANKED, gains, 2) == pytest.approx(3 / (7 + 7 / math.log2(3)), abs=1e-15)
+
+
+def test_ndcg_of_the_ideal_order_is_one() -> None:
+    assert ndcg_at(["x", "y", "z"], {"z": 1.0, "x": 7.0, "y": 3.0}, 10) == pytest.approx(1.0, abs=1e-15)
+
+
+def test_reciprocal_rank_looks_at_the_first_k_only() -> None:
+    assert reciprocal_rank_at(RANKED, {"c", "d"}, 10) == 1 / 3
+    assert reciprocal_rank_at(RANKED, {"c"}, 3) == 1 / 3
+    assert reciprocal_rank_at(RANKED, {"c"}, 2) == 0
+
+
+def test_gain_starts_at_the_lowest_grade() -> None:
+    assert gain(1, 1) == 0
+    assert gain(3, 1) == 2**2 - 1
+    assert gain(3, 0) == 2**3 - 1
+    assert gain(2.33, 1) == pytest.approx(2**1.33 - 1, abs=1e-15)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_cut_off_below_one_is_refused(k: int) -> None:
+    for call in (recall_at, reciprocal_rank_at):
+        with pytest.raises(ValueError, match="cut-off"):
+            call(RANKED, {"a"}, k)
+    with pytest.raises(ValueError, match="cut-off"):
+        ndcg_at(RANKED, {"a": 1.0}, k)
+
+
+def test_metrics_that_are_not_defined_say_so() -> None:
+    with pytest.raises(ValueError, match="without a relevant"):
+        recall_at(RANKED, set(), 10)
+    with pytest.raises(ValueError, match="gain 0"):
+        ndcg_at(RANKED, {"a": 0.0}, 10)
+
+
+products = st.integers(0, 15).map(str)
+rankings = st.lists(products, unique=True, max_size=16)
+
+
+@given(rankings, st.frozensets(products, min_size=1), st.integers(1, 20))
+def test_recall_never_falls_with_depth_and_stays_in_bounds(
+    ranked: list[str], relevant: frozenset[str], k: int
+) -> None:
+    assert 0 <= recall_at(ranked, relevant, k) <= recall_at(ranked, relevant, k + 1) <= 1
+
+
+@given(rankings, st.dictionaries(products, st.floats(0.01, 31), min_size=1), st.integers(1, 20))
+def test_ndcg_equals_the_formula_and_sorting_by_gain_is_best(
+    ranked: list[str], gains: dict[str, float], k: int
+) -> None:
+    best = sorted(gains.values(), reverse=True)[:k]
+    ideal = math.fsum(value / math.log2(rank + 1) for rank, value in enumerate(best, 1))
+    found = math.fsum(gains.get(id_, 0) / math.log2(rank + 1) for rank, id_ in enumerate(ranked[:k], 1))
+    assert ndcg_at(ranked, gains, k) == pytest.approx(found / ideal, abs=1e-12)
+    by_gain = sorted(ranked, key=lambda id_: -gains.get(id_, 0))
+    assert ndcg_at(ranked, gains, k) <= ndcg_at(by_gain, gains, k) + 1e-12 <= 1 + 1e-9
