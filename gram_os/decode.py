@@ -1,0 +1,148 @@
+"""Constrained beam search: the best codes of a text under a language model, out of the codes that exist.
+
+The search sees a model through `LanguageModel`, whatever its backbone: log-probabilities of the next token for a
+grid of beams. It knows tokens, not texts and not runtimes. Beams that no code continues are dropped, never filled
+with tokens that the trie does not allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_os.attribute import Side
+from gram_os.trie import ROOT, CodeTrie
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a model says after the tokens so far.
+
+    log_probs: float32 (texts, beams, vocabulary), natural logarithm, of the next token;
+    state: whatever the model needs to go on (encoder output, KV cache); opaque to the search.
+    """
+
+    log_probs: FloatArray
+    state: object
+
+
+class LanguageModel(Protocol):
+    """A generator's backbone: log P(next token | text, side, tokens so far)."""
+
+    end: int  # the token that closes a code
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        """Read the texts; log-probabilities of the first token, with one beam a text."""
+
+    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
+        """Append one token to each beam.
+
+        parents, tokens: int64 (texts, beams); `parents` says which beam of the step before is continued.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A generated token sequence: its tokens without the closing one, and the natural log-probability of each
+    token and of the closing one, so `len(log_probs) == len(tokens) + 1`."""
+
+    tokens: tuple[int, ...]
+    log_probs: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """log P(sequence | text, side)."""
+        return float(sum(self.log_probs))
+
+
+@dataclass(slots=True)
+class _Beam:
+    score: float
+    node: int
+    tokens: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    parent: int
+
+
+def beam_search(
+    model: LanguageModel, trie: CodeTrie, texts: Sequence[str], side: Side, *, width: int = 10
+) -> list[list[Generated]]:
+    """The `width` most probable codes of each text that a beam of that width finds, best first.
+
+    A text gets fewer when the trie holds fewer. Probabilities are the model's own, over its whole vocabulary; the
+    trie only says what may be chosen.
+    """
+    if not texts:
+        return []
+    step = model.start(texts, side)
+    beams = [[_Beam(0.0, ROOT, (), (), 0)] for _ in texts]
+    finished: list[list[Generated]] = [[] for _ in texts]
+    while True:
+        for row, alive in enumerate(beams):
+            _finish(alive, step.log_probs[row], model.end, trie, finished[row], width)
+            beams[row] = _expand(alive, step.log_probs[row], trie, finished[row], width)
+        widest = max(map(len, beams))
+        if not widest:
+            return finished
+        parents, tokens = _grid(beams, widest)
+        step = model.advance(step.state, parents, tokens)
+
+
+def _finish(
+    alive: list[_Beam], log_probs: FloatArray, end: int, trie: CodeTrie, finished: list[Generated], width: int
+) -> None:
+    """Close the beams that are whole codes; keep the best `width`."""
+    for at, beam in enumerate(alive):
+        if trie.final[beam.node]:
+            finished.append(Generated(beam.tokens, (*beam.log_probs, float(log_probs[at, end]))))
+    finished.sort(key=lambda g: (-g.score, g.tokens))
+    del finished[width:]
+
+
+def _expand(
+    alive: list[_Beam], log_probs: FloatArray, trie: CodeTrie, finished: list[Generated], width: int
+) -> list[_Beam]:
+    """The best `width` continuations of one text's beams, without those that can no longer enter its results."""
+    if not alive:
+        return []
+    spans = [trie.children(beam.node) for beam in alive]
+    owners = np.repeat(np.arange(len(alive)), [len(tokens) for tokens, _ in spans])
+    if not len(owners):
+        return []
+    tokens = np.concatenate([tokens for tokens, _ in spans])
+    nodes = np.concatenate([np.arange(first, first + len(tokens)) for tokens, first in spans])
+    gains = log_probs[owners, tokens]
+    totals = np.array([beam.score for beam in alive])[owners] + gains
+    # A continuation only loses probability: what is no better than the worst of a full result is out.
+    floor = finished[-1].score if len(finished) == width else -np.inf
+    kept = np.flatnonzero(totals > floor)
+    if len(kept) > width:
+        kept = kept[np.argpartition(-totals[kept], width - 1)[:width]]
+    kept = kept[np.lexsort((nodes[kept], -totals[kept]))]
+    return [
+        _Beam(
+            float(totals[i]),
+            int(nodes[i]),
+            (*alive[owners[i]].tokens, int(tokens[i])),
+            (*alive[owners[i]].log_probs, float(gains[i])),
+            int(owners[i]),
+        )
+        for i in kept
+    ]
+
+
+def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
+    """Parents and last tokens as (texts, widest); the free places repeat beam 0 and are never read."""
+    parents = np.zeros((len(beams), widest), dtype=np.int64)
+    tokens = np.zeros((len(beams), widest), dtype=np.int64)
+    for row, alive in enumerate(beams):
+        for at, beam in enumerate(alive):
+            parents[row, at], tokens[row, at] = beam.parent, beam.tokens[-1]
+    return parents, tokens

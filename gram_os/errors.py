@@ -1,0 +1,116 @@
+"""Every error a caller can meet, in one tree; its text names the offending thing and the cure.
+
+    GramError
+    ├── InputError               what the user gave cannot be used
+    │   ├── FileFormatError      a file, with the line and the field
+    │   └── SettingsError        an unknown or wrong setting
+    ├── MissingExtraError        an optional dependency is not installed
+    ├── BundleError              a model folder is missing, damaged or of another format
+    ├── ClusterError             OpenSearch said no, or nothing
+    │   ├── ClusterUnreachableError
+    │   ├── ClusterBusyError     429, 503: not now
+    │   ├── ClusterAuthError     wrong credentials, missing rights, untrusted certificate
+    │   ├── IndexMissingError
+    │   ├── IndexUnfitError      the index is there, but its mapping or state does not serve
+    │   └── BulkError            documents of a bulk request were refused
+    └── NodeError                the embedded node
+        ├── JavaMissingError
+        ├── PortInUseError
+        └── JarCacheError        the jars could not be resolved or verified
+
+`exit_code` is what the command line returns: 2 for bad usage or input, 1 for everything else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class GramError(Exception):
+    """Root of the tree."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(GramError):
+    """What the user gave cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class FileFormatError(InputError):
+    """A file is not what it should be; `line` counts from 1 and is None where the file as a whole is meant."""
+
+    def __init__(self, path: Path | str, message: str, *, line: int | None = None, field: str | None = None):
+        self.path, self.line, self.field = Path(path), line, field
+        place = f"{path}" + (f", line {line}" if line is not None else "")
+        super().__init__(f"{place}" + (f", field '{field}'" if field else "") + f": {message}")
+
+
+class SettingsError(InputError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class MissingExtraError(GramError):
+    """An optional dependency is not installed."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, extra: str):
+        self.extra = extra
+        super().__init__(f"{what} is not installed; run: pip install 'gram-os[{extra}]'")
+
+
+class BundleError(GramError):
+    """A model folder is missing, damaged or of another format."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ClusterError(GramError):
+    """OpenSearch said no, or nothing."""
+
+
+class ClusterUnreachableError(ClusterError):
+    """No answer at the address."""
+
+
+class ClusterBusyError(ClusterError):
+    """The cluster refuses work for now (429, 503); the same request may pass later."""
+
+
+class ClusterAuthError(ClusterError):
+    """Wrong credentials, missing rights or an untrusted certificate."""
+
+
+class IndexMissingError(ClusterError):
+    """The index does not exist."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class IndexUnfitError(ClusterError):
+    """The index is there, but its mapping or state does not serve."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BulkError(ClusterError):
+    """Documents of a bulk request were refused."""
+
+
+class NodeError(GramError):
+    """The embedded node."""
+
+
+class JavaMissingError(NodeError):
+    """No Java that OpenSearch runs on."""
+
+
+class PortInUseError(NodeError):
+    """The port asked for is taken."""
+
+
+class JarCacheError(NodeError):
+    """The jars could not be resolved or verified."""

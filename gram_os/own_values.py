@@ -1,0 +1,78 @@
+"""A text's own values: what it says literally, before any model adds to it.
+
+Without them the generator alone stays below BM25 (docs/log.md). A query's own values are mended against the
+catalogue's words; a product's take in its attribute fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gram_os.attribute import AttributeType
+from gram_os.catalogue import Product
+from gram_os.dictionary import AttributeDictionary, Lexicon
+from gram_os.normalise import Normaliser
+
+#: Types whose every word says something by itself; of the others only the whole value counts, since "laser" of a
+#: toner's print technology would answer for laser printers.
+_WORD_TYPES = frozenset(
+    {AttributeType.BRAND, AttributeType.PRODUCT_TYPE, AttributeType.COLOUR, AttributeType.MATERIAL, AttributeType.SERIES}
+)
+
+
+def query_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary, lexicon: Lexicon) -> list[str]:
+    """The values that a query holds: words, measures, known phrases, and what its unknown words may stand for."""
+    tokens = normaliser.tokens(text)
+    words = [token.value for token in tokens]
+    found = dict.fromkeys(words)
+    for token in tokens:
+        found.update(dict.fromkeys(token.parts))
+        found.update(dict.fromkeys(lexicon.mend(token.value)))
+    found.update(dict.fromkeys(dictionary.phrases(words)))
+    found.update(dict.fromkeys(lexicon.join(words)))
+    return list(found)
+
+
+def field_values(
+    product: Product, attributes: Mapping[str, AttributeType], normaliser: Normaliser
+) -> list[tuple[str, AttributeType]]:
+    """The values of a product's attribute fields with their types; a list field gives each of its items.
+
+    Commas and slashes with a space around them part the items of a text field.
+    """
+    found: dict[str, AttributeType] = {}
+    for name, kind in attributes.items():
+        for item in _items(product.fields.get(name)):
+            value = normaliser.value(item)
+            if value and "|" not in value:
+                found.setdefault(value, kind)
+    return list(found.items())
+
+
+def product_values(
+    product: Product,
+    attributes: Mapping[str, AttributeType],
+    normaliser: Normaliser,
+    dictionary: AttributeDictionary | None = None,
+) -> list[str]:
+    """The values that a product holds: its title's words, measures and known phrases, and its attribute fields'."""
+    tokens = normaliser.tokens(product.title)
+    words = [token.value for token in tokens]
+    found = dict.fromkeys(words)
+    for token in tokens:
+        found.update(dict.fromkeys(token.parts))
+    if dictionary is not None:
+        found.update(dict.fromkeys(dictionary.phrases(words)))
+    for value, kind in field_values(product, attributes, normaliser):
+        found[value] = None
+        if kind in _WORD_TYPES:
+            found.update(dict.fromkeys(normaliser.values(value)))
+    return list(found)
+
+
+def _items(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        return value.replace(" / ", ",").split(",")
+    if isinstance(value, list):
+        return [part for item in value for part in _items(item)]
+    return []

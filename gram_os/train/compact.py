@@ -1,0 +1,154 @@
+"""The compact backbone: a pretrained encoder, a shallow decoder whose vocabulary is the attribute values.
+
+One value is one token, so a code of two values takes three decoder steps. The same encoder carries the tagger's
+head (train/tagger.py). Knows tensors only; texts, codes and ONNX live elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class CompactShape:
+    """Sizes of the decoder; the encoder's width must equal `width`."""
+
+    values: int  # attribute values in the dictionary
+    width: int = 384
+    heads: int = 6
+    layers: int = 2
+    feed_forward: int = 768
+    max_tokens: int = 7  # side token and six values
+
+    @property
+    def end(self) -> int:
+        """Token that closes a code."""
+        return self.values
+
+    @property
+    def side_tokens(self) -> tuple[int, int]:
+        """Tokens that open a code, for the query side and the title side: GRAM's two prompts."""
+        return self.values + 1, self.values + 2
+
+    def as_dict(self) -> dict[str, int]:
+        """For the bundle's manifest."""
+        return asdict(self)
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm transformer layer: causal self-attention, cross-attention to the text, feed-forward."""
+
+    def __init__(self, shape: CompactShape, dropout: float):
+        super().__init__()
+        width = shape.width
+        self.heads = shape.heads
+        self.dropout = dropout
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.self_in = nn.Linear(width, 3 * width)
+        self.self_out = nn.Linear(width, width)
+        self.cross_query = nn.Linear(width, width)
+        self.cross_memory = nn.Linear(width, 2 * width)
+        self.cross_out = nn.Linear(width, width)
+        self.feed_in = nn.Linear(width, shape.feed_forward)
+        self.feed_out = nn.Linear(shape.feed_forward, width)
+
+    def memory(self, hidden: Tensor) -> Tensor:
+        """Keys and values of the text, (texts, words, width) -> (2, texts, heads, words, head width)."""
+        texts, words, _ = hidden.shape
+        both = self.cross_memory(hidden).view(texts, words, 2, self.heads, -1)
+        return both.permute(2, 0, 3, 1, 4)
+
+    def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor, causal: Tensor) -> Tensor:
+        """One layer over prefixes.
+
+        x: (texts, beams, tokens, width); memory: as `memory` gives it; memory_mask: float (texts, 1, 1, words), 0 or
+        -inf; causal: float (tokens, tokens), 0 or -inf. Returns the shape of x.
+        """
+        texts, beams, tokens, width = x.shape
+        head = width // self.heads
+        q, k, v = self.self_in(self.norms[0](x)).view(texts * beams, tokens, 3, self.heads, head).permute(2, 0, 3, 1, 4)
+        attended = _attend(q, k, v, causal)  # (texts * beams, heads, tokens, head)
+        attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
+        x = x + self._drop(self.self_out(attended))
+        # Beams and tokens of a text stand in one row, so its keys and values are read once for all of them.
+        q = self.cross_query(self.norms[1](x)).view(texts, beams * tokens, self.heads, head).transpose(1, 2)
+        attended = _attend(q, memory[0], memory[1], memory_mask)  # (texts, heads, beams * tokens, head)
+        attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
+        x = x + self._drop(self.cross_out(attended))
+        return x + self._drop(self.feed_out(functional.gelu(self.feed_in(self.norms[2](x)))))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    weights = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask
+    return weights.softmax(-1) @ v
+
+
+class CompactDecoder(nn.Module):
+    """log P(next value | text, side, values so far) over the attribute dictionary, the closing token included."""
+
+    def __init__(self, shape: CompactShape, *, dropout: float = 0.05):
+        super().__init__()
+        self.shape = shape
+        self.tokens = nn.Embedding(shape.values + 3, shape.width)
+        self.positions = nn.Embedding(shape.max_tokens, shape.width)
+        self.layers = nn.ModuleList(DecoderLayer(shape, dropout) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(shape.width)
+        self.bias = nn.Parameter(torch.zeros(shape.values + 1))
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def initialise(self, embeddings: Tensor) -> None:
+        """Start the values from the encoder's embeddings of their texts: float (values, width), unit length."""
+        with torch.no_grad():
+            self.tokens.weight.normal_(std=0.05)
+            self.tokens.weight[: self.shape.values] = embeddings
+            self.positions.weight.normal_(std=0.02)
+            self.scale.fill_(1.0)
+
+    def memory(self, hidden: Tensor) -> Tensor:
+        """Encoder output (texts, words, width) -> (layers, 2, texts, heads, words, head width)."""
+        return torch.stack([layer.memory(hidden) for layer in self.layers])
+
+    def forward(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Logits after every token of the prefixes.
+
+        tokens: int64 (texts, beams, tokens), the side token first; memory: as `memory` gives it; mask: int64
+        (texts, words), 1 where there is text. Returns float (texts, beams, tokens, values + 1); the last is the end.
+        """
+        length = tokens.shape[-1]
+        steps = torch.arange(length, device=tokens.device)
+        causal = torch.where(steps[None, :] > steps[:, None], -1e9, 0.0)
+        memory_mask = (1 - mask[:, None, None, :].to(memory.dtype)) * -1e9
+        x = self.tokens(tokens) + self.positions(steps)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, memory[index], memory_mask, causal)
+        return self.logits(self.norm(x))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Tied output layer: (..., width) -> (..., values + 1)."""
+        return self.scale * functional.linear(x, self.tokens.weight[: self.shape.values + 1]) + self.bias
+
+
+class CompactModel(nn.Module):
+    """Encoder and decoder together; the encoder is any transformers model that returns `last_hidden_state`."""
+
+    def __init__(self, encoder: Any, decoder: CompactDecoder):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """int64 (texts, words) twice -> float (texts, words, width)."""
+        hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden
+
+    def forward(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+        """Logits of the prefixes `tokens` (texts, beams, tokens) of the texts `ids` (texts, words)."""
+        return self.decoder(tokens, self.decoder.memory(self.encode(ids, mask)), mask)  # type: ignore[no-any-return]
