@@ -61,7 +61,7 @@ def evaluate(
     `depth` is how many products are asked for, by default as many as the metrics look at (the deepest cut-off). `advance`
     is called after each query (a progress bar). Queries without a judgment are not run: they could not count.
     """
-    _check_cuts(at)
+    check_cuts(at)
     needed = max(*at, FIRST_PAGE)
     if depth is not None and depth < needed:
         raise InputError(
@@ -114,7 +114,7 @@ def evaluate_runs(
     Metrics: R@k for each k of `at`, nDCG@10, MRR@10. `query_ids` are the queries that were asked; by default all judged
     ones, and then a query that is missing from a run was answered with nothing.
     """
-    _check_cuts(at)
+    check_cuts(at)
     asked = list(judgments.grades if query_ids is None else query_ids)
     counted = tuple(id_ for id_ in asked if id_ in judgments.relevant)
     _require_relevant(counted, judgments, len(asked))
@@ -133,6 +133,14 @@ def evaluate_runs(
     )
     warnings = (*_uncounted(asked, judgments), *_suspicious(runs, judgments))
     return Evaluation(systems=results, query_ids=counted, judgments=judgments, warnings=warnings)
+
+
+def check_cuts(at: Sequence[int]) -> None:
+    """Raise InputError unless the cut-offs are different whole numbers from 1 up."""
+    if not at or min(at) < 1 or len(set(at)) < len(at):
+        raise InputError(
+            f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}"
+        )
 
 
 def choose_systems(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
@@ -205,13 +213,6 @@ def _compare(
     }
 
 
-def _check_cuts(at: Sequence[int]) -> None:
-    if not at or min(at) < 1 or len(set(at)) < len(at):
-        raise InputError(
-            f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}"
-        )
-
-
 def _require_relevant(query_ids: Iterable[str], judgments: JudgmentSet, asked: int) -> None:
     if not any(id_ in judgments.relevant for id_ in query_ids):
         raise InputError(
@@ -226,11 +227,11 @@ def _uncounted(asked: Sequence[str], judgments: JudgmentSet) -> list[str]:
     fruitless = sum(id_ in judgments.grades and id_ not in judgments.relevant for id_ in asked)
     unasked = len(judgments.grades.keys() - set(asked))
     said = [
-        (unjudged, "queries have no judgment and were not run"),
-        (fruitless, f"queries have no product judged {judgments.relevant_at:g} or higher and do not count"),
-        (unasked, "judged queries are not among the queries and do not count"),
+        (unjudged, "queries without a judgment, not run"),
+        (fruitless, f"queries without a product judged {judgments.relevant_at:g} or higher, not counted"),
+        (unasked, "judged queries that are not among the queries, not counted"),
     ]
-    return [f"{count} {text}" for count, text in said if count]
+    return [f"{text}: {count}" for count, text in said if count]
 
 
 def _suspicious(runs: Sequence[Run], judgments: JudgmentSet) -> list[str]:

@@ -122,7 +122,7 @@ def _render_query(row: _Difference, evaluation: Evaluation, other: SystemResult,
     )
     columns = "".join(_render_side(row.query_id, one, two, evaluation, names) for one, two in sides)
     return (
-        f'<details><summary><span class="query">{names.query(row.query_id)}</span>'
+        f'<details><summary><span class="query" dir="auto">{names.query(row.query_id)}</span>'
         f"{_render_delta(page, row.page)}{_render_delta(recall, row.recall)}</summary>"
         f'<div class="sides">{columns}</div></details>'
     )
@@ -161,7 +161,7 @@ def _render_products(
     ranked: Sequence[tuple[int, str]], query_id: str, evaluation: Evaluation, names: _Names
 ) -> str:
     rows = "".join(
-        f'<li><span class="rank">{rank}</span><span class="title">{names.product(id_)}</span>'
+        f'<li><span class="rank">{rank}</span><span class="title" dir="auto">{names.product(id_)}</span>'
         f"{_render_grade(evaluation, query_id, id_)}</li>"
         for rank, id_ in ranked
     )

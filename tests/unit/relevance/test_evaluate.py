@@ -84,9 +84,9 @@ def test_what_does_not_count_is_said() -> None:
     system = TableSystem("s", {"one": "a"})
     warnings = evaluate({"s": system}, QUERIES, judgments).warnings
     assert warnings == (
-        "1 queries have no judgment and were not run",
-        "1 queries have no product judged 2 or higher and do not count",
-        "1 judged queries are not among the queries and do not count",
+        "queries without a judgment, not run: 1",
+        "queries without a product judged 2 or higher, not counted: 1",
+        "judged queries that are not among the queries, not counted: 1",
     )
     assert ("s", "unjudged", 300) not in system.asked
 

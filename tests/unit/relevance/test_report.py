@@ -80,7 +80,7 @@ def test_page_shows_what_only_one_side_found_with_rank_and_grade() -> None:
     page = render_report(make_evaluation(), texts={}, titles={"deep": "Deep Title"})
     assert "relevant, below, and not found by bm25" in page
     assert re.search(
-        r'<span class="rank">15</span>.*?Deep Title</span></span><span class="grade yes">2</span>', page
+        r'<span class="rank">15</span>.*?Deep Title</span></span>\s*<span class="grade yes">2</span>', page
     )
     assert '<span class="grade no">0</span>' in page
     assert 'class="grade" title="nobody judged this product' in page

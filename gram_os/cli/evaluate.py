@@ -1,0 +1,188 @@
+"""`gram-os evaluate`: judged queries through several systems, printed as a table or JSON, and kept in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gram_os.cli import output
+from gram_os.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gram_os.catalogue import Query
+    from gram_os.cluster import Cluster
+    from gram_os.relevance import Evaluation, JudgmentSet, SearchSystem
+    from gram_os.relevance.results import Comparison, Measure, SystemResult
+
+EXAMPLE = """Example:
+
+\b
+  gram-os evaluate --index products --queries queries.tsv --judgments judgments.tsv \\
+      --systems bm25,gram,hybrid --relevant 2 --out results
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("evaluate", help=run.__doc__, epilog=EXAMPLE)(run)
+
+
+def run(
+    index: output.IndexOption,
+    queries: Annotated[Path, typer.Option(help="TSV, query_id<TAB>text.", show_default=False)],
+    judgments: Annotated[
+        Path,
+        typer.Option(
+            help="TSV with header query_id, product_id, relevance; or TREC qrels.", show_default=False
+        ),
+    ],
+    systems: Annotated[
+        str, typer.Option(help="What to run; the first is compared with.")
+    ] = "bm25,gram,hybrid",
+    at: Annotated[
+        str, typer.Option(help="Cut-offs of recall; nDCG and MRR are always at 10.")
+    ] = "10,100,300",
+    relevant: Annotated[
+        float | None,
+        typer.Option(
+            help="Grade from which a product is relevant: 2 of 0..3, 2.33 of Home Depot's 1..3. Needed when the judgments "
+            "hold more than two grades; of two, the higher one.",
+            show_default=False,
+        ),
+    ] = None,
+    lowest_grade: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest grade of the scale, for nDCG; by default the lowest that occurs.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for report.html, metrics.json, queries.tsv, runs/*.trec.", show_default=False
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model folder; by default the shipped one.", show_default=False)
+    ] = None,
+    title_field: Annotated[str, typer.Option(help="Field whose text the report shows.")] = "title",
+    url: output.UrlOption = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Measure recall, nDCG, MRR and latency of search systems on judged queries.
+
+    Means over the queries with at least one relevant product, with 95 % bootstrap intervals; every system is compared with
+    the first by a paired randomisation test.
+    """
+    from gram_os.catalogue import read_judgments, read_queries
+    from gram_os.embedded import resolve_cluster
+    from gram_os.query_pipeline.systems import SYSTEM_NAMES, build_systems
+    from gram_os.relevance import JudgmentSet
+    from gram_os.relevance.evaluate import choose_systems
+    from gram_os.relevance.outputs import prepare_folder, write_outputs
+    from gram_os.settings import load_settings
+
+    # Everything that can be wrong with the input is found before a node is started or a query asked.
+    names, cuts = choose_systems(systems.split(","), SYSTEM_NAMES), parse_cuts(at)
+    asked = read_queries(queries)
+    judged = JudgmentSet.build(read_judgments(judgments), relevant=relevant, lowest_grade=lowest_grade)
+    if out is not None:
+        prepare_folder(out)
+    settings = load_settings(cluster={"url": url}) if url else load_settings()
+    with resolve_cluster(settings) as cluster:
+        built = build_systems(cluster, index, bundle, names)
+        found, titles = evaluate_index(cluster, index, built, asked, judged, at=cuts, title_field=title_field)
+    if out is not None:
+        texts = {query.id: query.text for query in asked}
+        write_outputs(found, out, texts=texts, titles=titles, heading=f"Relevance of {index}")
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        print_evaluation(found, index=index, out=out)
+
+
+def evaluate_index(
+    cluster: Cluster,
+    index: str,
+    systems: Mapping[str, SearchSystem],
+    queries: Sequence[Query],
+    judgments: JudgmentSet,
+    *,
+    at: Sequence[int],
+    title_field: str = "title",
+) -> tuple[Evaluation, dict[str, str]]:
+    """Evaluate systems over one index, with a progress bar; returns the results and the titles that a report shows."""
+    from gram_os.relevance import evaluate
+    from gram_os.relevance.lookup import find_missing, find_titles, relevant_products
+    from gram_os.relevance.report_queries import shown_products
+
+    query_ids = [query.id for query in queries]
+    relevant = relevant_products(judgments, query_ids)
+    titles = find_titles(cluster, index, relevant, field=title_field)
+    missing = find_missing(judgments, query_ids, titles, index=index)
+    judged = sum(query_id in judgments.grades for query_id in query_ids)
+    with output.show_progress("evaluate", total=judged, unit="queries") as advance:
+        found = evaluate(systems, queries, judgments, at=at, advance=lambda: advance(1))
+    if missing:
+        warning = (
+            f"relevant products that are not in index '{index}', a miss for every system: {len(missing)}"
+        )
+        found = replace(
+            found, warnings=(*found.warnings, f"{warning} of {len(relevant)}, such as '{missing[0]}'")
+        )
+    titles |= find_titles(cluster, index, shown_products(found) - titles.keys(), field=title_field)
+    return found, titles
+
+
+def parse_cuts(text: str) -> list[int]:
+    """Cut-offs from `10,100,300`."""
+    from gram_os.relevance.evaluate import check_cuts
+
+    try:
+        cuts = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"--at {text}: cut-offs are whole numbers with commas between, such as 10,100,300"
+        ) from error
+    check_cuts(cuts)
+    return cuts
+
+
+def print_evaluation(found: Evaluation, *, index: str, out: Path | None) -> None:
+    """Print the table: means with their intervals, + and - where a system differs from the first for sure."""
+    first = found.systems[0].system
+    lines = [
+        f"{len(found.query_ids)} queries, relevant from grade {found.judgments.relevant_at:g}; below each mean its 95 % "
+        "interval"
+    ]
+    if len(found.systems) > 1:
+        lines.append(f"+ better, - worse than {first} with p < .05 (paired randomisation test)")
+    lines += [f"note: {warning}" for warning in found.warnings]
+    if out is not None:
+        lines.append(f"report: {out / 'report.html'}")
+    output.print_table(
+        f"Relevance of {index}",
+        ["system", *found.metrics, "p50 ms", "p95 ms"],
+        [_table_row(result) for result in found.systems],
+        caption="\n".join(lines),
+    )
+
+
+def _table_row(result: SystemResult) -> list[str]:
+    cells = [_table_cell(m, result.against_first.get(name)) for name, m in result.measures.items()]
+    latency = result.latency
+    return [result.system, *cells, *([f"{latency.p50:.1f}", f"{latency.p95:.1f}"] if latency else ["", ""])]
+
+
+def _table_cell(measure: Measure, comparison: Comparison | None) -> str:
+    """`.7316 +` over `.66-.80`."""
+    mark = " "
+    if comparison is not None and comparison.significant:
+        mark = "+" if comparison.difference > 0 else "-"
+    low, high = (f"{value:.2f}".removeprefix("0") for value in (measure.interval.low, measure.interval.high))
+    return f"{measure.mean:.4f}".removeprefix("0") + f" {mark}\n{low}-{high}  "

@@ -1,0 +1,53 @@
+"""What `gram-os evaluate` prints, and the input it refuses before any cluster is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gram_os.cli.evaluate import parse_cuts, print_evaluation
+from gram_os.errors import InputError
+from gram_os.relevance import Evaluation, evaluate_runs
+from tests.unit.relevance.fakes import make_judgments, make_run
+
+
+def evaluation() -> Evaluation:
+    grades = {f"q{i}": {"a": 3.0, "b": 0.0} for i in range(12)}
+    runs = [
+        make_run("bm25", dict.fromkeys(grades, "b a"), latency_ms=4.04),
+        make_run("gram", dict.fromkeys(grades, "a b"), latency_ms=9.0),
+        make_run("none", {"q0": "b"}),
+    ]
+    return evaluate_runs(runs, make_judgments(grades))
+
+
+def test_table_shows_means_marks_intervals_and_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    print_evaluation(evaluation(), index="shop", out=Path("results"))
+    text = capsys.readouterr().out
+    rows = {
+        name: next(line for line in text.splitlines() if f" {name} " in line)
+        for name in ("bm25", "gram", "none")
+    }
+    assert ".5000" in rows["bm25"] and "+" not in rows["bm25"] and "4.0" in rows["bm25"]
+    assert "1.0000 +" in rows["gram"] and "9.0" in rows["gram"]  # MRR@10
+    assert ".0000 -" in rows["none"]
+    assert ".50-.50" in text
+    assert "12 queries, relevant from grade 3" in text
+    assert "worse than bm25 with p < .05" in text
+    assert "report.html" in text
+
+
+@pytest.mark.parametrize("text", ["", "10,", "ten", "1.5", "0", "10,10", "-3"])
+def test_cut_offs_that_are_none(text: str) -> None:
+    with pytest.raises(InputError, match="cut-offs"):
+        parse_cuts(text)
+
+
+def test_cut_offs() -> None:
+    assert parse_cuts("10, 100") == [10, 100]
+
+
+def test_json_holds_no_infinity_or_nan() -> None:
+    json.dumps(evaluation().as_json(), allow_nan=False)
