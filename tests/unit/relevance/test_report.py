@@ -102,6 +102,15 @@ def test_text_with_a_dollar_sign_is_text() -> None:
     assert "under $heading" in render_report(make_evaluation(), texts={"q0": "under $heading"})
 
 
+def test_largest_differences_stand_first_on_both_sides() -> None:
+    grades = {query_id: {"a": 1.0} for query_id in ("rank2", "rank3", "same", "lost2", "lost3")}
+    first = make_run("first", {"rank2": "x a", "rank3": "x y a", "same": "a", "lost2": "a", "lost3": "a"})
+    second = make_run("second", {"rank2": "a", "rank3": "a", "same": "a", "lost2": "x a", "lost3": "x y a"})
+    page = render_report(evaluate_runs([first, second], make_judgments(grades)), texts={})
+    shown = re.findall(r'class="query" dir="auto">(\w+)<', page)
+    assert shown == ["rank3", "rank2", "lost3", "lost2"]
+
+
 def test_long_lists_are_cut_and_say_so() -> None:
     page = render_report(make_evaluation(queries=60), texts={})
     assert page.count("<details>") == SHOWN_A_SIDE + SHOWN_A_SIDE + 1  # gram wins 60; worse loses 59, wins q0
