@@ -36,11 +36,8 @@ def print_json(value: Mapping[str, object]) -> None:
 
 def print_error(kind: str, message: str, *, as_json: bool) -> None:
     """Say on stderr what went wrong."""
-    if as_json:
-        text = json.dumps({"error": {"type": kind, "message": message}})
-    else:
-        text = f"gram-os: {message}"
-    sys.stderr.write(text + "\n")
+    error = {"type": kind, "message": message}
+    sys.stderr.write((json.dumps({"error": error}) if as_json else f"gram-os: {message}") + "\n")
 
 
 def print_table(
