@@ -1,0 +1,91 @@
+"""Exact-span precision, recall and F1 of a bundle's tagger on any file in QueryNER's or OA-Mine's form.
+
+python benchmarks/tagger.py --data FILE.jsonl [--bundle FOLDER] [--json]
+
+A span counts when its type and both ends agree (seqeval's default reading), micro-averaged. Queries are measured on
+QueryNER's own 17 types, titles on the 16 types of gram_os.attribute. The goal stands for QueryNER's validation set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gram_os.annotation import MarkedText, SpanScore, read_marked, score_tagger
+from gram_os.attribute import Side
+from gram_os.errors import GramError
+from gram_os.tagger import Tagger
+
+QUERY_GOAL = 0.64
+
+
+def load_tagger(bundle: Path | None) -> Tagger:
+    """The tagger of a bundle (the default one when None), or of a checkpoint of training stage 1."""
+    if bundle is not None and (bundle / "model.safetensors").is_file():
+        from gram_os.train.encoder import load_tokenizer
+        from gram_os.train.tagger import make_tagger
+        from gram_os.train.tagger_stage import load_checkpoint
+
+        return make_tagger(load_checkpoint(bundle), load_tokenizer())
+    from gram_os import bundle as bundles
+
+    return bundles.load_tagger(bundle)
+
+
+def measure_rows(texts: list[MarkedText], scores: dict[str, SpanScore]) -> list[dict[str, object]]:
+    """Micro F1 with its goal where the file holds queries only, then precision and recall, then each type's F1."""
+    micro = scores["micro"]
+    goal = QUERY_GOAL if all(text.side == Side.QUERY for text in texts) else None
+    rows = [
+        _row("span_f1", micro.f1, goal),
+        _row("span_precision", micro.precision),
+        _row("span_recall", micro.recall),
+    ]
+    return rows + [_row(f"span_f1.{label}", score.f1) for label, score in scores.items() if label != "micro"]
+
+
+def _row(name: str, value: float, goal: float | None = None) -> dict[str, object]:
+    holds = None if goal is None else value >= goal
+    return {"name": name, "value": round(value, 4), "unit": "ratio", "goal": goal, "holds": holds}
+
+
+def show(texts: list[MarkedText], scores: dict[str, SpanScore]) -> None:
+    """The same figures as a table."""
+    table = Table("label", "precision", "recall", "F1", "marked", title=f"{len(texts)} texts, exact spans")
+    for label, score in sorted(scores.items(), key=lambda item: -item[1].marked):
+        table.add_row(
+            label, f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}", str(score.marked)
+        )
+    Console().print(table)
+
+
+def main() -> int:
+    """Measure, print, and answer 1 when the goal is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    try:
+        texts = read_marked(options.data)
+        scores = score_tagger(load_tagger(options.bundle), texts)
+    except GramError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    rows = measure_rows(texts, scores)
+    if options.json:
+        print(json.dumps({"measures": rows}))
+    else:
+        show(texts, scores)
+    return int(rows[0]["holds"] is False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Stage 1 as a whole: data sets in, a checkpoint of encoder and tag head with its figures out.
+
+A checkpoint is a folder: `model.safetensors` (keys `encoder.*` as transformers names them, `head.project.*`) and
+`measures.json`. Stage 2 starts from it; serving never reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from gram_os.annotation import read_marked, score_tagger
+from gram_os.errors import InputError
+from gram_os.train.encoder import load_encoder, load_tokenizer
+from gram_os.train.tagger import TagHead, TagModel, TagRecipe, encode_marked, make_tagger, train_tagger
+
+_WEIGHTS, _MEASURES = "model.safetensors", "measures.json"
+
+
+def run_tagger_stage(
+    data: Path,
+    out: Path,
+    recipe: TagRecipe | None = None,
+    *,
+    report: Callable[[int, float], None] = lambda *_: None,
+) -> dict[str, float]:
+    """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return exact-span F1 of both.
+
+    `report` hears the number and the mean loss of every epoch that is done.
+    """
+    recipe = recipe or TagRecipe()
+    tokenizer = load_tokenizer()
+    texts = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
+    encoder = load_encoder()
+    model = TagModel(encoder, TagHead(encoder.config.hidden_size))
+    for epoch, loss in enumerate(train_tagger(model, encode_marked(tokenizer, texts), recipe), 1):
+        report(epoch, loss)
+    tagger = make_tagger(model, tokenizer)
+    measures = {
+        "queryner_validation_f1": score_tagger(tagger, read_marked(data / "queryner/validation.jsonl"))[
+            "micro"
+        ].f1,
+        "oa_mine_test_f1": score_tagger(tagger, read_marked(data / "oa_mine/test.jsonl"))["micro"].f1,
+    }
+    save_checkpoint(model, out)
+    record = {"measures": measures, "recipe": asdict(recipe)}
+    (out / _MEASURES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return measures
+
+
+def save_checkpoint(model: TagModel, folder: Path) -> None:
+    """Write the weights; the folder is made when it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / _WEIGHTS)
+
+
+def load_checkpoint(folder: Path) -> TagModel:
+    """The model of a checkpoint, on MiniLM's configuration."""
+    path = folder / _WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; make it with gram_os.train.tagger_stage.run_tagger_stage")
+    encoder = load_encoder()
+    model = TagModel(encoder, TagHead(encoder.config.hidden_size))
+    model.load_state_dict(load_file(path))
+    return model.eval()
