@@ -22,7 +22,6 @@ from gram_os.cli import output
 from gram_os.errors import GramError
 
 INTERRUPTED = 130
-DONE_IN_PART = 3
 
 # One line a verb; the module is gram_os.cli.<verb>, dashes as underscores.
 VERBS = {

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+DONE_IN_PART = 3  # exit code: some documents were not done, and each is named
 LOG_EVERY_S = 5.0
 
 Advance = Callable[[int], None]
