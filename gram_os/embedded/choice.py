@@ -1,0 +1,96 @@
+"""Which cluster a command talks to: the one that is set, else a container, else the embedded node.
+
+A container is taken only where the cluster may go with the command (tests, `demo --once`): it does not outlive us, and
+what `gram-os load` writes must be there for the next command.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from gram_os.cluster import Cluster
+    from gram_os.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_IMAGE: Final = "opensearchproject/opensearch:3.8.0"
+_DOCKER_PATIENCE_S: Final = 1
+
+
+def node_folder(settings: Settings) -> Path:
+    """Return the folder of the embedded node."""
+    return settings.data_dir / "opensearch"
+
+
+@contextmanager
+def resolve_cluster(settings: Settings, *, attached: bool = False) -> Iterator[Cluster]:
+    """Yield the cluster to talk to, started if need be.
+
+    An `attached` one goes with us; else the embedded node is left running for later commands.
+    """
+    from gram_os.cluster import Cluster
+
+    with ExitStack() as stack:
+        url = settings.cluster.url
+        if url is None and attached and _docker_answers():
+            url = _start_container(stack)
+        if url is None:
+            url = _start_node(settings, stack, attached=attached)
+        cluster = Cluster.connect(settings.cluster.model_copy(update={"url": url}))
+        stack.callback(cluster.close)
+        yield cluster
+
+
+def _start_node(settings: Settings, stack: ExitStack, *, attached: bool) -> str:
+    from gram_os.embedded.node import EmbeddedNode
+
+    folder = node_folder(settings)
+    running = EmbeddedNode.status(folder)
+    node = EmbeddedNode.start(
+        folder,
+        cache=settings.cache_dir,
+        nodes=running.nodes if running else max(1, len(list(folder.glob("node_*")))),
+        attached=attached,
+        heap=settings.node.heap,
+        timeout_s=settings.node.start_timeout_s,
+    )
+    if attached and running is None:
+        stack.callback(node.stop)
+    return node.url
+
+
+def _docker_answers() -> bool:
+    """Say whether an engine answers; the client alone is not enough. Without an engine this takes milliseconds."""
+    try:
+        import docker  # type: ignore[import-untyped]
+    except ImportError:
+        return False
+    try:
+        client = docker.from_env(timeout=_DOCKER_PATIENCE_S)
+    except Exception:  # no socket, no rights, a broken context: all the same to us
+        return False
+    try:
+        return bool(client.ping())
+    except Exception:
+        return False
+    finally:
+        client.close()
+
+
+def _start_container(stack: ExitStack) -> str | None:
+    """Start OpenSearch in a container; None when that fails (no network for the image, say): the node serves then."""
+    try:
+        from testcontainers.opensearch import OpenSearchContainer
+
+        container = OpenSearchContainer(_IMAGE, security_enabled=False)
+        container.start()
+    except Exception as error:
+        log.warning("no container of %s (%s); the embedded node serves instead", _IMAGE, error)
+        return None
+    stack.callback(container.stop)
+    return f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"

