@@ -25,6 +25,8 @@ from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_
 FIRST_PAGE = 10
 DEFAULT_AT = (10, 100, 300)
 WARM_UP_QUERIES = 5
+# OpenSearch refuses a larger window than this (index.max_result_window) with its default settings.
+DEEPEST = 10_000
 _TIE = 1e-12
 
 
@@ -136,10 +138,14 @@ def evaluate_runs(
 
 
 def check_cuts(at: Sequence[int]) -> None:
-    """Raise InputError unless the cut-offs are different whole numbers from 1 up."""
+    """Raise InputError unless the cut-offs are different whole numbers from 1 to the deepest that a cluster gives."""
     if not at or min(at) < 1 or len(set(at)) < len(at):
         raise InputError(
             f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}"
+        )
+    if max(at) > DEEPEST:
+        raise InputError(
+            f"a cut-off of {max(at)} is deeper than the {DEEPEST} products that a cluster gives for a query"
         )
 
 

@@ -157,6 +157,12 @@ def test_cut_offs_that_mean_nothing(at: tuple[int, ...]) -> None:
         run_both(at=at)
 
 
+def test_cut_off_deeper_than_a_cluster_answers() -> None:
+    assert run_both(at=(10_000,)).metrics[0] == "R@10000"
+    with pytest.raises(InputError, match="cut-off of 10001 is deeper than the 10000"):
+        run_both(at=(10, 10_001))
+
+
 def test_cut_offs_are_shown_in_order_and_ndcg_stays_at_the_first_page() -> None:
     assert run_both(at=(50, 5)).metrics == ("R@5", "R@50", "nDCG@10", "MRR@10")
 
