@@ -28,6 +28,7 @@ MAX_TOKENS: Final[int] = 128
 _WORD: Final = {Side.QUERY: re.compile(r"\S+"), Side.TITLE: re.compile(r"[^\W_]+|[^\w\s]|_")}
 # What may be cut off the ends of a query's span: "shoes," names shoes. Inches, %, $, # and + carry meaning.
 _EDGE: Final[str] = ",;:!?.()[]{}|*"
+_LEADING: Final = re.compile(r"(?:[,;:!?()\[\]{}|*]|\.(?!\d))*")  # ".5" keeps its point
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +186,6 @@ def _read_spans(text: str, words: Words, logits: NDArray[np.float32], side: Side
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    left, right = start, end
-    while (
-        left < right and text[left] in _EDGE and not text[left : left + 2][1:].isdigit()
-    ):  # ".5" keeps its point
-        left += 1
-    while right > left and text[right - 1] in _EDGE:
-        right -= 1
+    left = start + len(_LEADING.match(text[start:end])[0])  # type: ignore[index]  # the pattern matches anything
+    right = start + len(text[start:end].rstrip(_EDGE))
     return (left, right) if left < right else (start, end)

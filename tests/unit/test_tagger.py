@@ -165,3 +165,23 @@ def test_batches_keep_the_order_of_texts() -> None:
     found = tagger.tag(["hat hat hat red", "blue", "", "hat red blue", "hat"], Side.QUERY)
     assert [[span.text for span in spans] for spans in found] == [["red"], ["blue"], [], ["red", "blue"], []]
     assert tagger.tag([], Side.QUERY) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("(red),", "red"),
+        (".5red", ".5red"),
+        (".red.", "red"),
+        ("(.5red)", ".5red"),
+        ('red"', 'red"'),
+        ("!?", "!?"),
+    ],
+)
+def test_query_spans_lose_punctuation_but_not_meaning(text: str, span: str) -> None:
+    def all_colour(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        logits = np.zeros((*ids.shape, HEAD_WIDTH), np.float32)
+        logits[..., SIDE_LABELS[Side.QUERY].index("B-color")] = 9.0
+        return logits
+
+    assert [found.text for found in Tagger(_tokenizer(), all_colour).tag([text], Side.QUERY)[0]] == [span]
