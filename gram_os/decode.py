@@ -71,24 +71,21 @@ class _Beam:
     parent: int
 
 
-def beam_search(
-    model: LanguageModel, trie: CodeTrie, texts: Sequence[str], side: Side, *, width: int = 10
-) -> list[list[Generated]]:
+def beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10) -> list[list[Generated]]:
     """The `width` most probable codes of each text that a beam of that width finds, best first.
 
-    A text gets fewer when the trie holds fewer. Probabilities are the model's own, over its whole vocabulary; the
-    trie only says what may be chosen.
+    `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.
+    Probabilities are the model's own, over its whole vocabulary; the trie only says what may be chosen.
     """
-    if not texts:
-        return []
-    step = model.start(texts, side)
+    step = first
+    texts = range(len(first.log_probs))
     beams = [[_Beam(0.0, ROOT, (), (), 0)] for _ in texts]
     finished: list[list[Generated]] = [[] for _ in texts]
     while True:
         for row, alive in enumerate(beams):
             _finish(alive, step.log_probs[row], model.end, trie, finished[row], width)
             beams[row] = _expand(alive, step.log_probs[row], trie, finished[row], width)
-        widest = max(map(len, beams))
+        widest = max(map(len, beams), default=0)
         if not widest:
             return finished
         parents, tokens = _grid(beams, widest)
@@ -146,3 +143,30 @@ def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
         for at, beam in enumerate(alive):
             parents[row, at], tokens[row, at] = beam.parent, beam.tokens[-1]
     return parents, tokens
+
+
+def score_sequences(
+    model: LanguageModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
+) -> list[list[tuple[float, ...]]]:
+    """Natural log-probabilities of the tokens of given sequences, one list of sequences a text, without the closing
+    token. `first` is what `model.start` answered for the texts; sequences of one token cost nothing more."""
+    found: list[list[list[float]]] = [
+        [[float(first.log_probs[row, 0, s[0]])] for s in wanted] for row, wanted in enumerate(sequences)
+    ]
+    step, depth = first, 1
+    places = [[0] * len(wanted) for wanted in sequences]  # where each sequence's beam was in the step before
+    while any(len(s) > depth for wanted in sequences for s in wanted):
+        alive = [[at for at, s in enumerate(wanted) if len(s) > depth] for wanted in sequences]
+        widest = max(map(len, alive))
+        parents = np.zeros((len(sequences), widest), dtype=np.int64)
+        tokens = np.zeros((len(sequences), widest), dtype=np.int64)
+        for row, kept in enumerate(alive):
+            for beam, at in enumerate(kept):
+                parents[row, beam], tokens[row, beam] = places[row][at], sequences[row][at][depth - 1]
+                places[row][at] = beam
+        step = model.advance(step.state, parents, tokens)
+        for row, kept in enumerate(alive):
+            for beam, at in enumerate(kept):
+                found[row][at].append(float(step.log_probs[row, beam, sequences[row][at][depth]]))
+        depth += 1
+    return [[tuple(log_probs) for log_probs in row] for row in found]

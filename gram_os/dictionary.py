@@ -1,7 +1,7 @@
 """What a bundle knows of its catalogue's words and attribute values, without any model.
 
 `AttributeDictionary` is the generator's output vocabulary: a value's place is its token, and places are in
-lexicographic order, so ascending tokens are a code in canonical order. `Lexicon` counts the catalogue's words and
+lexicographic order, so ascending tokens are a code in canonical order. `Vocabulary` counts the catalogue's words and
 mends a query's: misspellings, words written together or apart.
 """
 
@@ -61,7 +61,7 @@ class AttributeDictionary:
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class Vocabulary:
     """The catalogue's single words, normalised, with the number of products that hold them."""
 
     counts: Mapping[str, int]

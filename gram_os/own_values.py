@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from gram_os.attribute import AttributeType
 from gram_os.catalogue import Product
-from gram_os.dictionary import AttributeDictionary, Lexicon
+from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.normalise import Normaliser
 
 #: Types whose every word says something by itself; of the others only the whole value counts, since "laser" of a
@@ -20,16 +20,16 @@ _WORD_TYPES = frozenset(
 )
 
 
-def query_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary, lexicon: Lexicon) -> list[str]:
+def query_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary, vocabulary: Vocabulary) -> list[str]:
     """The values that a query holds: words, measures, known phrases, and what its unknown words may stand for."""
     tokens = normaliser.tokens(text)
     words = [token.value for token in tokens]
     found = dict.fromkeys(words)
     for token in tokens:
         found.update(dict.fromkeys(token.parts))
-        found.update(dict.fromkeys(lexicon.mend(token.value)))
+        found.update(dict.fromkeys(vocabulary.mend(token.value)))
     found.update(dict.fromkeys(dictionary.phrases(words)))
-    found.update(dict.fromkeys(lexicon.join(words)))
+    found.update(dict.fromkeys(vocabulary.join(words)))
     return list(found)
 
 

@@ -103,6 +103,7 @@ class CompactDecoder(nn.Module):
         self.norm = nn.LayerNorm(shape.width)
         self.bias = nn.Parameter(torch.zeros(shape.values + 1))
         self.scale = nn.Parameter(torch.tensor(1.0))
+        self.input: nn.Module = self.tokens  # the same table, unless an export replaces what is read by it
 
     def initialise(self, embeddings: Tensor) -> None:
         """Start the values from the encoder's embeddings of their texts: float (values, width), unit length."""
@@ -122,14 +123,21 @@ class CompactDecoder(nn.Module):
         tokens: int64 (texts, beams, tokens), the side token first; memory: as `memory` gives it; mask: int64
         (texts, words), 1 where there is text. Returns float (texts, beams, tokens, values + 1); the last is the end.
         """
+        return self.logits(self._run(tokens, memory, mask))
+
+    def last(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Logits after the last token only: float (texts, beams, values + 1); what serving asks for."""
+        return self.logits(self._run(tokens, memory, mask)[:, :, -1])
+
+    def _run(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         length = tokens.shape[-1]
         steps = torch.arange(length, device=tokens.device)
         causal = torch.where(steps[None, :] > steps[:, None], -1e9, 0.0)
         memory_mask = (1 - mask[:, None, None, :].to(memory.dtype)) * -1e9
-        x = self.tokens(tokens) + self.positions(steps)
+        x = self.input(tokens) + self.positions(steps)
         for index, layer in enumerate(self.layers):
             x = layer(x, memory[index], memory_mask, causal)
-        return self.logits(self.norm(x))
+        return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, x: Tensor) -> Tensor:
         """Tied output layer: (..., width) -> (..., values + 1)."""

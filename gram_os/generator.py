@@ -1,0 +1,121 @@
+"""Text -> codes: what the model generates, and what the text itself says, with the probabilities of their tokens.
+
+Holds a bundle and a backbone (`LanguageModel`) and knows neither the runtime beneath nor the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import exp
+
+from gram_os.attribute import AttributeType, Side
+from gram_os.bundle import Bundle
+from gram_os.catalogue import Product
+from gram_os.code import MAX_CODES, Code
+from gram_os.decode import Generated, LanguageModel, beam_search, score_sequences
+from gram_os.own_values import product_values, query_values
+
+#: A keyword longer than this is not a value that anyone searches by; Lucene refuses terms above 32,766 bytes.
+MAX_VALUE_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCode:
+    """A code of one text.
+
+    probabilities: P(value | text, side, values before) of each value of the code, None when the model does not know
+    one of them; own: whether the text itself says it; share: what it counts in the first stage, 1 for a text's own
+    value, less for a generated one.
+    """
+
+    code: Code
+    probabilities: tuple[float, ...] | None
+    own: bool
+    share: float = 1.0
+
+    @property
+    def probability(self) -> float | None:
+        """P(code | text, side), the closing token left out."""
+        if self.probabilities is None:
+            return None
+        product = 1.0
+        for probability in self.probabilities:
+            product *= probability
+        return product
+
+
+class Generator:
+    """Makes the codes of queries and of products with one model and two prompts."""
+
+    def __init__(self, bundle: Bundle, model: LanguageModel):
+        self.bundle = bundle
+        self._model = model
+        self._dictionary = bundle.dictionary
+        self._trie = bundle.trie
+
+    def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
+        """Codes of queries: the query's own values first, then up to `width` generated codes, likeliest first."""
+        bundle = self.bundle
+        own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
+        return self._code(texts, own, Side.QUERY, width)
+
+    def code_products(self, products: Iterable[Product], *, batch: int = 64) -> Iterator[list[ScoredCode]]:
+        """Codes of products in their order: own values, then generated codes; `batch` titles at a time, of like length."""
+        stream = iter(products)
+        while chunk := list(islice(stream, 8 * batch)):
+            coded: list[list[ScoredCode]] = [[] for _ in chunk]
+            order = sorted(range(len(chunk)), key=lambda i: len(chunk[i].title))
+            for start in range(0, len(order), batch):
+                places = order[start : start + batch]
+                for place, codes in zip(places, self._code_batch([chunk[i] for i in places]), strict=True):
+                    coded[place] = codes
+            yield from coded
+
+    def type_of(self, value: str) -> AttributeType | None:
+        """What a value says, None when it is not in the dictionary."""
+        return self._dictionary.type_of(value)
+
+    def _code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+        bundle = self.bundle
+        own = [
+            product_values(product, bundle.manifest.attributes, bundle.normaliser, self._dictionary)
+            for product in products
+        ]
+        return self._code([p.title for p in products], own, Side.TITLE, bundle.manifest.title_codes)
+
+    def _code(
+        self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int
+    ) -> list[list[ScoredCode]]:
+        if not texts:
+            return []
+        kept = [[v for v in values if len(v) <= MAX_VALUE_CHARACTERS] for values in own]
+        first = self._model.start(texts, side)
+        generated = beam_search(self._model, self._trie, first, width=width)
+        known = [[(t,) for v in values if (t := self._dictionary.tokens.get(v)) is not None] for values in kept]
+        scored = score_sequences(self._model, first, known)
+        return [
+            self._merge(values, dict(zip(tokens, log_probs, strict=True)), codes)
+            for values, tokens, log_probs, codes in zip(kept, known, scored, generated, strict=True)
+        ]
+
+    def _merge(
+        self, own: Sequence[str], known: dict[tuple[int, ...], tuple[float, ...]], generated: Sequence[Generated]
+    ) -> list[ScoredCode]:
+        found = {
+            Code((value,)): ScoredCode(Code((value,)), self._own_probability(value, known), own=True) for value in own
+        }
+        best = max((g.score for g in generated), default=0.0)
+        for item in generated:
+            code = self._dictionary.decode(item.tokens)
+            share = self.bundle.manifest.generated_weight * exp(0.5 * (item.score - best))
+            found.setdefault(code, ScoredCode(code, tuple(map(exp, item.log_probs[:-1])), own=False, share=share))
+        return list(found.values())
+
+    def _own_probability(
+        self, value: str, known: dict[tuple[int, ...], tuple[float, ...]]
+    ) -> tuple[float, ...] | None:
+        token = self._dictionary.tokens.get(value)
+        return None if token is None else tuple(map(exp, known[(token,)]))
+

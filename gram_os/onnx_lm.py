@@ -1,0 +1,97 @@
+"""ONNX Runtime: sessions, and the compact backbone on them. The only module that imports onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_os.attribute import Side
+from gram_os.bundle import Bundle
+from gram_os.decode import IntArray, Step
+from gram_os.errors import BundleError, GramError, MissingExtraError
+from gram_os.tagger import pad_ids
+
+Device = Literal["auto", "cpu", "cuda"]
+MAX_TEXT_TOKENS = 64  # longer texts are cut; what comes first in a title says most
+
+
+class Session:
+    """One graph, run on the chosen device."""
+
+    def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0):
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise MissingExtraError("ONNX Runtime", "cpu") from error
+        available = ort.get_available_providers()
+        if device == "cuda" and "CUDAExecutionProvider" not in available:
+            raise GramError(
+                f"device 'cuda' was asked for, but this ONNX Runtime offers {available}; install 'gram-os[gpu]' in place "
+                "of 'gram-os[cpu]', or set the device to 'cpu'"
+            )
+        wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=[name for name in wanted if name in available]
+            )
+        except Exception as error:  # noqa: BLE001 - onnxruntime's own errors have no public common base
+            raise BundleError(f"{path} cannot be opened by ONNX Runtime {ort.__version__}: {error}") from error
+        self.inputs = {node.name: node for node in self._session.get_inputs()}
+        self.outputs = [node.name for node in self._session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph; outputs by name, all of them by default."""
+        names = list(outputs) if outputs is not None else self.outputs
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _CompactState:
+    memory: NDArray[np.float32]  # (layers, 2, texts, heads, words, head width)
+    mask: NDArray[np.int64]  # (texts, words)
+    prefixes: NDArray[np.int64]  # (texts, beams, tokens), the side's token first
+
+
+class CompactLm:
+    """The compact backbone: `LanguageModel` over the attribute dictionary, and the tagger's logits.
+
+    One value is one token. Prefixes are at most seven tokens long, so each step runs them whole and keeps no cache.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
+        self._tokenizer = bundle.tokenizer
+        self._encoder = Session(bundle.path / "encoder.onnx", device=device, threads=threads)
+        self._decoder = Session(bundle.path / "decoder.onnx", device=device, threads=threads)
+        values = len(bundle.dictionary.values)
+        self.end = values
+        self._opening = {Side.QUERY: values + 1, Side.TITLE: values + 2}
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        """See `LanguageModel.start`."""
+        ids, mask = pad_ids([item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))])
+        memory = self._encoder.run({"ids": ids, "mask": mask}, ["memory"])["memory"]
+        prefixes = np.full((len(texts), 1, 1), self._opening[side], dtype=np.int64)
+        return self._step(_CompactState(memory, mask, prefixes))
+
+    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
+        """See `LanguageModel.advance`."""
+        if not isinstance(state, _CompactState):
+            raise TypeError(f"not a state of this model: {type(state).__name__}")
+        kept = np.take_along_axis(state.prefixes, parents[:, :, None], axis=1)
+        return self._step(_CompactState(state.memory, state.mask, np.concatenate([kept, tokens[:, :, None]], axis=2)))
+
+    def tag(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The tag head's logits, a `TagFunction`."""
+        return self._encoder.run({"ids": ids, "mask": mask}, ["tags"])["tags"]
+
+    def _step(self, state: _CompactState) -> Step:
+        feeds = {"tokens": state.prefixes, "memory": state.memory, "mask": state.mask}
+        return Step(self._decoder.run(feeds)["log_probs"], state)

@@ -1,0 +1,224 @@
+"""What a catalogue knows by itself: attribute fields, words, attribute values, initial codes (GRAM section 2).
+
+No clicks and no network are needed. Works on products and tagged spans; knows no model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from gram_os.attribute import AttributeType
+from gram_os.catalogue import Product
+from gram_os.code import MAX_ATTRIBUTES, Code
+from gram_os.dictionary import AttributeDictionary, Vocabulary
+from gram_os.normalise import Normaliser, fold
+from gram_os.own_values import field_values, product_values
+from gram_os.tagger import Span
+
+# How shops name their fields, and what stands in them.
+_FIELD_TYPES: Sequence[tuple[str, AttributeType]] = (
+    (r"brand_compat|compatib", AttributeType.SCENARIO),
+    (r"brand|supplier|manufacturer|vendor|maker", AttributeType.BRAND),
+    (r"product_type|category|(^|_)type$|class|department", AttributeType.PRODUCT_TYPE),
+    (r"colou?r", AttributeType.COLOUR),
+    (r"material|fabric|finish", AttributeType.MATERIAL),
+    (r"series|family|collection|line$", AttributeType.SERIES),
+    (r"style|shape|form_factor|design|pattern", AttributeType.STYLE),
+    (r"gender|age|audience", AttributeType.AUDIENCE),
+    (r"season|date|year", AttributeType.APPLICABLE_TIME),
+    (r"room|occasion|usage|use$|purpose", AttributeType.SCENARIO),
+    (r"function|feature|technology", AttributeType.FUNCTION),
+    (r"pack|quantity|count", AttributeType.SALES_SPECIFICATION),
+)
+#: Types that a shopper names first: a combination starts from one of these.
+_LEADING = (AttributeType.PRODUCT_TYPE, AttributeType.BRAND)
+_ORDER = (
+    AttributeType.PRODUCT_TYPE,
+    AttributeType.BRAND,
+    AttributeType.SERIES,
+    AttributeType.COLOUR,
+    AttributeType.MATERIAL,
+    AttributeType.TECHNICAL_SPECIFICATION,
+    AttributeType.FUNCTION,
+    AttributeType.STYLE,
+    AttributeType.AUDIENCE,
+    AttributeType.SCENARIO,
+    AttributeType.MODIFIER,
+)
+
+
+@dataclass(frozen=True)
+class Mined:
+    """A catalogue, read: what serving needs of it (normaliser, dictionary, vocabulary, codes) and what training needs.
+
+    own: bool (products, columns), the products' own values, names in `columns`;
+    known: int32 (columns,), the dictionary token of a column, -1 where it has none;
+    idf: float32 (columns,), ln(1 + (N - df + 0.5) / (df + 0.5));
+    initial: the initial codes of each product, as tokens.
+    """
+
+    products: Sequence[Product]
+    attributes: Mapping[str, AttributeType]
+    normaliser: Normaliser
+    dictionary: AttributeDictionary
+    vocabulary: Vocabulary
+    own: sparse.csr_matrix
+    columns: Mapping[str, int]
+    known: NDArray[np.int32]
+    idf: NDArray[np.float32]
+    initial: Sequence[Sequence[tuple[int, ...]]]
+    codes: Sequence[tuple[int, ...]]
+
+
+def mine(
+    products: Sequence[Product],
+    spans: Sequence[Sequence[Span]],
+    *,
+    attributes: Mapping[str, AttributeType] | None = None,
+    most_values: int = 8000,
+    least_products: int = 3,
+) -> Mined:
+    """Read a catalogue: attribute fields (detected when not given), words, the `most_values` commonest values that at
+    least `least_products` products hold, and the initial codes. `spans` are the tagger's, one sequence a title."""
+    attributes = detect_attributes(products) if attributes is None else attributes
+    normaliser = Normaliser(readable_words(_texts(products, attributes)))
+    dictionary = _build_dictionary(products, spans, attributes, normaliser, most_values, least_products)
+    rows = [product_values(product, attributes, normaliser, dictionary) for product in products]
+    counts = Counter(value for row in rows for value in row)
+    vocabulary = Vocabulary({value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())})
+    columns = {value: at for at, value in enumerate(sorted(counts))}
+    indices = np.concatenate([np.fromiter((columns[v] for v in row), np.int32, len(row)) for row in rows])
+    indptr = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    own = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), len(columns)))
+    df = np.asarray(own.sum(0)).ravel()
+    idf = np.log1p((len(rows) - df + 0.5) / (df + 0.5)).astype(np.float32)
+    known = np.array([dictionary.tokens.get(value, -1) for value in columns], dtype=np.int32)
+    typed = [_typed_values(p, s, attributes, normaliser) for p, s in zip(products, spans, strict=True)]
+    initial, codes = _initial_codes(typed, dictionary)
+    return Mined(products, attributes, normaliser, dictionary, vocabulary, own, columns, known, idf, initial, codes)
+
+
+def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
+    """Which fields hold attribute values: short texts (or lists of them) that at least 1 % of the products fill and
+    that repeat; numbers, flags, dates and free text are not. The type comes from the field's name."""
+    texts: dict[str, Counter[str]] = defaultdict(Counter)
+    filled: Counter[str] = Counter()
+    for product in products:
+        for name, value in product.fields.items():
+            items = value if isinstance(value, list) else [value]
+            strings = [item for item in items if isinstance(item, str)]
+            filled[name] += bool(strings)
+            texts[name].update(strings)
+    found: dict[str, AttributeType] = {}
+    for name, values in texts.items():
+        total = values.total()
+        words = sum(len(text.split()) * n for text, n in values.items()) / max(total, 1)
+        letters = sum(n for text, n in values.items() if re.search("[a-zA-Z]{2}", text)) / max(total, 1)
+        repeats = total / max(len(values), 1)
+        if filled[name] >= 0.01 * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
+            kind = next((t for pattern, t in _FIELD_TYPES if re.search(pattern, name, re.IGNORECASE)), None)
+            found[name] = kind or AttributeType.TECHNICAL_SPECIFICATION
+    return found
+
+
+def readable_words(texts: Iterable[str]) -> dict[str, str]:
+    """Stem -> the commonest of the words that share it, so that codes can be read."""
+    plain = Normaliser()
+    surfaces: dict[str, Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for word in re.findall(r"[^\W\d_]{3,}", fold(text)):
+            surfaces[plain.stem(word)][word] += 1
+    return {
+        stem: best
+        for stem, words in surfaces.items()
+        if (best := min(words, key=lambda w: (-words[w], w))) != stem and plain.stem(best) == stem
+    }
+
+
+def _texts(products: Sequence[Product], attributes: Mapping[str, AttributeType]) -> Iterator[str]:
+    for product in products:
+        yield product.title
+        for name in attributes:
+            yield str(product.fields.get(name, ""))
+
+
+def _typed_values(
+    product: Product,
+    spans: Sequence[Span],
+    attributes: Mapping[str, AttributeType],
+    normaliser: Normaliser,
+) -> dict[str, AttributeType]:
+    """The attribute values of a product: its fields', then the tagger's."""
+    found = dict(field_values(product, attributes, normaliser))
+    for span in spans:
+        value = normaliser.value(span.text)
+        if value and "|" not in value:
+            found.setdefault(value, span.type)
+    return found
+
+
+def _build_dictionary(
+    products: Sequence[Product],
+    spans: Sequence[Sequence[Span]],
+    attributes: Mapping[str, AttributeType],
+    normaliser: Normaliser,
+    most: int,
+    least: int,
+) -> AttributeDictionary:
+    """Words of the titles, values of the fields and tagged phrases, the commonest first; bare numbers say too little."""
+    counts: Counter[str] = Counter()
+    types: dict[str, Counter[AttributeType]] = defaultdict(Counter)
+    for product, tagged in zip(products, spans, strict=True):
+        typed = _typed_values(product, tagged, attributes, normaliser)
+        for value, kind in typed.items():
+            types[value][kind] += 1
+            for word in value.split():
+                types[word][kind] += 0  # a word is of its phrase's type unless it is tagged by itself
+        counts.update(typed.keys() | set(product_values(product, attributes, normaliser)))
+    kept = [
+        value
+        for value, n in counts.most_common()
+        if n >= least and re.search(r"[a-z]{2}|\d [a-z]", value) and len(value) <= 40 and value.count(" ") < 4
+    ]
+    values = tuple(sorted(kept[:most]))
+    return AttributeDictionary(
+        values,
+        tuple(max(types[v], key=types[v].__getitem__) if types.get(v) else AttributeType.OTHER for v in values),
+        tuple(counts[v] for v in values),
+    )
+
+
+def _initial_codes(
+    typed: Sequence[Mapping[str, AttributeType]], dictionary: AttributeDictionary, *, least: int = 2, most: int = 60_000
+) -> tuple[list[list[tuple[int, ...]]], list[tuple[int, ...]]]:
+    """Combine each product's attributes at the three granularities; a combination lives when `least` products share it.
+
+    Single values of the dictionary are codes all of them.
+    """
+    candidates = [_combinations(values, dictionary) for values in typed]
+    shared = Counter(tokens for row in candidates for tokens in row)
+    combined = [tokens for tokens, n in shared.most_common() if n >= least and len(tokens) > 1][:most]
+    alive = set(combined)
+    initial = [[t for t in row if len(t) == 1 or t in alive] for row in candidates]
+    return initial, [(token,) for token in range(len(dictionary.values))] + combined
+
+
+def _combinations(values: Mapping[str, AttributeType], dictionary: AttributeDictionary) -> list[tuple[int, ...]]:
+    known = [(_ORDER.index(kind), value) for value, kind in values.items() if kind in _ORDER]
+    ranked = [value for _, value in sorted(known) if value in dictionary.tokens][:MAX_ATTRIBUTES]
+    leading = {value for value in ranked if values[value] in _LEADING}
+    found = [Code.of([value]) for value in ranked]
+    for size in (2, 3):
+        found += [Code.of(c) for c in itertools.combinations(ranked, size) if leading & set(c)]
+    if len(ranked) > 3:
+        found += [Code.of(ranked[:4]), Code.of(ranked)]
+    encoded = (dictionary.encode(code) for code in dict.fromkeys(found))
+    return [tokens for tokens in encoded if tokens is not None]
