@@ -171,6 +171,8 @@ def load_settings(
 ) -> Settings:
     """Read the TOML file and the environment; `overrides` win, e.g. `cluster={"url": "http://localhost:9200"}`.
 
+    An override of None is none, so that the options of a command line can be passed as they are.
+
     Raises SettingsError with the key, the value and the cure for anything unknown or unusable.
     """
     variables: Mapping[str, str] = os.environ if environ is None else environ
@@ -190,7 +192,7 @@ def load_settings(
             return (init_settings, _Variables(variables), *toml)
 
     try:
-        made = Sources(**overrides)
+        made = Sources(**_drop_none(overrides))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not TOML: {error}") from error
     except OSError as error:
@@ -199,6 +201,16 @@ def load_settings(
         # `from None`: pydantic's own text would show the input, secrets included
         raise SettingsError("\n".join(_explain(item, path) for item in error.errors())) from None
     return Settings.model_construct(**{name: getattr(made, name) for name in Settings.model_fields})
+
+
+def _drop_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None, one table deep.
+
+    >>> _drop_none({"cluster": {"url": None, "timeout_s": 3}, "cache_dir": None})
+    {'cluster': {'timeout_s': 3}}
+    """
+    nested = {key: _drop_none(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
+    return {key: value for key, value in nested.items() if value is not None}
 
 
 def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:

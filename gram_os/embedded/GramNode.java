@@ -1,3 +1,5 @@
+import java.io.PrintStream;
+
 import org.codelibs.opensearch.runner.OpenSearchRunner;
 
 /**
@@ -10,6 +12,7 @@ public final class GramNode {
     }
 
     public static void main(final String[] args) {
+        final PrintStream output = System.err; // OpenSearch sends System.err to its log later
         final OpenSearchRunner runner = new OpenSearchRunner();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> close(runner)));
         if (Boolean.getBoolean("gram.attached")) {
@@ -24,6 +27,9 @@ public final class GramNode {
             Thread.currentThread().join();
         } catch (final Throwable problem) {
             problem.printStackTrace();
+            for (Throwable cause = problem; cause != null; cause = cause.getCause()) {
+                output.println(cause);
+            }
             System.exit(1);
         }
     }

