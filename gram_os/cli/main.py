@@ -57,8 +57,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except GramError as error:
         return _report(error, str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("gram-os: interrupted\n")
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read us has left; the flush at exit must not complain about it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,6 +69,8 @@ def main(args: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {error} (run it as gram-os --verbose ... for the traceback)"
         )
         return _report(error, message, 1, as_json=as_json)
+    if code == INTERRUPTED:  # newer typers return it, older ones raise Abort
+        sys.stderr.write("gram-os: interrupted\n")
     return code if isinstance(code, int) else 0
 
 
