@@ -100,7 +100,7 @@ def _choose_kind(seen: _Seen) -> str:
     kinds = seen.kinds
     if len(kinds) == 1:
         (only,) = kinds
-    elif kinds <= {"integer", "float"}:
+    elif kinds == {"integer", "float"}:
         only = "float"
     elif kinds & {"object", "mixed"}:
         only = "mixed"
