@@ -1,0 +1,81 @@
+"""The wheel: what it holds, and that it works installed into an empty environment, away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.integration  # builds, and installs from the package index
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    # Nothing of the environment that the tests run in may help: no PYTHONPATH, no active virtual environment.
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    _run("uv", "build", "--wheel", "--out-dir", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the commands of an environment that holds the wheel and what it asks for, and no more."""
+    folder = tmp_path_factory.mktemp("installed")
+    _run("uv", "venv", "--python", sys.executable, folder / "venv", cwd=folder)
+    commands = folder / "venv" / "bin"
+    _run(
+        "uv",
+        "pip",
+        "install",
+        "--python",
+        commands / "python",
+        f"gram-os[cpu,embedded] @ {wheel.as_uri()}",
+        cwd=folder,
+    )
+    return commands
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"gram_os"}
+    command = ["git", "ls-files", "gram_os"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    kept = {name for name in listed if (ROOT / name).is_file()}
+    assert kept <= set(
+        names
+    )  # data files, too: lock of the jars, templates, the bundle, the sample catalogue
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+
+
+def test_installed_commands_work_without_the_checkout(installed: Path, tmp_path: Path) -> None:
+    assert _run(installed / "gram-os", "--version", cwd=tmp_path).startswith("gram-os ")
+    assert "Commands:" in _run(installed / "gram-os", "--help", cwd=tmp_path)
+    where = _run(installed / "python", "-c", "import gram_os; print(gram_os.__file__)", cwd=tmp_path)
+    assert str(installed.parent) in where
+
+
+def test_base_install_brings_no_training_libraries(installed: Path, tmp_path: Path) -> None:
+    check = (
+        "import importlib.util as u; print([n for n in ('torch', 'transformers', 'onnx') if u.find_spec(n)])"
+    )
+    assert _run(installed / "python", "-c", check, cwd=tmp_path).strip() == "[]"
