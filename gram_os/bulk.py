@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
 
@@ -47,9 +53,12 @@ class BulkItem:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how patiently refused actions are sent again: about a minute in all by default."""
+    """How often and how patiently refused actions are sent again: about a minute in all by default.
 
-    attempts: int = 8
+    The n-th pause is random between 0 and `initial_s` * 2^n seconds, at most `max_s`, so that writers do not come in step.
+    """
+
+    attempts: int = 10
     initial_s: float = 0.5
     max_s: float = 20.0
 
@@ -140,7 +149,7 @@ def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
 
     Retrying(
         stop=stop_after_attempt(backoff.attempts),
-        wait=wait_exponential_jitter(initial=backoff.initial_s, max=backoff.max_s, jitter=backoff.initial_s),
+        wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
         retry=retry_if_result(bool) | retry_if_exception_type((ClusterBusyError, ClusterUnreachableError)),
         retry_error_callback=give_up,
     )(attempt)

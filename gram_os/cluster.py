@@ -191,7 +191,12 @@ class Cluster:
 
     def _check_version(self) -> str:
         with self._translating(None):
-            version = dict(self._client.info())["version"]
+            answer = self._client.info()
+        version = answer.get("version") if isinstance(answer, Mapping) else None
+        if not isinstance(version, Mapping) or "number" not in version:
+            raise ClusterError(
+                f"{self.url} answers, but not as OpenSearch does: {str(answer)[:100]}; correct the URL"
+            )
         number, distribution = str(version["number"]), version.get("distribution")
         minimum = ".".join(map(str, MINIMUM_VERSION))
         if distribution != "opensearch":

@@ -6,11 +6,16 @@ what `gram-os load` writes must be there for the next command.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gram_os.cluster import Cluster
@@ -19,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _IMAGE: Final = "opensearchproject/opensearch:3.8.0"
+_DEFAULT_ENGINE: Final = (
+    "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
+)
+_DOCKER_PORT: Final = 2375
 _DOCKER_PATIENCE_S: Final = 1
 
 
@@ -65,20 +74,32 @@ def _start_node(settings: Settings, stack: ExitStack, *, attached: bool) -> str:
 
 def _docker_answers() -> bool:
     """Say whether an engine answers; the client alone is not enough. Without an engine this takes milliseconds."""
+    if not _engine_listens(os.environ.get("DOCKER_HOST") or _DEFAULT_ENGINE):
+        return False
     try:
         import docker  # type: ignore[import-untyped]
-    except ImportError:
+
+        with contextlib.closing(docker.from_env(timeout=_DOCKER_PATIENCE_S)) as client:
+            return bool(client.ping())
+    except Exception:  # not installed, no rights, another service: all the same to us
         return False
+
+
+def _engine_listens(address: str) -> bool:
+    """Connect ourselves first: docker's client is slow to import, and leaves its socket open where nobody listens."""
+    parts = urlsplit(address)
     try:
-        client = docker.from_env(timeout=_DOCKER_PATIENCE_S)
-    except Exception:  # no socket, no rights, a broken context: all the same to us
+        if parts.scheme == "npipe":
+            return Path(parts.path).exists()
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_DOCKER_PATIENCE_S)
+                probe.connect(parts.path)
+            return True
+        with socket.create_connection((parts.hostname, parts.port or _DOCKER_PORT), _DOCKER_PATIENCE_S):
+            return True
+    except (OSError, ValueError):
         return False
-    try:
-        return bool(client.ping())
-    except Exception:
-        return False
-    finally:
-        client.close()
 
 
 def _start_container(stack: ExitStack) -> str | None:

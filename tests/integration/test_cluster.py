@@ -1,0 +1,373 @@
+"""`Cluster` against a real OpenSearch: what it returns, and what it says when the cluster refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gram_os.cluster import Backoff, Cluster
+from gram_os.errors import (
+    ClusterAuthError,
+    ClusterError,
+    ClusterUnreachableError,
+    GramError,
+    IndexMissingError,
+    IndexUnfitError,
+)
+from gram_os.settings import ClusterSettings
+
+pytestmark = pytest.mark.integration
+
+MakeIndex = Callable[..., str]
+ALL: dict[str, object] = {"match_all": {}}
+
+
+def fill(cluster: Cluster, index: str, count: int) -> None:
+    actions = (
+        {"op": "index", "index": index, "id": str(n), "body": {"title": f"shoe {n}"}} for n in range(count)
+    )
+    assert all(item.ok for item in cluster.bulk(actions))
+    cluster.refresh(index)
+
+
+def count_points_in_time(cluster: Cluster) -> int:
+    return len(cluster._client.get_all_pits().get("pits", []))
+
+
+def test_version_and_ingest_role(cluster: Cluster, make_index: MakeIndex) -> None:
+    assert int(cluster.version.split(".")[0]) >= 2
+    assert cluster.url.startswith("http")
+    simulated = cluster._client.ingest.simulate(
+        body={"pipeline": {"processors": [{"set": {"field": "a", "value": 1}}]}, "docs": [{"_source": {}}]}
+    )
+    assert simulated["docs"][0]["doc"]["_source"] == {"a": 1}
+    index = make_index()
+    cluster._client.ingest.put_pipeline(id=index, body={"processors": [{"set": {"field": "a", "value": 1}}]})
+    try:
+        (item,) = cluster.bulk([{"op": "index", "index": index, "id": "1", "pipeline": index, "body": {}}])
+        assert item.error is None
+    finally:
+        cluster._client.ingest.delete_pipeline(id=index)
+
+
+def test_index_life(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index(meta={"gram": {"active": "v1"}})
+    assert cluster.index_exists(index)
+    mapping = cluster.get_mapping(index)
+    assert mapping["_meta"] == {"gram": {"active": "v1"}}
+    cluster.put_mapping(index, {"properties": {"brand": {"type": "keyword"}}})
+    assert set(cluster.get_mapping(index)["properties"]) == {"title", "brand"}
+    fill(cluster, index, 3)
+    assert cluster.count(index) == 3
+    cluster.delete_index(index)
+    assert not cluster.index_exists(index)
+
+
+def test_search_and_msearch(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    fill(cluster, index, 3)
+    answer = cluster.search(index, {"query": {"match": {"title": "shoes"}}, "size": 2}, request_cache=False)
+    assert answer["hits"]["total"]["value"] == 3
+    assert len(answer["hits"]["hits"]) == 2
+    bodies = [{"query": {"match": {"title": str(n)}}} for n in range(3)]
+    assert [found["hits"]["hits"][0]["_id"] for found in cluster.msearch(index, bodies)] == ["0", "1", "2"]
+    assert cluster.msearch(index, []) == []
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_scan_sees_each_document_once_as_it_stood_at_the_start(
+    cluster: Cluster, make_index: MakeIndex, shards: int
+) -> None:
+    index = make_index(settings={"number_of_shards": shards, "number_of_replicas": 0})
+    fill(cluster, index, 25)
+    before = count_points_in_time(cluster)
+    hits = cluster.scan(index, query=ALL, source=["title"], page=5)
+    first = next(hits)
+    assert count_points_in_time(cluster) == before + 1
+    list(cluster.bulk([{"op": "index", "index": index, "id": "later", "body": {"title": "later"}}]))
+    cluster.refresh(index)
+    seen = [first, *hits]
+    assert sorted(int(hit["_id"]) for hit in seen) == list(range(25))
+    assert all({"_source", "_seq_no", "_primary_term"} <= set(hit) for hit in seen)
+    assert count_points_in_time(cluster) == before
+
+
+def test_scan_closes_its_point_in_time_when_the_caller_stops_or_fails(
+    cluster: Cluster, make_index: MakeIndex
+) -> None:
+    index = make_index()
+    fill(cluster, index, 3)
+    before = count_points_in_time(cluster)
+    hits = cluster.scan(index, query=ALL, source=False, page=1)
+    assert "_source" not in next(hits)
+    with contextlib.closing(hits):  # type: ignore[type-var]
+        pass
+    assert count_points_in_time(cluster) == before
+    with pytest.raises(ClusterError, match="unknown query"):
+        list(cluster.scan(index, query={"nonsense": {}}, source=True))
+    assert count_points_in_time(cluster) == before
+
+
+def test_bulk_settles_each_item(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index(properties={"n": {"type": "integer"}})
+    actions: list[dict[str, Any]] = [
+        {"op": "index", "index": index, "id": "1", "body": {"n": 1}},
+        {"op": "index", "index": index, "id": "2", "body": {"n": "two"}},
+        {"op": "create", "index": index, "id": "1", "body": {"n": 1}},
+        {
+            "op": "update",
+            "index": index,
+            "id": "1",
+            "if_seq_no": 99,
+            "if_primary_term": 1,
+            "body": {"doc": {"n": 2}},
+        },
+        {
+            "op": "update",
+            "index": index,
+            "id": "1",
+            "if_seq_no": 0,
+            "if_primary_term": 1,
+            "body": {"doc": {"n": 3}},
+        },
+        {"op": "delete", "index": index, "id": "none"},
+        {"op": "index", "index": index, "id": "3", "body": {"t": "half a \ud83d character"}},
+    ]
+    items = list(cluster.bulk(actions, chunk=3))
+    assert [item.op for item in items] == [str(action["op"]) for action in actions]
+    assert [item.status for item in items[:6]] == [201, 400, 409, 409, 200, 404]
+    assert "mapper_parsing_exception" in str(items[1].error) and items[2].conflict
+    cluster.refresh(index)
+    assert cluster.search(index, {"query": {"ids": {"values": ["1"]}}})["hits"]["hits"][0]["_source"] == {
+        "n": 3
+    }
+
+
+BLOCKS = {
+    "read_only_allow_delete": "free space",
+    "read_only": "index.blocks.read_only",
+    "write": "index.blocks.write",
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_blocked_index_says_how_to_lift_the_block(
+    cluster: Cluster, make_index: MakeIndex, block: str
+) -> None:
+    index = make_index()
+    cluster._client.indices.put_settings(index=index, body={f"index.blocks.{block}": True})
+    try:
+        (item,) = cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {}}])
+        assert item.status in (403, 429) and "blocked" in str(item.error)
+        if block != "write":
+            with pytest.raises(IndexUnfitError, match=BLOCKS[block]) as caught:
+                cluster.put_mapping(index, {"properties": {"a": {"type": "keyword"}}})
+            assert index in str(caught.value)
+    finally:
+        cluster._client.indices.put_settings(index=index, body={f"index.blocks.{block}": None})
+
+
+def test_a_closed_index_says_so(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    cluster._client.indices.close(index=index)
+    with pytest.raises(IndexUnfitError, match="closed"):
+        cluster.count(index)
+
+
+CALLS: list[Callable[[Cluster, str], object]] = [
+    lambda cluster, index: cluster.get_mapping(index),
+    lambda cluster, index: cluster.put_mapping(index, {}),
+    lambda cluster, index: cluster.count(index),
+    lambda cluster, index: cluster.refresh(index),
+    lambda cluster, index: cluster.delete_index(index),
+    lambda cluster, index: cluster.search(index, {"query": ALL}),
+    lambda cluster, index: cluster.msearch(index, [{"query": ALL}]),
+    lambda cluster, index: list(cluster.scan(index, query=ALL, source=True)),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_missing_index_is_named(cluster: Cluster, call: Callable[[Cluster, str], object]) -> None:
+    with pytest.raises(IndexMissingError, match="'test-none' does not exist") as caught:
+        call(cluster, "test-none")
+    assert "gram-os load" in str(caught.value) and caught.value.exit_code == 2
+
+
+def test_other_refusals(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    with pytest.raises(IndexUnfitError, match="exists already"):
+        cluster.create_index(index, {})
+    with pytest.raises(ClusterError, match=r"unknown query \[nonsense\]"):
+        cluster.search(index, {"query": {"nonsense": {}}})
+    with pytest.raises(ClusterError, match=r"unknown query \[nonsense\]"):
+        cluster.msearch(index, [{"query": ALL}, {"query": {"nonsense": {}}}])
+
+
+def test_an_alias_of_two_indices_has_no_one_mapping(cluster: Cluster, make_index: MakeIndex) -> None:
+    first, second, alias = make_index(), make_index(), make_index()
+    cluster.delete_index(alias)
+    cluster._client.indices.put_alias(index=first, name=alias)
+    assert set(cluster.get_mapping(alias)["properties"]) == {"title"}
+    cluster._client.indices.put_alias(index=second, name=alias)
+    with pytest.raises(IndexUnfitError, match="2 indices"):
+        cluster.get_mapping(alias)
+    cluster._client.indices.delete_alias(index=[first, second], name=alias)
+
+
+@contextlib.contextmanager
+def answering(*, status: str, body: str) -> Iterator[str]:
+    """Serve one fixed HTTP answer, as a proxy in front of a cluster, an old cluster or another service gives it."""
+    answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    answer += f"Connection: close\r\n\r\n{body}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer.encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def info(number: str, distribution: str) -> str:
+    return f'{{"version": {{"number": "{number}", "distribution": "{distribution}"}}}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "words"),
+    [
+        ("401 Unauthorized", "Unauthorized", ClusterAuthError, ["user 'ann'", "OPENSEARCH_PASSWORD"]),
+        (
+            "403 Forbidden",
+            '{"error": {"type": "security_exception", "reason": "no permissions for [cluster:monitor/main]"}, "status": 403}',
+            ClusterAuthError,
+            ["no permissions for [cluster:monitor/main]", "user 'ann'", "role"],
+        ),
+        ("429 Too Many Requests", "{}", ClusterError, ["429", "later"]),
+        ("200 OK", info("2.10.0", "opensearch"), ClusterError, ["2.10.0", "2.11 or later", "upgrade"]),
+        ("200 OK", info("8.15.0", "elasticsearch"), ClusterError, ["no OpenSearch", "8.15.0"]),
+        ("200 OK", '{"version": {"number": "8.15.0"}}', ClusterError, ["no OpenSearch", "8.15.0"]),
+        ("200 OK", '{"hello": "world"}', ClusterError, ["not as OpenSearch does"]),
+        ("200 OK", "<html>", ClusterError, ["not as OpenSearch does"]),
+    ],
+)
+def test_what_answers_but_does_not_serve(
+    status: str, body: str, error: type[GramError], words: list[str]
+) -> None:
+    with answering(status=status, body=body) as url, pytest.raises(error) as caught:
+        Cluster.connect(ClusterSettings.model_validate({"url": url, "username": "ann", "password": "s3cret"}))
+    for word in [url, *words]:
+        assert word in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_answer() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ClusterUnreachableError, match=r"refused.*OPENSEARCH_URL") as caught:
+            Cluster.connect(ClusterSettings(url=url))
+    assert url in str(caught.value)
+    with pytest.raises(ClusterUnreachableError, match="OPENSEARCH_URL"):
+        Cluster.connect(ClusterSettings())
+
+
+def test_an_answer_that_does_not_come() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterUnreachableError, match=r"within 0\.2 s.*OPENSEARCH_TIMEOUT"):
+            Cluster.connect(ClusterSettings(url=url, timeout_s=0.2))
+
+
+def test_https_to_a_cluster_without_tls(cluster: Cluster) -> None:
+    with pytest.raises(ClusterUnreachableError, match="http://"):
+        Cluster.connect(ClusterSettings(url=cluster.url.replace("http://", "https://")))
+
+
+def test_bulk_survives_a_cluster_that_goes_away_for_a_while(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    host, port = cluster.url.removeprefix("http://").split(":")
+    with Relay(host, int(port)) as relay:
+        through = Cluster.connect(
+            ClusterSettings(url=relay.url, timeout_s=5),
+            backoff=Backoff(attempts=20, initial_s=0.05, max_s=0.2),
+        )
+        items = through.bulk(
+            ({"op": "index", "index": index, "id": str(n), "body": {"title": str(n)}} for n in range(40)),
+            chunk=10,
+        )
+        seen = [next(items)]
+        relay.cut()
+        threading.Timer(0.5, relay.mend).start()
+        seen += items
+        through.close()
+    assert [item.id for item in seen] == [str(n) for n in range(40)] and all(item.ok for item in seen)
+    cluster.refresh(index)
+    assert cluster.count(index) == 40
+
+
+class Relay:
+    """A TCP relay in front of the cluster that can be cut: connections through it then break, as when a node dies."""
+
+    def __init__(self, host: str, port: int):
+        self._target = (host, port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._whole = True
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def __enter__(self) -> Relay:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for thread in self._threads:
+            thread.join()
+
+    def cut(self) -> None:
+        self._whole = False
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._whole = True
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                if not self._whole:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for pair in ((near, far), (far, near)):
+                    thread = threading.Thread(target=self._pump, args=pair)
+                    self._threads.append(thread)
+                    thread.start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        source.close()
