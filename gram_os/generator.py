@@ -1,19 +1,21 @@
-"""Text -> codes: what the model generates, and what the text itself says, with the probabilities of their tokens.
+"""Text -> codes: what the model generates, and what the text itself says, with the probabilities of their values.
 
-Holds a bundle and a backbone (`LanguageModel`) and knows neither the runtime beneath nor the cluster.
+Holds a bundle, a backbone (`LanguageModel`) and its way of writing codes (`CodeTokeniser`); knows neither the runtime
+beneath nor the cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from math import exp
 
 from gram_os.attribute import AttributeType, Side
 from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.code import MAX_CODES, Code
+from gram_os.code_tokens import CodeTokeniser, ValueTokeniser
 from gram_os.decode import Generated, LanguageModel, beam_search, score_sequences
 from gram_os.own_values import product_values, query_values
 
@@ -25,9 +27,9 @@ MAX_VALUE_CHARACTERS = 100
 class ScoredCode:
     """A code of one text.
 
-    probabilities: P(value | text, side, values before) of each value of the code, None when the model does not know
-    one of them; own: whether the text itself says it; share: what it counts in the first stage, 1 for a text's own
-    value, less for a generated one.
+    probabilities: P(value | text, side, values before) of each value of the code, the product over its tokens, None
+    when the model does not know one of them; own: whether the text itself says it; share: what it counts in the first
+    stage, 1 for a text's own value, less for a generated one.
     """
 
     code: Code
@@ -49,10 +51,11 @@ class ScoredCode:
 class Generator:
     """Makes the codes of queries and of products with one model and two prompts."""
 
-    def __init__(self, bundle: Bundle, model: LanguageModel):
+    def __init__(self, bundle: Bundle, model: LanguageModel, tokeniser: CodeTokeniser | None = None):
         self.bundle = bundle
         self._model = model
         self._dictionary = bundle.dictionary
+        self._tokeniser = tokeniser or ValueTokeniser(bundle.dictionary)
         self._trie = bundle.trie
 
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
@@ -90,32 +93,45 @@ class Generator:
     ) -> list[list[ScoredCode]]:
         if not texts:
             return []
-        kept = [[v for v in values if len(v) <= MAX_VALUE_CHARACTERS] for values in own]
+        kept = [[Code((v,)) for v in values if len(v) <= MAX_VALUE_CHARACTERS] for values in own]
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
-        known = [[(t,) for v in values if (t := self._dictionary.tokens.get(v)) is not None] for values in kept]
-        scored = score_sequences(self._model, first, known)
+        known = [
+            {code: tokens for code in codes if (tokens := self._tokeniser.encode(code)) is not None}
+            for codes in kept
+        ]
+        scored = score_sequences(self._model, first, [list(tokens.values()) for tokens in known])
         return [
-            self._merge(values, dict(zip(tokens, log_probs, strict=True)), codes)
-            for values, tokens, log_probs, codes in zip(kept, known, scored, generated, strict=True)
+            self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found)
+            for codes, tokens, log_probs, found in zip(kept, known, scored, generated, strict=True)
         ]
 
     def _merge(
-        self, own: Sequence[str], known: dict[tuple[int, ...], tuple[float, ...]], generated: Sequence[Generated]
+        self, own: Sequence[Code], known: Mapping[Code, tuple[float, ...]], generated: Sequence[Generated]
     ) -> list[ScoredCode]:
-        found = {
-            Code((value,)): ScoredCode(Code((value,)), self._own_probability(value, known), own=True) for value in own
-        }
+        found = {code: ScoredCode(code, _own_probability(known.get(code)), own=True) for code in own}
         best = max((g.score for g in generated), default=0.0)
         for item in generated:
-            code = self._dictionary.decode(item.tokens)
+            code = self._tokeniser.decode(item.tokens)
             share = self.bundle.manifest.generated_weight * exp(0.5 * (item.score - best))
-            found.setdefault(code, ScoredCode(code, tuple(map(exp, item.log_probs[:-1])), own=False, share=share))
+            found.setdefault(code, ScoredCode(code, self._probabilities(item), own=False, share=share))
         return list(found.values())
 
-    def _own_probability(
-        self, value: str, known: dict[tuple[int, ...], tuple[float, ...]]
-    ) -> tuple[float, ...] | None:
-        token = self._dictionary.tokens.get(value)
-        return None if token is None else tuple(map(exp, known[(token,)]))
+    def _probabilities(self, item: Generated) -> tuple[float, ...]:
+        """P of each value, the closing token left out."""
+        return value_probabilities(item.log_probs, self._tokeniser.value_lengths(item.tokens))
 
+
+def value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> tuple[float, ...]:
+    """Products over each value's tokens, of their natural log-probabilities; what stands after them is left out.
+
+    >>> from math import log
+    >>> [round(p, 6) for p in value_probabilities([log(0.5), log(0.5), log(0.25), log(0.9)], [2, 1])]
+    [0.25, 0.25]
+    """
+    stops = accumulate(lengths)
+    return tuple(exp(sum(log_probs[stop - size : stop])) for stop, size in zip(stops, lengths, strict=True))
+
+
+def _own_probability(log_probs: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if log_probs is None else (exp(sum(log_probs)),)

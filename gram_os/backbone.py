@@ -1,0 +1,32 @@
+"""The one place that knows which backbone a bundle holds: opens its graphs, and its generator whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gram_os.bundle import Bundle
+from gram_os.causal_lm import CausalLm
+from gram_os.code_tokens import CodeTokeniser, TextTokeniser, ValueTokeniser
+from gram_os.decode import LanguageModel
+from gram_os.generator import Generator
+from gram_os.onnx_lm import CompactLm, Device
+
+
+def open_model(bundle: Bundle, device: Device = "auto", threads: int = 0) -> LanguageModel:
+    """The bundle's language model on ONNX Runtime; `threads` 0 leaves their number to it."""
+    if bundle.manifest.backbone == "causal-lm":
+        return CausalLm(bundle, device=device, threads=threads)
+    return CompactLm(bundle, device=device, threads=threads)
+
+
+def open_tokeniser(bundle: Bundle) -> CodeTokeniser:
+    """How the bundle's model writes codes."""
+    if bundle.manifest.backbone == "causal-lm":
+        return TextTokeniser(bundle.tokenizer, bundle.dictionary)
+    return ValueTokeniser(bundle.dictionary)
+
+
+def load_generator(path: Path | None = None, device: Device = "auto", threads: int = 0) -> Generator:
+    """The generator of a bundle, the shipped one by default. Raises BundleError as `Bundle.load` does."""
+    bundle = Bundle.load(path)
+    return Generator(bundle, open_model(bundle, device, threads), open_tokeniser(bundle))
