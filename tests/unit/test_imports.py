@@ -35,11 +35,11 @@ ORDER = [
         "decode",
         "bundle",
         "onnx_lm",
-        "dsl",
-        "generator",
-        "scorer",
+        "causal_lm",
+        "code_tokens",
     ),
-    *("cluster", "embedded", "ingest", "query_pipeline", "relevance", "server", "train", "cli"),
+    *("dsl", "generator", "backbone", "scorer", "cluster", "attachment", "embedded", "sample"),
+    *("ingest", "query_pipeline", "relevance", "server", "train", "cli"),
 ]
 
 # The one place of each foreign library that is slow to import or has a seam of ours in front of it.
@@ -57,9 +57,9 @@ SOLE_IMPORTERS = {
 
 # Documents and queries meet the model through Protocols; training knows no cluster and no serving.
 FORBIDDEN = {
-    "ingest": {"onnx_lm", "bundle", "tagger", "train"},
-    "query_pipeline": {"onnx_lm", "train"},
-    "relevance": {"onnx_lm", "bundle", "query_pipeline", "train"},
+    "ingest": {"onnx_lm", "causal_lm", "backbone", "tagger", "train"},
+    "query_pipeline": {"onnx_lm", "causal_lm", "train"},
+    "relevance": {"onnx_lm", "causal_lm", "backbone", "bundle", "query_pipeline", "train"},
     "train": {"cluster", "embedded", "ingest", "query_pipeline", "relevance", "dsl"},
 }
 
