@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gram_os.annotation import MarkedText, SpanScore, read_marked, score_tagger
 from gram_os.attribute import Side
+from gram_os.bundle import Bundle
 from gram_os.errors import GramError
 from gram_os.tagger import Tagger
 
@@ -32,9 +33,10 @@ def load_tagger(bundle: Path | None) -> Tagger:
         from gram_os.train.tagger_stage import load_checkpoint
 
         return make_tagger(load_checkpoint(bundle), load_tokenizer())
-    from gram_os import bundle as bundles
+    from gram_os.onnx_lm import CompactLm
 
-    return bundles.load_tagger(bundle)
+    loaded = Bundle.load(bundle)
+    return Tagger(loaded.tokenizer, CompactLm(loaded).tag)
 
 
 def measure_rows(texts: list[MarkedText], scores: dict[str, SpanScore]) -> list[dict[str, object]]:
