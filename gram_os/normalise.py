@@ -14,19 +14,20 @@ from functools import lru_cache
 
 import Stemmer
 
-# Canonical unit -> the ways in which shops write it, after NFKC and case folding.
+# Canonical unit -> the ways in which shops write it, after `fold`. A canonical unit is one of its own spellings, and no
+# stop word, so that a normalised measure reads as the same measure again.
 _UNITS: Mapping[str, str] = {
-    "in": r"in(?:ch(?:es)?)?|\"|''|”|″|“",
-    "ft": r"ft|feet|foot|'|′|’",
+    "in": r"in(?:ch(?:es)?)?|\"",
+    "ft": r"ft|feet|foot|'",
     "yd": r"yds?|yards?",
     "mm": r"mm|milli?met(?:er|re)s?",
     "cm": r"cms?|centimet(?:er|re)s?",
     "m": r"m|met(?:er|re)s?",
-    "sq ft": r"sq\.?\s*(?:ft|feet|foot)",
-    "cu ft": r"cu\.?\s*(?:ft|feet|foot)",
+    "sq ft": r"sq(?:uare|\.)? ?(?:ft|feet|foot)",
+    "cu ft": r"cu(?:bic|\.)? ?(?:ft|feet|foot)",
     "lb": r"lbs?|pounds?",
     "oz": r"ozs?|ounces?",
-    "fl oz": r"fl\.?\s*ozs?",
+    "fl oz": r"fl(?:uid|\.)? ?(?:ozs?|ounces?)",
     "kg": r"kgs?|kilograms?|kilos?",
     "g": r"g|grams?",
     "gal": r"gals?|gallons?",
@@ -34,11 +35,15 @@ _UNITS: Mapping[str, str] = {
     "l": r"l|lit(?:er|re)s?",
     "ml": r"ml|millilit(?:er|re)s?",
     "v": r"v|volts?",
-    "w": r"w|watts?",
+    "w": r"w(?!/)|watts?",  # "w/" is "with"
     "kw": r"kw|kilowatts?",
-    "a": r"amps?|amperes?",
+    "amp": r"amps?|amperes?",  # "a" alone is a stop word
     "mah": r"mah",
+    "wh": r"wh",
+    "va": r"va",
+    "db": r"db|decibels?",
     "hz": r"hz|hertz",
+    "khz": r"khz",
     "mhz": r"mhz",
     "ghz": r"ghz",
     "kb": r"kb",
@@ -49,6 +54,10 @@ _UNITS: Mapping[str, str] = {
     "mbps": r"mbps|mbit/s|mb/s",
     "mp": r"mp|megapixels?",
     "dpi": r"dpi",
+    "rpm": r"rpm",
+    "ppm": r"ppm",
+    "fps": r"fps",
+    "lm": r"lm|lumens?",
     "psi": r"psi",
     "gpm": r"gpm",
     "cfm": r"cfm",
@@ -56,24 +65,60 @@ _UNITS: Mapping[str, str] = {
     "hp": r"hp|horsepower",
     "ga": r"ga|gauges?",
     "pk": r"pks?|packs?",
-    "pc": r"pcs?|pieces?|pc\(s\)",
+    "pc": r"pcs?|pieces?",
     "deg": r"deg|degrees?|°",
     "%": r"%|percent",
 }
 _UNIT_OF = [(unit, re.compile(rf"(?:{pattern})\Z")) for unit, pattern in _UNITS.items()]
 _ANY_UNIT = "|".join(sorted(_UNITS.values(), key=len, reverse=True))
-_NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?(?:\.\d+)?"
-_FRACTION = r"(?:\d+\s*[-\s]\s*)?\d+\s*/\s*\d+"
+# Repetitions are bounded: a text may be 100 kB of digits and commas.
+_NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.\d{1,9})?|\.\d{1,9}"
+_FRACTION = r"(?:\d{1,9} ?[- ] ?)?\d{1,9} ?/ ?\d{1,9}"
+_UNIT = rf"(?:{_ANY_UNIT})(?:(?<=[\"%°])|(?<=')(?![^\W\d_])|(?![^\W_]))"
 _TOKEN = re.compile(
-    rf"(?P<number>{_FRACTION}|(?:\d+(?:,\d{{3}})+|\d+)(?:\.\d+)?|\.\d+)"
-    rf"(?:\s*-?\s*(?P<unit>{_ANY_UNIT})(?![a-z0-9])\.?|(?![a-z0-9]|[-/.][a-z0-9]))"
-    r"|(?P<word>[^\W_]+(?:['’.&+/-][^\W_]+)*\+*)"
+    rf"(?P<low>{_NUMBER})-(?P<high>{_NUMBER}) ?-? ?(?P<shared>{_UNIT})\.?"
+    rf"|(?:(?P<fraction>{_FRACTION})|(?P<number>{_NUMBER}))(?: ?-? ?(?P<unit>{_UNIT})\.?|(?![^\W_]|[-/.'][^\W_]))"
+    r"|(?P<word>[^\W_]+(?:['.&+/-][^\W_]+)*\+*)"
 )
-_TIMES = re.compile(r"(?<=[\d\"'.])(\s*[a-z]{0,2}\.?)\s*[x×*]\s*(?=\.?\d)")
+_QUOTES = str.maketrans({**dict.fromkeys("‘’‛′´`", "'"), **dict.fromkeys("“”„‟″〃", '"')})
 _MARKS = re.compile(r"[®™©℠]")
-_APOSTROPHE = re.compile(r"['’](?:s\b)?")
-_SPLIT = re.compile(r"[.&+/-]+")
-STOPWORDS = frozenset("a an and at by for from in into is it its of on or the to w with without your".split())
+_VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
+_PLURAL = re.compile(r"\((e?s)\)")
+_SIDE = rf"(?!0\d)(?:{_NUMBER})(?:['\"]| ?(?:in\.?|ft\.?|mm|cm|m))?"
+_TIMES = re.compile(rf"(?<![\w.-])(?:{_SIDE}(?: ?[×*] ?| x |x))+(?=\.?\d)")
+_TIMES_SIGN = re.compile(r" ?[x×*] ?")
+_IN_ONE = re.compile(r"\b(\d{1,2})[ -]?in[ -]?(?:1|one)\b")
+_APOSTROPHE = re.compile(r"'(?:s\b)?")
+_DIGITS = re.compile(r"\d+")
+_VOWEL = re.compile(r"[aeiouy]")
+_ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+_SPLIT = re.compile(r"[&+/-]+|(?<!\d)\.|\.(?!\d)")
+_COUNTED = re.compile(r"\d{1,3}(?:\.\d+)?-(?=[a-z]*[aeiouy])[a-z]{3,}")
+STOPWORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "w",
+        "with",
+        "without",
+        "your",
+    ]
+)
 _PORTER2 = Stemmer.Stemmer("english")
 
 
@@ -121,65 +166,106 @@ class Normaliser:
         return list(found)
 
     def value(self, phrase: str) -> str:
-        """One attribute value, words joined by a space; empty when nothing but punctuation and stop words is there."""
-        return " ".join(token.value for token in self.tokens(phrase))
+        """One attribute value, words joined by a space; empty when nothing but punctuation and stop words is there.
+
+        Repeated until nothing changes, since words that come together may be a measure: "17 (inches)" is "17 in".
+        """
+        found = " ".join(token.value for token in self.tokens(phrase))
+        return found if found == phrase else self.value(found)
 
     def _tokens(self, folded: str) -> Iterator[Token]:
         for match in _TOKEN.finditer(folded):
-            if match["number"]:
-                number = _canonical_number(match["number"])
-                unit = _canonical_unit(match["unit"]) if match["unit"] else ""
-                value, parts = (f"{number} {unit}", (number,)) if unit else (number, ())
-            else:
-                word = _APOSTROPHE.sub("", match["word"])
-                value, parts = self._word(word)
-                if not value:
-                    continue
-            yield Token(value, parts, match.start(), match.end())
+            value, parts = self._word(match["word"]) if match["word"] else _read_measure(match)
+            if value:
+                yield Token(value, parts, match.start(), match.end())
 
     def _normalise_word(self, word: str) -> tuple[str, tuple[str, ...]]:
-        if "&" in word and len(word) <= 5:
-            word = word.replace("&", "")  # AT&T, D&D
+        word = _APOSTROPHE.sub("", word)
+        if ("&" in word and len(word) <= 5) or _ACRONYM.fullmatch(word):
+            word = word.replace("&", "").replace(".", "")  # AT&T, U.S.A.
         pieces = [p for p in _SPLIT.split(word) if p]
-        if len(pieces) < 2:
-            bare = word.strip("+.") or word
-            return ("", ()) if bare in STOPWORDS else (self.stem(bare), ())
-        stems = tuple(self.stem(p) for p in pieces if p not in STOPWORDS)
-        if any(c.isdigit() for c in word):
-            return "".join(pieces), stems  # a model number: dv7-1211ea is dv71211ea
-        return " ".join(stems), stems if len(stems) > 1 else ()
+        if len(pieces) > 1 and any(c.isdigit() for c in word) and not _COUNTED.fullmatch(word):
+            # A model number: dv7-1211ea is dv71211ea.
+            return self.value("".join(pieces)), tuple(v for p in pieces if (v := self.value(p)))
+        stems = tuple(stem for p in pieces if p not in STOPWORDS and (stem := self.stem(p)) not in STOPWORDS)
+        parts = stems if len(stems) > 1 else ()
+        if "-" in word and len(pieces) == 2 and min(map(len, pieces)) <= 3:
+            parts += (self.stem("".join(pieces)),)  # Wi-Fi is also wifi
+        return " ".join(stems), parts
 
     def stem(self, word: str) -> str:
-        """The readable form of a folded word; words with digits and short ones stay as they are."""
-        if len(word) <= 3 and not word.endswith("s") or not word.isalpha():
+        """The readable form of a folded word; words with digits stay as they are."""
+        if not word.isalpha():
             return word
-        stem = str(_PORTER2.stemWord(word))
+        stem = _stem(word)
         return self.readable.get(stem, stem)
 
 
 def fold(text: str) -> str:
-    """Unicode NFKC, case folded, accents and trade marks dropped, `4x8` split.
+    """Unicode NFKC, case folded, accents and trade marks dropped, `4x8` split, `3-in-1` joined.
 
-    >>> fold("Café® 4ft x 8ft")
-    'cafe 4ft 8ft'
+    >>> fold("Café® 4ft x 8ft, 1½″")
+    'cafe 4ft × 8ft, 1 1/2"'
     """
-    # Marks go first: NFKC would write the letters "TM" in place of the sign.
-    text = unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold()
     if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    return " ".join(_TIMES.sub(r"\1 ", text).split())
+        text = _fold_unicode(text)
+    text = _PLURAL.sub(r"\1", " ".join(text.casefold().split()))
+    text = _TIMES.sub(lambda sides: _TIMES_SIGN.sub(" × ", sides[0]), text)
+    return _IN_ONE.sub(r"\1in1", text.replace("''", '"'))
 
 
+def _fold_unicode(text: str) -> str:
+    # Marks, quotes and fractions go first: NFKC would write the letters "TM", two primes, and 11/2 for 1½.
+    text = _VULGAR.sub(" ", _MARKS.sub(" ", text.translate(_QUOTES)))
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return unicodedata.normalize("NFKC", text).replace("⁄", "/")
+
+
+def _stem(word: str) -> str:
+    """Porter 2 until nothing changes, so that a stem is its own stem; TVs and PCs are plurals too."""
+    while 3 < len(word) <= 40 or (len(word) == 3 and word.endswith("s")):
+        shorter = str(_PORTER2.stemWord(word))
+        if shorter == word and word.endswith("s") and not word.endswith("ss") and not _VOWEL.search(word):
+            shorter = word[:-1]
+        if shorter == word:
+            break
+        word = shorter
+    return word
+
+
+def _read_measure(match: re.Match[str]) -> tuple[str, tuple[str, ...]]:
+    """Value and parts of a measure, a range or a bare number."""
+    if match["shared"]:
+        unit = _canonical_unit(match["shared"])
+        low, high = _canonical_number(match["low"]), _canonical_number(match["high"])
+        return f"{low}-{high} {unit}", (f"{low} {unit}", f"{high} {unit}")
+    if match["fraction"]:
+        return _read_fraction(match["fraction"], match["unit"])
+    number = _canonical_number(match["number"])
+    return (f"{number} {_canonical_unit(match['unit'])}", (number,)) if match["unit"] else (number, ())
+
+
+def _read_fraction(text: str, unit: str | None) -> tuple[str, tuple[str, ...]]:
+    """1-1/2 is 1.5 as shops mean it; what is no such fraction is a range (110/220 V) or a model number (24/7)."""
+    digits = _DIGITS.findall(text)
+    *whole, above, below = map(int, digits)
+    if 0 < above < below <= 64:
+        number = _canonical_number(f"{sum(whole) + above / below:.4f}")
+        return (f"{number} {_canonical_unit(unit)}", (number,)) if unit else (number, ())
+    if not unit:
+        return "".join(digits), tuple(digits)
+    unit = _canonical_unit(unit)
+    return f"{'-'.join(digits)} {unit}", tuple(f"{number} {unit}" for number in digits)
+
+
+@lru_cache(maxsize=1000)
 def _canonical_unit(text: str) -> str:
     return next(unit for unit, pattern in _UNIT_OF if pattern.match(text))
 
 
 def _canonical_number(text: str) -> str:
-    """Thousands commas and trailing zeros go, a leading zero comes: 1,000 / .50 -> 1000 / 0.5; 1 - 1/2 -> 1-1/2."""
-    if "/" in text:
-        return "-".join(re.sub(r"\s*/\s*", "/", text).replace("-", " ").split())
-    number = text.replace(",", "")
-    if "." in number:
-        number = number.rstrip("0").rstrip(".")
-        number = "0" + number if number.startswith(".") else number
-    return number or "0"
+    """Thousands commas and trailing zeros go, a leading zero comes: 1,000 / .50 -> 1000 / 0.5."""
+    whole, _, decimals = text.replace(",", "").partition(".")
+    decimals = decimals.rstrip("0")
+    return f"{whole or 0}.{decimals}" if decimals else whole or "0"

@@ -86,29 +86,41 @@ def mine(
     most_values: int = 8000,
     least_products: int = 3,
 ) -> Mined:
-    """Read a catalogue: attribute fields (detected when not given), words, the `most_values` commonest values that at
-    least `least_products` products hold, and the initial codes. `spans` are the tagger's, one sequence a title."""
+    """Read a catalogue: attribute fields, words, attribute values and initial codes.
+
+    The `most_values` commonest values that at least `least_products` products hold make the dictionary; attribute fields
+    are detected when they are not given; `spans` are the tagger's, one sequence a title.
+    """
     attributes = detect_attributes(products) if attributes is None else attributes
     normaliser = Normaliser(readable_words(_texts(products, attributes)))
     dictionary = _build_dictionary(products, spans, attributes, normaliser, most_values, least_products)
     rows = [product_values(product, attributes, normaliser, dictionary) for product in products]
     counts = Counter(value for row in rows for value in row)
-    vocabulary = Vocabulary({value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())})
+    vocabulary = Vocabulary(
+        {value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())}
+    )
     columns = {value: at for at, value in enumerate(sorted(counts))}
     indices = np.concatenate([np.fromiter((columns[v] for v in row), np.int32, len(row)) for row in rows])
     indptr = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
-    own = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), len(columns)))
+    own = sparse.csr_matrix(
+        (np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), len(columns))
+    )
     df = np.asarray(own.sum(0)).ravel()
     idf = np.log1p((len(rows) - df + 0.5) / (df + 0.5)).astype(np.float32)
     known = np.array([dictionary.tokens.get(value, -1) for value in columns], dtype=np.int32)
     typed = [_typed_values(p, s, attributes, normaliser) for p, s in zip(products, spans, strict=True)]
     initial, codes = _initial_codes(typed, dictionary)
-    return Mined(products, attributes, normaliser, dictionary, vocabulary, own, columns, known, idf, initial, codes)
+    return Mined(
+        products, attributes, normaliser, dictionary, vocabulary, own, columns, known, idf, initial, codes
+    )
 
 
 def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
-    """Which fields hold attribute values: short texts (or lists of them) that at least 1 % of the products fill and
-    that repeat; numbers, flags, dates and free text are not. The type comes from the field's name."""
+    """Say which fields hold attribute values.
+
+    They are short texts, or lists of them, that at least 1 % of the products fill and that repeat; numbers, flags, dates
+    and free text are not. The type comes from the field's name.
+    """
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()
     for product in products:
@@ -134,7 +146,7 @@ def readable_words(texts: Iterable[str]) -> dict[str, str]:
     plain = Normaliser()
     surfaces: dict[str, Counter[str]] = defaultdict(Counter)
     for text in texts:
-        for word in re.findall(r"[^\W\d_]{3,}", fold(text)):
+        for word in re.findall(r"[^\W\d_]{2,}", fold(text)):
             surfaces[plain.stem(word)][word] += 1
     return {
         stem: best
@@ -191,13 +203,19 @@ def _build_dictionary(
     values = tuple(sorted(kept[:most]))
     return AttributeDictionary(
         values,
-        tuple(max(types[v], key=types[v].__getitem__) if types.get(v) else AttributeType.OTHER for v in values),
+        tuple(
+            max(types[v], key=types[v].__getitem__) if types.get(v) else AttributeType.OTHER for v in values
+        ),
         tuple(counts[v] for v in values),
     )
 
 
 def _initial_codes(
-    typed: Sequence[Mapping[str, AttributeType]], dictionary: AttributeDictionary, *, least: int = 2, most: int = 60_000
+    typed: Sequence[Mapping[str, AttributeType]],
+    dictionary: AttributeDictionary,
+    *,
+    least: int = 2,
+    most: int = 60_000,
 ) -> tuple[list[list[tuple[int, ...]]], list[tuple[int, ...]]]:
     """Combine each product's attributes at the three granularities; a combination lives when `least` products share it.
 
@@ -211,7 +229,9 @@ def _initial_codes(
     return initial, [(token,) for token in range(len(dictionary.values))] + combined
 
 
-def _combinations(values: Mapping[str, AttributeType], dictionary: AttributeDictionary) -> list[tuple[int, ...]]:
+def _combinations(
+    values: Mapping[str, AttributeType], dictionary: AttributeDictionary
+) -> list[tuple[int, ...]]:
     known = [(_ORDER.index(kind), value) for value, kind in values.items() if kind in _ORDER]
     ranked = [value for _, value in sorted(known) if value in dictionary.tokens][:MAX_ATTRIBUTES]
     leading = {value for value in ranked if values[value] in _LEADING}
