@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from gram_os.bulk import BulkItem
 from gram_os.cli.main import main
 from gram_os.cluster import Cluster
+from gram_os.dsl import FIELD_KINDS
 from gram_os.errors import FileFormatError, IndexUnfitError, InputError
 from gram_os.ingest.load import LoadReport, Source, load_products, survey_source
 from gram_os.ingest.survey import Survey
@@ -178,6 +180,48 @@ def test_fault_in_the_last_line_is_found_before_anything_is_written(
     with pytest.raises(FileFormatError, match=r"line 4, field 'title'"):
         _load(cluster, index, Source(path))
     assert not cluster.index_exists(index)
+
+
+def test_every_kind_of_field_is_one_the_cluster_takes(cluster: Cluster, index: str, tmp_path: Path) -> None:
+    kinds = {kind: kind for kind in FIELD_KINDS}
+    values: list[object] = ["red", "long text", "text", 1, 1.5, True, "2026-11-22", {"a": "b"}, "scalar"]
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "title": "Nut", **dict(zip(kinds, values, strict=True))},
+        {"id": "2", "title": "Bolt", "mixed": {"a": [1]}},
+    ]
+    source = Source(_write(tmp_path, rows))
+    report = load_products(cluster, index, source, Survey(2, kinds, ()), on_item=lambda _: None)
+    assert (report.written, report.refused) == (2, 0)
+
+
+def test_titles_of_every_sort_are_loaded(cluster: Cluster, index: str, tmp_path: Path) -> None:
+    titles = [
+        "x" * 100_000,
+        "wide " * 20_000,
+        "طابعة ليزر",
+        "🖨️👟",
+        "a\u0000b",
+        "\u202egnp.exe",
+        "' OR 1=1 --",
+    ]
+    rows = [{"id": f"ü/{n}?#", "title": title} for n, title in enumerate(titles)]
+    report = _load(cluster, index, Source(_write(tmp_path, rows)))
+    assert (report.written, report.refused) == (len(titles), 0)
+    assert _ids(cluster, index, {"match": {"title": "طابعة"}}) == {"ü/2?#"}
+
+
+def test_standard_input_is_loaded_without_a_survey(
+    cluster: Cluster, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stdin:
+        buffer = io.BytesIO(
+            b'{"id": 1, "title": "Nut", "width": 12}\n{"id": 2, "title": "Bolt", "width": "3"}\n'
+        )
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    report = _load(cluster, index, Source("-", fields={"width": "float"}))
+    assert (report.written, report.created_index) == (2, True)
+    assert cluster.get_mapping(index)["properties"]["width"] == {"type": "double"}
 
 
 def test_second_title_column_is_refused(cluster: Cluster, index: str, tmp_path: Path) -> None:
