@@ -57,12 +57,12 @@ class CausalLm:
         self._session = Session(path, device=device, threads=threads)
         self._past = [name for name in self._session.inputs if name.startswith("past_key_values.")]
         self._present = [re.sub("^past_key_values", "present", name) for name in self._past]
+        self._shapes = [tuple(self._session.inputs[name].shape) for name in self._past]
         missing = {"input_ids", "attention_mask"} - set(self._session.inputs)
-        if missing or not self._past:
+        if missing or not self._past or any(len(shape) != 4 for shape in self._shapes):
             raise BundleError(
                 f"{path} is no causal LM with a KV cache; export it with gram_os.train.export_causal"
             )
-        self._shapes = [tuple(self._session.inputs[name].shape) for name in self._past]
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """See `LanguageModel.start`."""

@@ -1,0 +1,355 @@
+"""The causal-LM backbone on tiny random Llama and Qwen2: export, cache, beams and training, each against torch itself."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from gram_os.attribute import AttributeType, Side
+from gram_os.backbone import load_generator, open_model
+from gram_os.bundle import Bundle, Manifest, seal
+from gram_os.catalogue import Product
+from gram_os.causal_lm import CausalLm
+from gram_os.code import Code
+from gram_os.code_tokens import TextTokeniser
+from gram_os.decode import Generated, beam_search, score_sequences
+from gram_os.dictionary import AttributeDictionary, Vocabulary
+from gram_os.errors import BundleError, InputError
+from gram_os.normalise import Normaliser
+from gram_os.prompts import PromptEncoder, pad_left
+from gram_os.train.causal import (
+    CausalSettings,
+    CausalSource,
+    code_loss,
+    load_causal,
+    make_examples,
+    next_logits,
+    train_causal,
+)
+from gram_os.train.export import Precision
+from gram_os.train.export_causal import compare_with_torch, export_causal
+from gram_os.train.targets import Target
+
+# What torch and optimum say of their own ways of exporting; none of it is about the model.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Exporting aten.*index operator of advanced indexing:UserWarning"),
+]
+
+FP32 = 1e-4  # what ONNX Runtime's log-probabilities may differ by from torch's
+INT8 = 0.35  # the same after weights and activations were rounded to 8 bits: random weights suffer most
+
+VALUES = ("black", "cartridge", "drum", "laser printer", "red", "toner", "toner cartridge", "xerox")
+CODES = tuple(
+    Code.of(values)
+    for values in (
+        ["black"], ["toner"], ["toner cartridge"], ["xerox"], ["laser printer"], ["red", "toner"], ["black", "xerox"],
+        ["black", "toner cartridge", "xerox"], ["drum", "xerox"], ["cartridge", "red"],
+    )
+)  # fmt: skip
+TEXTS = ("toner", "xerox black toner cartridge for laser printers", "red", "a drum, by xerox")
+DICTIONARY = AttributeDictionary(VALUES, (AttributeType.OTHER,) * len(VALUES), (1,) * len(VALUES))
+KINDS: Mapping[str, tuple[Any, Any, bool]] = {
+    "llama": (LlamaConfig, LlamaForCausalLM, False),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, True),  # with biases, and the output layer tied to the input's
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tiny random model and its exported fp32 bundle."""
+
+    source: CausalSource
+    bundle: Bundle
+    served: CausalLm
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([*TEXTS, *map(str, CODES), "query: x; codes: y"], trainer)
+    return made
+
+
+def make_source(kind: str, tokenizer: Tokenizer) -> CausalSource:
+    torch.manual_seed(7)
+    config, model, tied = KINDS[kind]
+    made = model(
+        config(
+            vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=tied,
+            initializer_range=0.2, eos_token_id=0, bos_token_id=None, pad_token_id=0,
+        )
+    )  # fmt: skip
+    return CausalSource(made.eval(), tokenizer, 0)
+
+
+def export(source: CausalSource, out: Path, precision: Precision = "fp32") -> Bundle:
+    return export_causal(
+        source,
+        out,
+        Manifest(label="tiny", backbone="causal-lm", precision="fp32", attributes={}),
+        dictionary=DICTIONARY,
+        vocabulary=Vocabulary({"toner": 2, "xerox": 2}),
+        normaliser=Normaliser({}),
+        codes=CODES,
+        precision=precision,
+    )
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def made(
+    request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Made:
+    source = make_source(request.param, tokenizer)
+    bundle = export(source, tmp_path_factory.mktemp(request.param))
+    return Made(source, bundle, CausalLm(bundle, device="cpu", threads=1))
+
+
+def torch_log_probs(source: CausalSource, text: str, side: Side, tokens: Sequence[int]) -> list[float]:
+    """ln P of each token and of the end, from one full forward of one unpadded row."""
+    (prompt,) = PromptEncoder(source.tokenizer).encode([text], side)
+    row = torch.tensor([[*prompt, *tokens]])
+    with torch.inference_mode():
+        scores = torch.log_softmax(source.model(input_ids=row).logits[0, len(prompt) - 1 :].float(), -1)
+    return [float(scores[at, token]) for at, token in enumerate([*tokens, source.end])]
+
+
+def encoded(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    tokeniser = TextTokeniser(tokenizer, DICTIONARY)
+    return [tokens for code in CODES if (tokens := tokeniser.encode(code)) is not None]
+
+
+def test_onnx_says_what_torch_says(made: Made) -> None:
+    assert compare_with_torch(made.source, made.bundle, TEXTS) < FP32
+    assert isinstance(
+        made.source.model.get_output_embeddings(), nn.Linear
+    )  # the export left the model as it was
+
+
+def test_int8_stays_near(made: Made, tmp_path: Path) -> None:
+    bundle = export(made.source, tmp_path, "int8")
+    assert compare_with_torch(made.source, bundle, TEXTS) < INT8
+    assert bundle.manifest.precision == "int8"
+    operators = Counter(node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node)
+    assert operators["MatMulInteger"] == 2 * 7 + 1  # seven matrices a layer and the output layer, tied or not
+
+
+def test_log_probabilities_are_normalised(made: Made) -> None:
+    step = made.served.start(TEXTS, Side.TITLE)
+    assert step.log_probs.shape == (len(TEXTS), 1, made.source.tokenizer.get_vocab_size())
+    assert step.log_probs.dtype == np.float32
+    np.testing.assert_allclose(np.exp(step.log_probs).sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_steps_with_cache_equal_full_forwards(made: Made, side: Side) -> None:
+    wanted = encoded(made.source.tokenizer)
+    first = made.served.start(TEXTS, side)
+    stepped = score_sequences(made.served, first, [wanted] * len(TEXTS))
+    for text, row in zip(TEXTS, stepped, strict=True):
+        for tokens, found in zip(wanted, row, strict=True):
+            np.testing.assert_allclose(
+                found, torch_log_probs(made.source, text, side, tokens)[:-1], atol=FP32
+            )
+
+
+def test_padding_and_company_change_nothing(made: Made) -> None:
+    tokens = encoded(made.source.tokenizer)[7]
+    together = score_sequences(made.served, made.served.start(TEXTS, Side.QUERY), [[tokens]] * len(TEXTS))
+    for text, (found,) in zip(TEXTS, together, strict=True):
+        ((alone,),) = score_sequences(made.served, made.served.start([text], Side.QUERY), [[tokens]])
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_runs_are_cut_into_parts(made: Made) -> None:
+    many = [*TEXTS] * 20  # more rows than one run takes
+    rows = made.served.start(many, Side.QUERY).log_probs
+    few = made.served.start(TEXTS, Side.QUERY).log_probs
+    np.testing.assert_allclose(rows, np.tile(few, (20, 1, 1)), atol=1e-5)
+
+
+def test_beams_are_reordered_and_repeated(made: Made) -> None:
+    model, (_, _, a, *_), tokens = made.served, encoded(made.source.tokenizer), (40, 41, 42)
+    first = model.start([TEXTS[0]], Side.QUERY)
+    three = model.advance(first.state, np.array([[0, 0, 0]]), np.array([tokens]))
+    # The third beam goes on twice, the first once, in an order of their own.
+    step = model.advance(three.state, np.array([[2, 0, 2]]), np.array([[a[0], a[0], a[0]]]))
+    assert np.array_equal(step.log_probs[0, 0], step.log_probs[0, 2])
+    for beam, before in ((0, tokens[2]), (1, tokens[0])):
+        expected = torch_log_probs(made.source, TEXTS[0], Side.QUERY, [before, a[0]])[-1]
+        assert step.log_probs[0, beam, made.source.end] == pytest.approx(expected, abs=FP32)
+
+
+def hugging_face_beams(made: Made, side: Side, width: int) -> list[list[Generated]]:
+    """The same search by transformers' own `generate`; the closing token's log-probability is within the sum."""
+    trie, end = made.bundle.trie, made.source.end
+    ids, mask = pad_left(PromptEncoder(made.source.tokenizer).encode(TEXTS, side))
+
+    def allowed(_: int, row: torch.Tensor) -> list[int]:
+        node = trie.find(row[ids.shape[1] :].tolist())
+        if node is None:  # a finished or dead beam
+            return [end]
+        return [*map(int, trie.children(node)[0]), *([end] if trie.final[node] else [])]
+
+    made.source.model.generation_config.eos_token_id = end
+    with torch.inference_mode():
+        found = made.source.model.generate(
+            input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), do_sample=False, num_beams=width,
+            num_return_sequences=width, max_new_tokens=40, length_penalty=0.0, early_stopping="never", pad_token_id=end,
+            prefix_allowed_tokens_fn=allowed, return_dict_in_generate=True, output_scores=True,
+        )  # fmt: skip
+    rows: list[list[Generated]] = [[] for _ in TEXTS]
+    for at, (row, score) in enumerate(
+        zip(found.sequences.tolist(), found.sequences_scores.tolist(), strict=True)
+    ):
+        if score > -1e6:  # places for which the trie has no code
+            tokens = row[ids.shape[1] :]
+            rows[at // width].append(Generated(tuple(tokens[: tokens.index(end)]), (score,)))
+    return rows
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_beams_equal_hugging_face_generate(made: Made, side: Side) -> None:
+    width = len(CODES)
+    expected = hugging_face_beams(made, side, width)
+    found = beam_search(made.served, made.bundle.trie, made.served.start(TEXTS, side), width=width)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [g.tokens for g in ours] == [g.tokens for g in theirs]
+        assert len(ours) == len(CODES)
+        np.testing.assert_allclose([g.score for g in ours], [g.score for g in theirs], atol=FP32)
+
+
+def test_loss_is_that_of_the_code_and_its_end(made: Made) -> None:
+    source, targets = made.source, [Target(((0,),), (1.0,)), Target(((4, 6, 7),), (1.0,))]
+    batch = make_examples(source, DICTIONARY, TEXTS[:2], targets, Side.QUERY)
+    with torch.inference_mode():
+        found = float(code_loss(source.model, batch, source.end, random.Random(0)))
+    tokeniser = TextTokeniser(source.tokenizer, DICTIONARY)
+    codes = [
+        tokeniser.encode(Code(("black",))) or (),
+        tokeniser.encode(Code(("red", "toner cartridge", "xerox"))) or (),
+    ]
+    sums = [
+        sum(torch_log_probs(source, text, Side.QUERY, code))
+        for text, code in zip(TEXTS[:2], codes, strict=True)
+    ]
+    assert found == pytest.approx(-sum(sums) / 2, rel=1e-4)
+
+
+def test_scores_of_the_prompt_are_left_out_or_cut_off(made: Made) -> None:
+    class Plain(nn.Module):
+        """A model that knows neither `logits_to_keep` nor positions, as older ones are."""
+
+        def __init__(self, inner: Any):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, use_cache: bool) -> Any:
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+    rows = [[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]]
+    with torch.inference_mode():
+        short, whole = next_logits(made.source.model, rows, 2), next_logits(Plain(made.source.model), rows, 2)
+    assert short.shape == (2, 2, made.source.tokenizer.get_vocab_size())
+    torch.testing.assert_close(short, whole)
+
+
+def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    source = make_source("llama", tokenizer)
+    wanted = [
+        Code(("toner",)),
+        Code(("black", "toner cartridge", "xerox")),
+        Code(("cartridge", "red")),
+        Code(("drum", "xerox")),
+    ]
+    targets = [Target((DICTIONARY.encode(code) or (),), (1.0,)) for code in wanted]
+    queries = make_examples(source, DICTIONARY, TEXTS, targets, Side.QUERY)
+    titles = make_examples(source, DICTIONARY, TEXTS, targets[::-1], Side.TITLE)
+    losses: list[float] = []
+    train_causal(
+        source, queries, titles, CausalSettings(steps=90, queries=4, titles=4, rate=5e-3),
+        report=lambda _, loss: losses.append(loss),
+    )  # fmt: skip
+    assert losses[-1] < 0.1 < losses[0]
+    export(source, tmp_path / "bundle")
+    generator = load_generator(tmp_path / "bundle", device="cpu", threads=1)
+    for code, scored in zip(wanted, generator.code_queries(TEXTS), strict=True):
+        best = max(scored, key=lambda s: (s.probability or 0) * (s.code == code or not s.own))
+        assert best.code == code
+        assert best.probabilities is not None
+        assert len(best.probabilities) == len(code.values)
+        assert best.probability == pytest.approx(1, abs=0.1)
+    products = [Product(str(at), text, {}) for at, text in enumerate(TEXTS)]
+    for code, scored in zip(wanted[::-1], generator.code_products(products), strict=True):
+        assert any(s.code == code and (s.probability or 0) > 0.9 for s in scored)
+
+
+def test_share_of_a_code_that_cannot_be_written_goes_to_the_others(made: Made) -> None:
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "black": 1, "|": 2, "a": 3, "red": 4}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    source = CausalSource(made.source.model, words, 0)
+    # black .5, xerox .25 (its tokens are those of "cartridge"), red .25
+    target = Target(((0,), (7,), (4,)), (0.5, 0.25, 0.25))
+    (example,) = make_examples(source, DICTIONARY, ["black"], [target], Side.QUERY)
+    assert example.target.codes == ((1,), (4,))
+    assert example.target.shares == pytest.approx((0.5 / 0.75, 0.25 / 0.75))
+
+
+def test_model_is_read_from_a_folder(made: Made, tmp_path: Path) -> None:
+    made.source.model.save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>").save_pretrained(
+        tmp_path
+    )
+    source = load_causal(tmp_path)
+    assert source.end == 0
+    assert PromptEncoder(source.tokenizer).encode(TEXTS, Side.QUERY) == PromptEncoder(
+        made.source.tokenizer
+    ).encode(TEXTS, Side.QUERY)
+    torch.testing.assert_close(source.model.state_dict(), made.source.model.state_dict())
+
+
+def test_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing' cannot be read as a causal LM"):
+        load_causal(tmp_path / "nothing")
+
+
+def test_bundle_with_other_prompts_is_refused(made: Made, tmp_path: Path) -> None:
+    for name in (*made.bundle.manifest.files, "manifest.json"):
+        (tmp_path / name).write_bytes((made.bundle.path / name).read_bytes())
+    changed = made.bundle.manifest.model_copy(
+        update={"model": {**made.bundle.manifest.model, "prompts": "0"}}
+    )
+    bundle = seal(tmp_path, changed)
+    with pytest.raises(BundleError, match="prompts of version '0'"):
+        open_model(bundle)
