@@ -6,6 +6,7 @@ catalogue's words; a product's take in its attribute fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from gram_os.attribute import AttributeType
@@ -16,11 +17,21 @@ from gram_os.normalise import Normaliser
 #: Types whose every word says something by itself; of the others only the whole value counts, since "laser" of a
 #: toner's print technology would answer for laser printers.
 _WORD_TYPES = frozenset(
-    {AttributeType.BRAND, AttributeType.PRODUCT_TYPE, AttributeType.COLOUR, AttributeType.MATERIAL, AttributeType.SERIES}
+    {
+        AttributeType.BRAND,
+        AttributeType.PRODUCT_TYPE,
+        AttributeType.COLOUR,
+        AttributeType.MATERIAL,
+        AttributeType.SERIES,
+    }
 )
 
+_ITEMS = re.compile(r"(?<!\d),|,(?!\d)| / ")  # not the comma of 1,000
 
-def query_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary, vocabulary: Vocabulary) -> list[str]:
+
+def query_values(
+    text: str, normaliser: Normaliser, dictionary: AttributeDictionary, vocabulary: Vocabulary
+) -> list[str]:
     """The values that a query holds: words, measures, known phrases, and what its unknown words may stand for."""
     tokens = normaliser.tokens(text)
     words = [token.value for token in tokens]
@@ -38,13 +49,12 @@ def field_values(
 ) -> list[tuple[str, AttributeType]]:
     """The values of a product's attribute fields with their types; a list field gives each of its items.
 
-    Commas and slashes with a space around them part the items of a text field.
+    Commas, other than those within numbers, and slashes with spaces around them part the items of a text field.
     """
     found: dict[str, AttributeType] = {}
     for name, kind in attributes.items():
         for item in _items(product.fields.get(name)):
-            value = normaliser.value(item)
-            if value and "|" not in value:
+            if value := normaliser.value(item):
                 found.setdefault(value, kind)
     return list(found.items())
 
@@ -72,7 +82,7 @@ def product_values(
 
 def _items(value: object) -> Iterable[str]:
     if isinstance(value, str):
-        return value.replace(" / ", ",").split(",")
+        return _ITEMS.split(value)
     if isinstance(value, list):
         return [part for item in value for part in _items(item)]
     return []
