@@ -26,7 +26,8 @@ _WORD_TYPES = frozenset(
     }
 )
 
-_ITEMS = re.compile(r"(?<!\d),|,(?!\d)| / ")  # not the comma of 1,000
+# "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not.
+_ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
 
 
 def query_values(
@@ -49,7 +50,7 @@ def field_values(
 ) -> list[tuple[str, AttributeType]]:
     """The values of a product's attribute fields with their types; a list field gives each of its items.
 
-    Commas, other than those within numbers, and slashes with spaces around them part the items of a text field.
+    Commas, other than that of "1,000 sheets", and slashes with spaces around them part the items of a text field.
     """
     found: dict[str, AttributeType] = {}
     for name, kind in attributes.items():
