@@ -57,6 +57,8 @@ class Manifest(BaseModel):
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
     title_codes: int = 20  # codes that are generated for a title, beside its own values
     generated_weight: float = 0.4  # of a generated code against a query's own value
+    divergence_weight: float = 0.5  # gamma of the pair score (scorer.py)
+    gram_weight: float = 1.0  # of GRAM against BM25 in the hybrid
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
     measures: Mapping[str, float] = {}  # what it was accepted with
     source: str = ""  # what it was trained on, and the terms
@@ -86,7 +88,9 @@ class Bundle:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that change when anything in the bundle does."""
-        return hashlib.sha256(self.manifest.model_dump_json(exclude={"measures", "source"}).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            self.manifest.model_dump_json(exclude={"measures", "source"}).encode()
+        ).hexdigest()[:12]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -120,7 +124,7 @@ class Bundle:
     @cached_property
     def normaliser(self) -> Normaliser:
         """The normaliser that writes stems as the catalogue's commonest words."""
-        return Normaliser({stem: word for stem, word in _read_rows(self.path / "stems.tsv", 2)})
+        return Normaliser(dict(_read_rows(self.path / "stems.tsv", 2)))
 
 
 def default_bundle() -> Path:
@@ -129,7 +133,12 @@ def default_bundle() -> Path:
 
 
 def write_tables(
-    path: Path, *, dictionary: AttributeDictionary, vocabulary: Vocabulary, normaliser: Normaliser, trie: CodeTrie
+    path: Path,
+    *,
+    dictionary: AttributeDictionary,
+    vocabulary: Vocabulary,
+    normaliser: Normaliser,
+    trie: CodeTrie,
 ) -> None:
     """Write the bundle's tables; the graphs and the tokenizer are written by train/export.py."""
     rows = zip(dictionary.values, dictionary.types, dictionary.counts, strict=True)
@@ -154,14 +163,18 @@ def seal(path: Path, manifest: Manifest) -> Bundle:
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     if not file.is_file():
-        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}; give --bundle the folder that an export made")
+        raise BundleError(
+            f"{path} is no bundle: it has no {MANIFEST}; give --bundle the folder that an export made"
+        )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BundleError(f"{file} is damaged ({error}); copy or export the bundle again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise BundleError(f"{file} has format {found!r}, this version reads {FORMAT}; export the bundle again")
+        raise BundleError(
+            f"{file} has format {found!r}, this version reads {FORMAT}; export the bundle again"
+        )
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
@@ -175,9 +188,13 @@ def _verify(file: Path, record: FileRecord) -> None:
         raise BundleError(f"{file} is missing; copy or export the bundle again")
     size = file.stat().st_size
     if size != record.bytes:
-        raise BundleError(f"{file} has {size} bytes instead of {record.bytes}; copy or export the bundle again")
+        raise BundleError(
+            f"{file} has {size} bytes instead of {record.bytes}; copy or export the bundle again"
+        )
     if _sha256(file) != record.sha256:
-        raise BundleError(f"{file} is not what was exported (SHA-256 differs); copy or export the bundle again")
+        raise BundleError(
+            f"{file} is not what was exported (SHA-256 differs); copy or export the bundle again"
+        )
 
 
 def _sha256(file: Path) -> str:

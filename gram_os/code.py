@@ -51,10 +51,14 @@ class Code:
         """
         unique = tuple(sorted(set(values)))
         if not 1 <= len(unique) <= MAX_ATTRIBUTES:
-            raise InputError(f"a code holds 1 to {MAX_ATTRIBUTES} attribute values, not {len(unique)}: {unique!r}")
+            raise InputError(
+                f"a code holds 1 to {MAX_ATTRIBUTES} attribute values, not {len(unique)}: {unique!r}"
+            )
         for value in unique:
             if not value or value != value.strip() or "|" in value:
-                raise InputError(f"{value!r} cannot be a value of a code: it must be non-empty, trimmed, without '|'")
+                raise InputError(
+                    f"{value!r} cannot be a value of a code: it must be non-empty, trimmed, without '|'"
+                )
         return cls(unique)
 
     @classmethod

@@ -50,15 +50,18 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A generated token sequence: its tokens without the closing one, and the natural log-probability of each
-    token and of the closing one, so `len(log_probs) == len(tokens) + 1`."""
+    """A generated token sequence.
+
+    tokens: without the closing one; log_probs: natural logarithm, one a token and one for the closing one, so
+    `len(log_probs) == len(tokens) + 1`.
+    """
 
     tokens: tuple[int, ...]
     log_probs: tuple[float, ...]
 
     @property
     def score(self) -> float:
-        """log P(sequence | text, side)."""
+        """Log P(sequence | text, side)."""
         return float(sum(self.log_probs))
 
 
@@ -71,7 +74,9 @@ class _Beam:
     parent: int
 
 
-def beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10) -> list[list[Generated]]:
+def beam_search(
+    model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10
+) -> list[list[Generated]]:
     """The `width` most probable codes of each text that a beam of that width finds, best first.
 
     `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.
@@ -148,8 +153,11 @@ def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
 def score_sequences(
     model: LanguageModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[tuple[float, ...]]]:
-    """Natural log-probabilities of the tokens of given sequences, one list of sequences a text, without the closing
-    token. `first` is what `model.start` answered for the texts; sequences of one token cost nothing more."""
+    """Natural log-probabilities of the tokens of given sequences, the closing token left out.
+
+    `sequences` holds one list a text; `first` is what `model.start` answered for the texts. Sequences of one token cost
+    nothing more.
+    """
     found: list[list[list[float]]] = [
         [[float(first.log_probs[row, 0, s[0]])] for s in wanted] for row, wanted in enumerate(sequences)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -73,7 +74,7 @@ class Vocabulary:
 
     def join(self, words: Sequence[str]) -> list[str]:
         """Neighbours that the catalogue writes as one word: "deck", "over" -> "deckover"."""
-        pairs = (left + right for left, right in zip(words, words[1:], strict=False))
+        pairs = (left + right for left, right in pairwise(words))
         return [joined for joined in pairs if joined in self.counts]
 
     def mend(self, word: str) -> list[str]:
@@ -87,7 +88,8 @@ class Vocabulary:
         halves = [(word[:i], word[i:]) for i in range(3, len(word) - 2)]
         known = [(a, b) for a, b in halves if a in self.counts and b in self.counts]
         if known:
-            return list(max(known, key=lambda pair: min(self.counts[pair[0]], self.counts[pair[1]])))
+            left, right = max(known, key=lambda pair: min(self.counts[pair[0]], self.counts[pair[1]]))
+            return [left, right]
         near = process.extract(
             word, self._sorted, scorer=OSA.distance, score_cutoff=1 if len(word) <= 6 else 2, limit=None
         )

@@ -5,7 +5,7 @@ Knows the names and types of fields on the cluster; never talks to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 # Longer values would be Lucene terms that nobody filters by; the document keeps them all the same.
@@ -62,3 +62,69 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
             "properties": {**properties, "title": title},
         },
     }
+
+
+def code_field(label: str) -> str:
+    """Name of the object field that holds a label's codes."""
+    return f"gram_{label}"
+
+
+def build_code_mapping(label: str) -> dict[str, Any]:
+    """Build the mapping of a label's fields; see product.md, "On the cluster"."""
+    return {
+        code_field(label): {
+            "dynamic": "strict",
+            "properties": {
+                "codes": {"type": "keyword"},
+                # One byte a value, read for the hits that are scored: doc values, nothing to search.
+                "probabilities": {"type": "binary", "doc_values": True},
+                "source": {"type": "keyword", "index": False, "doc_values": True},
+                "coded_at": {"type": "date"},
+            },
+        }
+    }
+
+
+def build_codes_query(field: str, weights: Mapping[str, float]) -> dict[str, Any]:
+    """Build the first stage: any of the codes, ordered by the sum of the matching codes' weights.
+
+    The weights already hold each code's idf over the whole index, so scores do not depend on the shard, and a coarse
+    code cannot fill the window ahead of a finer match.
+
+    >>> build_codes_query("gram_v1.codes", {"toner": 2.5})["bool"]["should"]
+    [{'constant_score': {'filter': {'term': {'gram_v1.codes': 'toner'}}, 'boost': 2.5}}]
+    """
+    clauses = [
+        {"constant_score": {"filter": {"term": {field: code}}, "boost": round(weight, 5)}}
+        for code, weight in weights.items()
+    ]
+    return {"bool": {"should": clauses, "minimum_should_match": 1}}
+
+
+def build_text_query(field: str, text: str) -> dict[str, Any]:
+    """Build the lexical branch: BM25 on the title."""
+    return {"match": {field: {"query": text}}}
+
+
+def build_search(
+    query: Mapping[str, Any],
+    size: int,
+    *,
+    filters: Sequence[Mapping[str, Any]] = (),
+    docvalues: Sequence[str] = (),
+    source: Sequence[str] | bool = False,
+) -> dict[str, Any]:
+    """Build a search for the best `size` documents, equal scores in the index's order; filters do not score."""
+    body = {"bool": {"must": [query], "filter": list(filters)}} if filters else dict(query)
+    return {
+        "query": body,
+        "size": size,
+        "_source": source,
+        "docvalue_fields": list(docvalues),
+        "track_total_hits": False,
+    }
+
+
+def build_count(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Build a search that only counts."""
+    return {"query": dict(query), "size": 0, "track_total_hits": True}

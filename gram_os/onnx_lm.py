@@ -34,7 +34,9 @@ class Session:
                 f"device 'cuda' was asked for, but this ONNX Runtime offers {available}; install 'gram-os[gpu]' in place "
                 "of 'gram-os[cpu]', or set the device to 'cpu'"
             )
-        wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        wanted = (
+            ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -42,12 +44,16 @@ class Session:
             self._session = ort.InferenceSession(
                 str(path), options, providers=[name for name in wanted if name in available]
             )
-        except Exception as error:  # noqa: BLE001 - onnxruntime's own errors have no public common base
-            raise BundleError(f"{path} cannot be opened by ONNX Runtime {ort.__version__}: {error}") from error
+        except Exception as error:
+            raise BundleError(
+                f"{path} cannot be opened by ONNX Runtime {ort.__version__}: {error}"
+            ) from error
         self.inputs = {node.name: node for node in self._session.get_inputs()}
         self.outputs = [node.name for node in self._session.get_outputs()]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(
+        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Run the graph; outputs by name, all of them by default."""
         names = list(outputs) if outputs is not None else self.outputs
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
@@ -76,7 +82,9 @@ class CompactLm:
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """See `LanguageModel.start`."""
-        ids, mask = pad_ids([item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))])
+        ids, mask = pad_ids(
+            [item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))]
+        )
         memory = self._encoder.run({"ids": ids, "mask": mask}, ["memory"])["memory"]
         prefixes = np.full((len(texts), 1, 1), self._opening[side], dtype=np.int64)
         return self._step(_CompactState(memory, mask, prefixes))
@@ -86,12 +94,18 @@ class CompactLm:
         if not isinstance(state, _CompactState):
             raise TypeError(f"not a state of this model: {type(state).__name__}")
         kept = np.take_along_axis(state.prefixes, parents[:, :, None], axis=1)
-        return self._step(_CompactState(state.memory, state.mask, np.concatenate([kept, tokens[:, :, None]], axis=2)))
+        return self._step(
+            _CompactState(state.memory, state.mask, np.concatenate([kept, tokens[:, :, None]], axis=2))
+        )
 
     def tag(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The tag head's logits, a `TagFunction`."""
         return self._encoder.run({"ids": ids, "mask": mask}, ["tags"])["tags"]
 
     def _step(self, state: _CompactState) -> Step:
-        feeds = {"tokens": state.prefixes, "memory": state.memory, "mask": state.mask}
+        feeds: dict[str, NDArray[Any]] = {
+            "tokens": state.prefixes,
+            "memory": state.memory,
+            "mask": state.mask,
+        }
         return Step(self._decoder.run(feeds)["log_probs"], state)

@@ -67,9 +67,7 @@ def run(
             help="Folder for report.html, metrics.json, queries.tsv, runs/*.trec.", show_default=False
         ),
     ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Model folder; by default the shipped one.", show_default=False)
-    ] = None,
+    bundle: output.BundleOption = None,
     title_field: Annotated[str, typer.Option(help="Field whose text the report shows.")] = "title",
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,

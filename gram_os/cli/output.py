@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,10 @@ UrlOption = Annotated[
         "--url", help="The cluster; without it OPENSEARCH_URL, else the embedded node.", show_default=False
     ),
 ]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Model folder; by default the shipped one.", show_default=False),
+]
 IndexOption = Annotated[str, typer.Option("--index", help="The index of the catalogue.", show_default=False)]
 
 
@@ -42,9 +47,14 @@ def print_error(kind: str, message: str, *, as_json: bool) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = ""
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+    text_columns: bool = False,
 ) -> None:
-    """Print a table; the first column is text, the others are set right, as figures are."""
+    """Print a table; the first column is text, the others are set right, as figures are, unless they are text too."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -53,7 +63,7 @@ def print_table(
         title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
     )
     for place, column in enumerate(columns):
-        table.add_column(escape(column), justify="left" if place == 0 else "right")
+        table.add_column(escape(column), justify="left" if place == 0 or text_columns else "right")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     # Where no terminal sets the width, a file or a log takes the table as wide as it is.

@@ -7,7 +7,7 @@ head (train/tagger.py). Knows tensors only; texts, codes and ONNX live elsewhere
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,8 @@ class DecoderLayer(nn.Module):
     def memory(self, hidden: Tensor) -> Tensor:
         """Keys and values of the text, (texts, words, width) -> (2, texts, heads, words, head width)."""
         texts, words, _ = hidden.shape
-        both = self.cross_memory(hidden).view(texts, words, 2, self.heads, -1)
+        both: Tensor = self.cross_memory(hidden)
+        both = both.view(texts, words, 2, self.heads, -1)
         return both.permute(2, 0, 3, 1, 4)
 
     def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor, causal: Tensor) -> Tensor:
@@ -71,7 +72,11 @@ class DecoderLayer(nn.Module):
         """
         texts, beams, tokens, width = x.shape
         head = width // self.heads
-        q, k, v = self.self_in(self.norms[0](x)).view(texts * beams, tokens, 3, self.heads, head).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.self_in(self.norms[0](x))
+            .view(texts * beams, tokens, 3, self.heads, head)
+            .permute(2, 0, 3, 1, 4)
+        )
         attended = _attend(q, k, v, causal)  # (texts * beams, heads, tokens, head)
         attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
         x = x + self._drop(self.self_out(attended))
@@ -87,8 +92,9 @@ class DecoderLayer(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    weights = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask
-    return weights.softmax(-1) @ v
+    weights: Tensor = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask
+    attended: Tensor = weights.softmax(-1) @ v
+    return attended
 
 
 class CompactDecoder(nn.Module):
@@ -115,7 +121,7 @@ class CompactDecoder(nn.Module):
 
     def memory(self, hidden: Tensor) -> Tensor:
         """Encoder output (texts, words, width) -> (layers, 2, texts, heads, words, head width)."""
-        return torch.stack([layer.memory(hidden) for layer in self.layers])
+        return torch.stack([cast(DecoderLayer, layer).memory(hidden) for layer in self.layers])
 
     def forward(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Logits after every token of the prefixes.

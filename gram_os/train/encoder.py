@@ -62,7 +62,9 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def embed(encoder: Any, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int = 256, most: int = 64) -> FloatArray:
+def embed(
+    encoder: Any, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int = 256, most: int = 64
+) -> FloatArray:
     """Unit vectors, float32 (texts, width), of the first `most` tokens of each text."""
     encoder.eval()
     rows = [item.ids[:most] for item in tokenizer.encode_batch(list(texts))]

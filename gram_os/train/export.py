@@ -29,8 +29,10 @@ Precision = Literal["fp32", "int8"]
 
 
 class RowQuantisedEmbedding(nn.Module):
-    """An embedding table in int8 with one scale a row: a quarter of the size, errors below half a percent of a row's
-    largest entry."""
+    """An embedding table in int8 with one scale a row.
+
+    A quarter of the size; errors stay below half a percent of a row's largest entry.
+    """
 
     def __init__(self, weight: Tensor):
         super().__init__()
@@ -89,7 +91,7 @@ def export_compact(
     words = model.encoder.embeddings.word_embeddings
     weight = words.weight.detach()[torch.tensor(kept)]
     model.encoder.embeddings.word_embeddings = (
-        RowQuantisedEmbedding(weight) if precision == "int8" else nn.Embedding.from_pretrained(weight)
+        RowQuantisedEmbedding(weight) if precision == "int8" else nn.Embedding.from_pretrained(weight)  # type: ignore[no-untyped-call]
     )
     if precision == "int8":
         model.decoder.input = RowQuantisedEmbedding(model.decoder.tokens.weight.detach())
@@ -97,12 +99,17 @@ def export_compact(
     _export_graphs(model, tag_head, out, precision)
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
     shape = {**model.decoder.shape.as_dict(), "pieces": len(kept)}
-    return seal(out, manifest.model_copy(update={"backbone": "compact", "precision": precision, "model": shape}))
+    return seal(
+        out, manifest.model_copy(update={"backbone": "compact", "precision": precision, "model": shape})
+    )
 
 
 def used_pieces(tokenizer: Tokenizer, texts: Iterable[str], *, common: int = 9000) -> list[int]:
-    """Pieces to keep, ascending: the special ones, single characters, whatever the texts use, and the first `common`
-    whole words of the table, which is sorted by frequency in English."""
+    """Choose the word pieces to keep, ascending.
+
+    The special ones, short ones, whatever the texts use, and the first `common` whole words of the table, which is sorted
+    by frequency in English.
+    """
     table = tokenizer.get_vocab()
     used = {i for item in tokenizer.encode_batch(list(texts)) for i in item.ids}
     ordered = sorted(table.items(), key=lambda item: item[1])
@@ -119,7 +126,9 @@ def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
     """The same word-piece tokenizer over the kept pieces, renumbered in their order."""
     content = json.loads(tokenizer.to_str())
     renumber = {old: new for new, old in enumerate(kept)}
-    content["model"]["vocab"] = {p: renumber[i] for p, i in content["model"]["vocab"].items() if i in renumber}
+    content["model"]["vocab"] = {
+        p: renumber[i] for p, i in content["model"]["vocab"].items() if i in renumber
+    }
     for added in content["added_tokens"]:
         added["id"] = renumber[added["id"]]
     for special in content["post_processor"].get("special_tokens", {}).values():
@@ -152,7 +161,9 @@ def _export_graphs(model: CompactModel, tag_head: nn.Module, out: Path, precisio
                 (out / name).write_bytes((Path(folder) / name).read_bytes())
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, outputs: list[str], axes: Mapping[str, Any]) -> None:
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, outputs: list[str], axes: Mapping[str, Any]
+) -> None:
     """TorchScript export: its graphs are the ones that ONNX Runtime's quantiser and fusions know best."""
     names = [name for name in axes if name not in outputs]
     with torch.inference_mode():

@@ -54,7 +54,7 @@ def train_generator(
     *,
     tagging_loss: Callable[[], Tensor] | None = None,
     extra_parameters: Sequence[Tensor] = (),
-    report: Callable[[int, float], None] = lambda step, loss: None,
+    report: Callable[[int, float], None] = lambda *_: None,
 ) -> None:
     """Train in place. `tagging_loss` gives the tagger's loss on a batch of its own; `extra_parameters` are its head's."""
     torch.manual_seed(settings.seed)
@@ -62,10 +62,14 @@ def train_generator(
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
     optimiser = torch.optim.AdamW(
         [
-            {"params": list(model.encoder.parameters()), "lr": settings.encoder_rate},
+            {
+                "params": [p for p in model.encoder.parameters() if p.requires_grad],
+                "lr": settings.encoder_rate,
+            },
             {"params": [*model.decoder.parameters(), *extra_parameters], "lr": settings.decoder_rate},
         ],
         weight_decay=0.01,
+        fused=True,
     )
     warm = max(1, int(settings.warm_up * settings.steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -73,12 +77,14 @@ def train_generator(
     )
     model, optimiser = accelerator.prepare(model, optimiser)
     model.train()
-    query_batches = _batches(queries, settings.queries, rng)
-    title_batches = _batches(titles, settings.titles, rng)
+    query_batches = batches(queries, settings.queries, rng)
+    title_batches = batches(titles, settings.titles, rng)
     for step in range(settings.steps):
         with accelerator.autocast():
             loss = code_loss(model, next(query_batches), Side.QUERY, settings.drawn, rng)
-            loss = loss + settings.title_weight * code_loss(model, next(title_batches), Side.TITLE, settings.drawn, rng)
+            loss = loss + settings.title_weight * code_loss(
+                model, next(title_batches), Side.TITLE, settings.drawn, rng
+            )
             if tagging_loss is not None:
                 loss = loss + settings.tagging_weight * tagging_loss()
         accelerator.backward(loss)
@@ -90,7 +96,9 @@ def train_generator(
     model.eval()
 
 
-def code_loss(model: CompactModel, batch: Sequence[Example], side: Side, drawn: int, rng: random.Random) -> Tensor:
+def code_loss(
+    model: CompactModel, batch: Sequence[Example], side: Side, drawn: int, rng: random.Random
+) -> Tensor:
     """Mean negative log-likelihood of the batch's codes on one side, natural logarithm."""
     shape = model.decoder.shape
     opening = shape.side_tokens[side is Side.TITLE]
@@ -100,7 +108,9 @@ def code_loss(model: CompactModel, batch: Sequence[Example], side: Side, drawn: 
     loss = -(first_shares(batch, shape.values + 1) * functional.log_softmax(first.float(), -1)).sum(-1).mean()
     prefixes, labels = draw_codes(batch, drawn, opening, shape.end, rng)
     logits = model.decoder(prefixes, memory, mask)[:, :, 1:]
-    later = functional.cross_entropy(logits.flatten(0, 2).float(), labels.flatten(), ignore_index=-1, reduction="sum")
+    later = functional.cross_entropy(
+        logits.flatten(0, 2).float(), labels.flatten(), ignore_index=-1, reduction="sum"
+    )
     return loss + later / (len(batch) * drawn)
 
 
@@ -116,8 +126,11 @@ def first_shares(batch: Sequence[Example], values: int) -> Tensor:
 def draw_codes(
     batch: Sequence[Example], drawn: int, opening: int, end: int, rng: random.Random
 ) -> tuple[Tensor, Tensor]:
-    """Codes drawn by share: prefixes int64 (texts, drawn, tokens + 1) with the opening token first, and labels int64
-    (texts, drawn, tokens), what follows from the second token on, -1 where there is nothing to learn."""
+    """Draw codes of each text by share.
+
+    Returns prefixes int64 (texts, drawn, tokens + 1) with the opening token first, and labels int64 (texts, drawn,
+    tokens): what follows from the second token on, -1 where there is nothing to learn.
+    """
     codes = [rng.choices(e.target.codes, e.target.shares, k=drawn) for e in batch]
     longest = max(len(code) for row in codes for code in row)
     prefixes = torch.full((len(batch), drawn, longest + 1), end)
@@ -129,7 +142,7 @@ def draw_codes(
     return prefixes, labels
 
 
-def _batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
+def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
     """Endless batches of texts of like length, in random order; texts without codes are left out."""
     usable = [example for example in examples if example.target.codes]
     while True:

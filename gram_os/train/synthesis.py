@@ -52,7 +52,7 @@ def synthesise_queries(
     rng = random.Random(seed)  # noqa: S311
     templates = read_templates()
     fitting: dict[frozenset[AttributeType], tuple[list[Template], list[int]]] = {}
-    queries = []
+    queries: list[str] = []
     while len(queries) < count:
         at = rng.randrange(len(products))
         types = frozenset(surfaces[at])
@@ -81,7 +81,11 @@ def _fill(template: Template, surfaces: Surfaces, rng: random.Random) -> list[st
 
 def _pick_words(title: str, rng: random.Random) -> list[str]:
     """One to four words that stand near each other in the title, sometimes turned round."""
-    words = [w for w in (word.strip(",.;:()[]\"'®™*#") for word in title.split()) if w and w.lower() not in STOPWORDS]
+    words = [
+        w
+        for w in (word.strip(",.;:()[]\"'®™*#") for word in title.split())
+        if w and w.lower() not in STOPWORDS
+    ]
     if not words:
         return []
     size = min(len(words), rng.choices((1, 2, 3, 4), (0.2, 0.4, 0.28, 0.12))[0])

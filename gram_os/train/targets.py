@@ -63,7 +63,7 @@ class Teacher:
         found: list[Target] = []
         for start in range(0, len(vectors), 512):
             ranked = self._similarity(vectors[start : start + 512]).topk(10).indices.numpy()
-            weights = np.tile(1 / (2 + np.arange(10)), (len(ranked), 1))
+            weights = np.tile((1 / (2 + np.arange(10))).astype(np.float32), (len(ranked), 1))
             places = np.arange(start, start + len(ranked))
             found += self._targets((ranked, weights), singles=24, combined=0, texts=texts, products=places)
         return [_blend(t, codes, 0.3) for t, codes in zip(found, self.mined.initial, strict=True)]
@@ -76,7 +76,9 @@ class Teacher:
         columns = [[c for v in row if (c := self.mined.columns.get(v)) is not None] for row in rows]
         indices = np.array([c for row in columns for c in row], dtype=np.int32)
         indptr = np.concatenate(([0], np.cumsum([len(row) for row in columns])))
-        return sparse.csr_matrix((self.mined.idf[indices], indices, indptr), shape=(len(rows), len(self.mined.columns)))
+        return sparse.csr_matrix(
+            (self.mined.idf[indices], indices, indptr), shape=(len(rows), len(self.mined.columns))
+        )
 
     def _length_normalised(self) -> sparse.csr_matrix:
         """BM25's saturation for values that occur once: 1 / (1 + k1 (1 - b + b length / mean)), transposed."""
@@ -114,7 +116,9 @@ class Teacher:
             columns, shares = columns[known], support.data[start:stop][known]
             gains = shares * self.mined.idf[columns]
             best = np.argsort(-gains)[:singles]
-            codes = {(int(self.mined.known[c]),): float(g) for c, g in zip(columns[best], gains[best], strict=True)}
+            codes: dict[Tokens, float] = {
+                (int(self.mined.known[c]),): float(g) for c, g in zip(columns[best], gains[best], strict=True)
+            }
             if combined:
                 codes |= self._combine(columns[best[:8]], places[row], weights[row], alive, combined)
             found.append(_target(codes))
@@ -150,7 +154,9 @@ def _fuse(literal: torch.Tensor, dense: torch.Tensor, depth: int) -> tuple[NDArr
     ranks = torch.zeros_like(literal)
     for scores in (literal, dense):
         best = scores.topk(min(4 * depth, scores.shape[1]))
-        gains = (1 / (61 + torch.arange(best.indices.shape[1]))).expand(best.indices.shape) * (best.values > 0)
+        gains = (1 / (61 + torch.arange(best.indices.shape[1]))).expand(best.indices.shape) * (
+            best.values > 0
+        )
         ranks.scatter_add_(1, best.indices, gains)
     places = ranks.topk(depth).indices.numpy()
     weights = np.tile((1 / (5 + np.arange(depth))).astype(np.float32), (len(places), 1))

@@ -1,0 +1,76 @@
+"""`gram-os backfill`: codes into the documents that are in an index."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gram_os.cli import output
+
+if TYPE_CHECKING:
+    from gram_os.ingest.backfill import BackfillReport
+
+EXAMPLE = """Example: gram-os backfill --index products"""
+SHOWN = 20  # refused documents that are named one by one
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("backfill", help=run.__doc__, epilog=EXAMPLE)(run)
+
+
+def run(
+    index: output.IndexOption,
+    label: Annotated[
+        str | None, typer.Option("--label", help="By default the active one.", show_default=False)
+    ] = None,
+    bundle: output.BundleOption = None,
+    url: output.UrlOption = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Write codes into the documents of an index that has been attached.
+
+    Documents whose title and attributes have not changed since they were coded are left alone, so a second run writes
+    nothing. A document that is written by someone else meanwhile is read and coded again.
+    """
+    from gram_os.attachment import require_label
+    from gram_os.backbone import load_generator
+    from gram_os.embedded import resolve_cluster
+    from gram_os.errors import BundleError
+    from gram_os.ingest.backfill import backfill
+    from gram_os.settings import load_settings
+
+    generator = load_generator(bundle)
+    with resolve_cluster(load_settings(cluster={"url": url}) if url else load_settings()) as cluster:
+        state = require_label(cluster, index, label)
+        if state.bundle != generator.bundle.id:
+            raise BundleError(
+                f"label '{state.label}' of index '{index}' belongs to bundle {state.bundle}, not to "
+                f"{generator.bundle.id}; give the right --bundle, or attach a new --label for this one"
+            )
+        started = time.perf_counter()
+        with output.show_progress("backfill", total=cluster.count(index)) as advance:
+            report = backfill(cluster, index, state, generator, progress=advance)
+    seconds = time.perf_counter() - started
+    if as_json:
+        refused = [{"id": r.id, "reason": r.reason} for r in report.refused]
+        output.print_json(
+            {"index": index, "label": state.label, "coded": report.coded, "unchanged": report.unchanged,
+             "refused": refused, "seconds": round(seconds, 1)}
+        )  # fmt: skip
+    else:
+        print_report(report, index, seconds)
+    if report.refused:
+        raise typer.Exit(output.DONE_IN_PART)
+
+
+def print_report(report: BackfillReport, index: str, seconds: float) -> None:
+    """Print what was done, and each document that was not."""
+    rate = f" ({report.coded / seconds:,.0f} a second)" if report.coded else ""
+    print(f"{index}: {report.coded:,} products coded{rate}, {report.unchanged:,} were up to date")
+    for refusal in report.refused[:SHOWN]:
+        print(f"not coded: {refusal.id}: {refusal.reason}")
+    if len(report.refused) > SHOWN:
+        print(f"not coded: {len(report.refused) - SHOWN:,} more; --json names them all")

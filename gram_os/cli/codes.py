@@ -1,0 +1,87 @@
+"""`gram-os codes`: what the bundle makes of a query or a title, without a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gram_os.cli import output
+from gram_os.errors import InputError
+
+if TYPE_CHECKING:
+    from gram_os.generator import Generator, ScoredCode
+
+EXAMPLE = """Example:
+
+\b
+  gram-os codes --query "black toner for xerox"
+  gram-os codes --title "Xerox 006R90321 toner cartridge Original Black 6 pc(s)"
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("codes", help=run.__doc__, epilog=EXAMPLE)(run)
+
+
+def run(
+    query: Annotated[
+        str | None, typer.Option("--query", help="A shopper's query.", show_default=False)
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", help="A product's title.", show_default=False)
+    ] = None,
+    bundle: output.BundleOption = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Show the codes of a query or a title with their probabilities and the attributes that they are made of."""
+    from gram_os.attribute import Side
+    from gram_os.backbone import load_generator
+    from gram_os.catalogue import Product
+
+    text = query if query is not None else title
+    if text is None or (query is not None and title is not None):
+        raise InputError("give either --query or --title")
+    if not text.strip():
+        raise InputError("the text is empty; give a few words")
+    generator = load_generator(bundle)
+    side = Side.QUERY if query is not None else Side.TITLE
+    codes = (
+        generator.code_queries([text])[0]
+        if side is Side.QUERY
+        else next(generator.code_products([Product("", text, {})]))
+    )
+    rows = [describe_code(generator, scored) for scored in codes]
+    if as_json:
+        output.print_json({"text": text, "side": side.value, "bundle": generator.bundle.id, "codes": rows})
+    else:
+        print_codes(f"{side.value}: {text}", rows)
+
+
+def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]:
+    """A code as JSON: text, granularity, values with their types, probability, and where it comes from."""
+    kinds = [generator.type_of(value) for value in scored.code.values]
+    return {
+        "code": str(scored.code),
+        "granularity": scored.code.granularity.value,
+        "types": [kind.value if kind else None for kind in kinds],
+        "probability": None if scored.probability is None else round(scored.probability, 6),
+        "from": "text" if scored.own else "model",
+        "share": round(scored.share, 4),
+    }
+
+
+def print_codes(title: str, rows: list[dict[str, object]]) -> None:
+    """Print codes as a table."""
+    cells = [
+        [
+            str(row["code"]),
+            ", ".join(str(kind or "-") for kind in row["types"]),  # type: ignore[attr-defined]
+            str(row["from"]),
+            "" if row["probability"] is None else f"{row['probability']:.4f}",
+            f"{row['share']:.2f}",
+        ]
+        for row in rows
+    ]
+    output.print_table(title, ["code", "attributes", "from", "P", "share"], cells)

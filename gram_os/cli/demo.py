@@ -1,0 +1,173 @@
+"""`gram-os demo`: a real node, the sample catalogue, its codes, and the three modes side by side."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gram_os.cli import output
+
+if TYPE_CHECKING:
+    from gram_os.cluster import Cluster
+    from gram_os.generator import Generator
+    from gram_os.query_pipeline.search import QueryPipeline
+    from gram_os.settings import Settings
+
+EXAMPLE = """Example: gram-os demo --once"""
+INDEX = "gram-os-demo"
+SYSTEMS = ("bm25", "gram", "hybrid")
+AT = (10, 100, 300)
+RELEVANT = 2.0  # of 0..3
+QUERIES = ("wireless headphones", "black printer ink", "notbook 17 inch")
+SHOWN = 5
+
+log = logging.getLogger("gram_os.demo")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("demo", help=run.__doc__, epilog=EXAMPLE)(run)
+
+
+def run(
+    once: Annotated[bool, typer.Option("--once", help="Leave nothing running and nothing behind.")] = False,
+    bundle: output.BundleOption = None,
+    url: output.UrlOption = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Try it: start a node, load 19,406 products, code them, and compare BM25, GRAM and hybrid on judged queries."""
+    from gram_os.backbone import load_generator
+    from gram_os.catalogue import read_judgments, read_queries
+    from gram_os.cli.evaluate import evaluate_index, print_evaluation
+    from gram_os.embedded import resolve_cluster
+    from gram_os.query_pipeline.search import Mode
+    from gram_os.query_pipeline.systems import ModeSystem, open_pipeline
+    from gram_os.relevance import JudgmentSet
+    from gram_os.sample import sample_file
+
+    seconds: dict[str, float] = {}
+    generator = load_generator(bundle)
+    queries = read_queries(sample_file("queries.tsv"))
+    judged = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
+    with ExitStack() as stack:
+        with _lap("start node", seconds):
+            settings = stack.enter_context(_settings(url, once=once))
+            cluster = stack.enter_context(resolve_cluster(settings, attached=once))
+        if once:
+            stack.callback(cluster.delete_index, INDEX)
+        _prepare_index(cluster, generator, seconds)
+        pipeline = open_pipeline(cluster, INDEX, bundle, generator=generator)
+        systems = {name: ModeSystem(pipeline, Mode(name)) for name in SYSTEMS}
+        with _lap("evaluate", seconds):
+            found, _ = evaluate_index(cluster, INDEX, systems, queries, judged, at=AT)
+        examples = [_compare_modes(pipeline, text) for text in QUERIES]
+        where = cluster.url
+    if as_json:
+        output.print_json({**found.as_json(), "seconds": seconds, "examples": examples})
+        return
+    print_evaluation(found, index=INDEX, out=None)
+    for example in examples:
+        _print_example(example)
+    print("  ".join(f"{stage} {spent:.0f} s" for stage, spent in seconds.items()))
+    if not once:
+        print(f'The node keeps running at {where}; try: gram-os search "laptop" --index {INDEX} --explain')
+        print("Stop it with: gram-os cluster stop")
+
+
+@contextmanager
+def _settings(url: str | None, *, once: bool) -> Iterator[Settings]:
+    """The user's settings; with `once` and no cluster of the user's, a data folder that goes with the demo."""
+    from gram_os.settings import load_settings
+
+    settings = load_settings(cluster={"url": url}) if url else load_settings()
+    if not once or settings.cluster.url:
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="gram-os-demo-", ignore_cleanup_errors=True) as folder:
+        yield settings.model_copy(update={"data_dir": Path(folder)})
+
+
+def _prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, float]) -> None:
+    """Load, attach and code; what an earlier demo left behind is used again."""
+    from gram_os.attachment import LabelState, attach
+    from gram_os.errors import GramError
+    from gram_os.ingest.backfill import backfill
+    from gram_os.ingest.load import Source, load_products, survey_source
+    from gram_os.sample import sample_file
+
+    label = generator.bundle.manifest.label
+    state = LabelState(label, generator.bundle.id, "title")
+    if cluster.index_exists(INDEX) and not _is_ours(cluster, state):
+        cluster.delete_index(INDEX)  # of another bundle: the demo's own index, made anew
+    source = Source(str(sample_file("products.jsonl.gz")))
+    survey = survey_source(source)
+    total = survey.products if survey else None
+    if not cluster.index_exists(INDEX) or cluster.count(INDEX) != total:
+        with _lap("load", seconds), output.show_progress("load", total=total) as advance:
+            load_products(cluster, INDEX, source, survey, on_item=lambda _: advance(1))
+    attach(cluster, INDEX, state)
+    with _lap("code", seconds), output.show_progress("code", total=total) as advance:
+        report = backfill(cluster, INDEX, state, generator, progress=advance)
+    if report.refused:
+        first = report.refused[0]
+        raise GramError(f"{len(report.refused)} products were not coded, such as {first.id}: {first.reason}")
+
+
+def _is_ours(cluster: Cluster, state: object) -> bool:
+    from gram_os.attachment import read_attachment
+
+    attachment = read_attachment(cluster, INDEX)
+    return attachment is None or state in attachment.labels.values()
+
+
+def _compare_modes(pipeline: QueryPipeline, text: str) -> dict[str, object]:
+    """The codes of a query and the first titles of each mode."""
+    from gram_os.query_pipeline.search import Mode
+
+    answers = {mode: pipeline.search(text, mode=mode, size=SHOWN, source=["title"]) for mode in Mode}
+    return {
+        "query": text,
+        "codes": [str(weighted.code.code) for weighted in answers[Mode.HYBRID].codes],
+        "titles": {
+            mode.value: [str((hit.source or {}).get("title", "")) for hit in answer.hits]
+            for mode, answer in answers.items()
+        },
+    }
+
+
+def _print_example(example: dict[str, object]) -> None:
+    titles: dict[str, list[str]] = example["titles"]  # type: ignore[assignment]
+    codes: list[str] = example["codes"]  # type: ignore[assignment]
+    rows = [
+        [
+            str(place + 1),
+            *(_shorten(titles[name][place]) if place < len(titles[name]) else "" for name in SYSTEMS),
+        ]
+        for place in range(SHOWN)
+    ]
+    output.print_table(
+        f"{example['query']}",
+        ["", *SYSTEMS],
+        rows,
+        caption="codes: " + "; ".join(codes[:12]),
+        text_columns=True,
+    )
+
+
+def _shorten(title: str, most: int = 46) -> str:
+    return title if len(title) <= most else title[: most - 1] + "…"
+
+
+@contextmanager
+def _lap(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - started, 1)
+    log.info("%s: %.1f s", stage, seconds[stage])

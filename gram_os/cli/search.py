@@ -1,0 +1,134 @@
+"""`gram-os search`: one query against an index, with the reasons when asked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gram_os.cli import output
+from gram_os.errors import InputError
+
+if TYPE_CHECKING:
+    from gram_os.query_pipeline.hit import Hit
+    from gram_os.query_pipeline.search import Answer
+
+EXAMPLE = """Example:
+
+\b
+  gram-os search "bluetooth speakers" --index products --explain
+  gram-os search "laptop" --index products --mode gram --filter '{"term": {"supplier": "HP"}}'
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("search", help=run.__doc__, epilog=EXAMPLE)(run)
+
+
+def run(
+    text: Annotated[str, typer.Argument(help="The query.", show_default=False)],
+    index: output.IndexOption,
+    mode: Annotated[Literal["hybrid", "gram", "bm25"], typer.Option(help="What finds the hits.")] = "hybrid",
+    size: Annotated[int, typer.Option(min=1, max=10_000, help="Hits to show.")] = 10,
+    start: Annotated[int, typer.Option("--from", min=0, help="Hits to leave out before.")] = 0,
+    filters: Annotated[
+        str | None,
+        typer.Option("--filter", help="An OpenSearch clause (JSON) or a list of them.", show_default=False),
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show codes and score parts.")] = False,
+    bundle: output.BundleOption = None,
+    url: output.UrlOption = None,
+    as_json: output.JsonOption = False,
+) -> None:
+    """Search an index by codes, by BM25 on the title, or by both."""
+    from gram_os.embedded import resolve_cluster
+    from gram_os.query_pipeline.search import Mode
+    from gram_os.query_pipeline.systems import open_pipeline
+    from gram_os.settings import load_settings
+
+    clauses = parse_filter(filters)
+    with resolve_cluster(load_settings(cluster={"url": url}) if url else load_settings()) as cluster:
+        pipeline = open_pipeline(cluster, index, bundle)
+        title = pipeline.fields.title
+        answer = pipeline.search(
+            text, mode=Mode(mode), size=size, start=start, filters=clauses, source=[title]
+        )
+    if as_json:
+        output.print_json(describe_answer(text, mode, answer, title=title, explain=explain))
+    else:
+        print_answer(text, mode, answer, title=title, first=start + 1, explain=explain)
+
+
+def parse_filter(text: str | None) -> list[dict[str, Any]]:
+    """`--filter`: one clause or a list of clauses."""
+    if text is None:
+        return []
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f'--filter {text}: not JSON ({error}); such as {{"term": {{"supplier": "HP"}}}}'
+        ) from error
+    clauses = found if isinstance(found, list) else [found]
+    if not all(isinstance(clause, dict) and len(clause) == 1 for clause in clauses):
+        raise InputError(
+            f'--filter {text}: must be a clause such as {{"term": {{"supplier": "HP"}}}}, or a list of them'
+        )
+    return clauses
+
+
+def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:
+    """The answer as JSON."""
+    hits = []
+    for hit in answer.hits:
+        row: dict[str, object] = {"id": hit.id, "score": round(hit.score, 5), "title": _title(hit, title)}
+        if explain:
+            row["bm25"] = hit.bm25
+            row["shared_codes"] = [
+                {"code": p.code, "weight": round(p.weight, 4), "agreement": round(p.agreement, 4)}
+                for p in (hit.pair.parts if hit.pair else ())
+            ]
+        hits.append(row)
+    found: dict[str, object] = {"query": text, "mode": mode, "hits": hits}
+    if explain:
+        found["codes"] = [
+            {"code": str(w.code.code), "weight": round(w.weight, 4), "from": "text" if w.code.own else "model",
+             "probability": w.code.probability}
+            for w in answer.codes
+        ]  # fmt: skip
+    return found
+
+
+def print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int, explain: bool) -> None:
+    """Print hits as a table, with the query's codes and each hit's shared codes when asked."""
+    if explain and answer.codes:
+        codes = [f"{w.code.code} ({'text' if w.code.own else 'model'}, {w.weight:.2f})" for w in answer.codes]
+        print("codes: " + "; ".join(codes))
+    rows = [
+        [
+            str(first + place),
+            hit.id,
+            f"{hit.score:.3f}",
+            _title(hit, title),
+            *([_reasons(hit)] if explain else []),
+        ]
+        for place, hit in enumerate(answer.hits)
+    ]
+    columns = ["", "id", "score", "title", *(["shared codes: weight x agreement; BM25"] if explain else [])]
+    output.print_table(f"{mode}: {text}", columns, rows, caption="" if rows else "no hit", text_columns=True)
+
+
+def _reasons(hit: Hit) -> str:
+    parts = [f"{p.code} {p.weight:.2f} x {p.agreement:.2f}" for p in (hit.pair.parts if hit.pair else ())]
+    return "; ".join(
+        [*parts[:6], *(["..."] if len(parts) > 6 else []), f"BM25 {hit.bm25:.2f}" if hit.bm25 else "no BM25"]
+    )
+
+
+def _title(hit: Hit, field: str) -> str:
+    found: Any = hit.source or {}
+    for part in field.split("."):
+        found = found.get(part, "") if isinstance(found, dict) else ""
+    return str(found)

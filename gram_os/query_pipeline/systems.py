@@ -1,0 +1,66 @@
+"""The three modes of one index as systems that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gram_os.attachment import require_label
+from gram_os.backbone import load_generator
+from gram_os.cluster import Cluster
+from gram_os.dsl import code_field
+from gram_os.errors import BundleError
+from gram_os.generator import Generator
+from gram_os.query_pipeline.hit import Hit
+from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
+from gram_os.scorer import JensenShannonScorer
+
+SYSTEM_NAMES = tuple(mode.value for mode in Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSystem:
+    """One mode of a pipeline."""
+
+    pipeline: QueryPipeline
+    mode: Mode
+
+    def search(self, text: str, size: int) -> Sequence[Hit]:
+        """The best `size` products of a query."""
+        return self.pipeline.search(text, mode=self.mode, size=size).hits
+
+
+def open_pipeline(
+    cluster: Cluster,
+    index: str,
+    bundle: Path | None,
+    *,
+    label: str | None = None,
+    generator: Generator | None = None,
+) -> QueryPipeline:
+    """The query pipeline of an index under a label, the active one by default.
+
+    Raises BundleError when the bundle is not the one that coded the label: its queries would miss the documents' codes.
+    """
+    state = require_label(cluster, index, label)
+    if generator is None:
+        generator = load_generator(bundle)
+    if generator.bundle.id != state.bundle:
+        raise BundleError(
+            f"index '{index}' was coded under '{state.label}' by bundle {state.bundle}, not by {generator.bundle.id} "
+            f"({generator.bundle.path}); give the right one with --bundle, or code the index under a new label"
+        )
+    field = code_field(state.label)
+    fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.probabilities")
+    manifest = generator.bundle.manifest
+    scorer = JensenShannonScorer(manifest.divergence_weight)
+    return QueryPipeline(cluster, fields, generator, scorer, gram_weight=manifest.gram_weight)
+
+
+def build_systems(
+    cluster: Cluster, index: str, bundle: Path | None, names: Sequence[str]
+) -> Mapping[str, ModeSystem]:
+    """The named systems (`SYSTEM_NAMES`) over one pipeline."""
+    pipeline = open_pipeline(cluster, index, bundle)
+    return {name: ModeSystem(pipeline, Mode(name)) for name in names}

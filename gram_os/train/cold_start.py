@@ -1,0 +1,220 @@
+"""A bundle out of a catalogue alone: tagger -> mining -> synthetic queries -> teacher's codes -> SFT -> export.
+
+Each stage's result is kept under `out`/work and taken up again by a later run with the same recipe.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from gram_os.annotation import read_marked, score_tagger
+from gram_os.attribute import Side
+from gram_os.bundle import Bundle, Manifest
+from gram_os.catalogue import Product
+from gram_os.errors import InputError
+from gram_os.own_values import query_values
+from gram_os.tagger import Span
+from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.encoder import embed, load_encoder, load_tokenizer
+from gram_os.train.export import compare_with_torch, export_compact
+from gram_os.train.mining import Mined, mine
+from gram_os.train.recipe import Recipe
+from gram_os.train.sft import Example, train_generator
+from gram_os.train.synthesis import product_surfaces, synthesise_queries, value_queries
+from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_batches, make_tagger
+from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
+from gram_os.train.targets import Teacher
+from gram_os.trie import CodeTrie
+
+log = logging.getLogger(__name__)
+
+QUERY_TOKENS, TITLE_TOKENS = 32, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run made, and the seconds of each stage."""
+
+    bundle: Bundle
+    seconds: dict[str, float]
+
+
+def run_cold_start(products: Sequence[Product], recipe: Recipe, out: Path) -> Trained:
+    """Train on `products` by `recipe`, write the bundle to `out`. Raises InputError for a catalogue too small to learn."""
+    if len(products) < 50:
+        raise InputError(
+            f"{len(products)} products are too few to learn from; give a catalogue of at least 50"
+        )
+    work = out / "work"
+    seconds: dict[str, float] = {}
+    with _lap("tagger", seconds):
+        tag_model = _tagger(work / "tagger", recipe)
+    tokenizer = load_tokenizer()
+    tagger = make_tagger(tag_model, tokenizer)
+    with _lap("tag titles", seconds):
+        spans = tagger.tag([product.title for product in products], Side.TITLE)
+    with _lap("mine", seconds):
+        mining = recipe.mining
+        mined = mine(
+            products, spans, attributes=mining.attributes, most_values=mining.most_values,
+            least_products=mining.least_products,
+        )  # fmt: skip
+        log.info(
+            "%d values, %d codes, attributes %s",
+            len(mined.dictionary.values),
+            len(mined.codes),
+            dict(mined.attributes),
+        )
+    with _lap("codes", seconds):
+        queries, titles = _examples(mined, spans, recipe, tokenizer)
+        log.info("%d queries and %d titles to learn", len(queries), len(titles))
+    shape = CompactShape(values=len(mined.dictionary.values))
+    model = CompactModel(tag_model.encoder, CompactDecoder(shape))
+    with _lap("sft", seconds):
+        model.decoder.initialise(torch.from_numpy(embed(load_encoder(), tokenizer, mined.dictionary.values)))
+        _fine_tune(model, tag_model, tokenizer, queries, titles, recipe)
+        torch.save({"model": model.state_dict(), "head": tag_model.head.state_dict()}, work / "sft.pt")
+    with _lap("export", seconds):
+        bundle = _export(model, tag_model, tokenizer, mined, recipe, out)
+    return Trained(bundle, seconds)
+
+
+def _tagger(folder: Path, recipe: Recipe) -> TagModel:
+    """Stage 1, or its checkpoint."""
+    if not (folder / "model.safetensors").is_file():
+        run_tagger_stage(tagging_data(), folder, recipe.tagger)
+    return load_checkpoint(folder)
+
+
+def tagging_data() -> Path:
+    """The shipped data that taggers learn from (NOTICE says whose they are)."""
+    return Path(str(resources.files("gram_os"))) / "data" / "tagging"
+
+
+def _examples(
+    mined: Mined, spans: Sequence[Sequence[Span]], recipe: Recipe, tokenizer: Tokenizer
+) -> tuple[list[Example], list[Example]]:
+    """Queries and titles with the teacher's codes."""
+    products = mined.products
+    surfaces = [product_surfaces(p, s, mined.attributes) for p, s in zip(products, spans, strict=True)]
+    texts = synthesise_queries(products, surfaces, count=recipe.synthesis.queries, seed=recipe.synthesis.seed)
+    texts += value_queries(mined.dictionary.values)
+    if recipe.synthesis.words:
+        texts += [w for w in tokenizer.get_vocab() if w.isalpha() and w.isascii() and len(w) > 3]
+    texts = list(dict.fromkeys(texts))
+    titles = [product.title for product in products]
+    encoder = load_encoder()
+    teacher = Teacher(mined, embed(encoder, tokenizer, titles, most=TITLE_TOKENS))
+    own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
+    query_targets = teacher.query_targets(own, embed(encoder, tokenizer, texts, most=QUERY_TOKENS))
+    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined, recipe.mining.texts))
+    query_ids = [item.ids[:QUERY_TOKENS] for item in tokenizer.encode_batch(texts)]
+    title_ids = [item.ids[:TITLE_TOKENS] for item in tokenizer.encode_batch(titles)]
+    return (
+        [Example(ids, target) for ids, target in zip(query_ids, query_targets, strict=True)],
+        [Example(ids, target) for ids, target in zip(title_ids, title_targets, strict=True)],
+    )
+
+
+def _other_texts(mined: Mined, fields: Sequence[str]) -> sparse.csr_matrix:
+    """Values in the products' other texts: float (products, columns)."""
+    rows: list[int] = []
+    columns: list[int] = []
+    for row, product in enumerate(mined.products):
+        text = " ".join(str(product.fields[name]) for name in fields if product.fields.get(name))
+        found = {
+            mined.columns[value] for value in mined.normaliser.values(text[:1000]) if value in mined.columns
+        }
+        columns += found
+        rows += [row] * len(found)
+    return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=mined.own.shape)
+
+
+def _fine_tune(
+    model: CompactModel,
+    tag_model: TagModel,
+    tokenizer: Tokenizer,
+    queries: Sequence[Example],
+    titles: Sequence[Example],
+    recipe: Recipe,
+) -> None:
+    # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
+    model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
+    losses: list[float] = []
+
+    def report(step: int, loss: float) -> None:
+        losses.append(loss)
+        if (step + 1) % 50 == 0:
+            log.info("step %d of %d: loss %.3f", step + 1, recipe.sft.steps, float(np.mean(losses[-50:])))
+
+    train_generator(
+        model, queries, titles, recipe.sft, tagging_loss=_replay(tag_model, tokenizer, recipe.tagger),
+        extra_parameters=list(tag_model.head.parameters()), report=report,
+    )  # fmt: skip
+
+
+def _replay(tag_model: TagModel, tokenizer: Tokenizer, recipe: TagRecipe) -> Callable[[], Tensor]:
+    """The tagger's loss on one batch after the other, for ever."""
+    data = tagging_data()
+    marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
+    examples = encode_marked(tokenizer, marked)
+    small = replace(recipe, query_batch=16, title_batch=4)
+
+    def batches() -> Iterator[Tensor]:
+        rng = np.random.default_rng(recipe.seed)
+        while True:
+            for batch in make_batches(examples, small, rng):
+                yield tag_model(batch)
+
+    stream = batches()
+    return lambda: next(stream)
+
+
+def _export(
+    model: CompactModel, tag_model: TagModel, tokenizer: Tokenizer, mined: Mined, recipe: Recipe, out: Path
+) -> Bundle:
+    data = tagging_data()
+    tagged = {"queryner": data / "queryner/validation.jsonl", "oa_mine": data / "oa_mine/test.jsonl"}
+    tagger = make_tagger(tag_model, tokenizer)
+    measures = {
+        f"tagger_f1_{name}": round(score_tagger(tagger, read_marked(path))["micro"].f1, 4)
+        for name, path in tagged.items()
+    }
+    serving = recipe.serving
+    manifest = Manifest(
+        label=recipe.label, backbone="compact", precision=recipe.precision, attributes=dict(mined.attributes),
+        title_codes=serving.title_codes, generated_weight=serving.generated_weight,
+        divergence_weight=serving.divergence_weight, gram_weight=serving.gram_weight,
+        measures=measures, source=recipe.source,
+    )  # fmt: skip
+    texts = [product.title for product in mined.products] + list(mined.dictionary.values)
+    texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
+    bundle = export_compact(
+        model, tag_model.head, tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
+        vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
+        precision=recipe.precision,
+    )  # fmt: skip
+    gap = compare_with_torch(model, bundle, tokenizer, [p.title for p in mined.products[:64]])
+    log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
+    return bundle
+
+
+@contextmanager
+def _lap(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    log.info("stage: %s", stage)
+    started = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - started, 1)
+    log.info("stage %s: %.0f s", stage, seconds[stage])
