@@ -88,7 +88,7 @@ _SIDE = rf"(?!0\d)(?:{_NUMBER})(?:['\"]| ?(?:in\.?|ft\.?|mm|cm|m))?"
 _TIMES = re.compile(rf"(?<![\w.-])(?:{_SIDE}(?: ?[×*] ?| x |x))+(?=\.?\d)")
 _TIMES_SIGN = re.compile(r" ?[x×*] ?")
 _IN_ONE = re.compile(r"\b(\d{1,2})[ -]?in[ -]?(?:1|one)\b")
-_APOSTROPHE = re.compile(r"'(?:s\b)?")
+_APOSTROPHE = re.compile(r"(?<=\d)'|'(?:s\b)?")  # the s of 80's stays
 _DIGITS = re.compile(r"\d+")
 _VOWEL = re.compile(r"[aeiouy]")
 _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
@@ -170,8 +170,13 @@ class Normaliser:
 
         Repeated until nothing changes, since words that come together may be a measure: "17 (inches)" is "17 in".
         """
-        found = " ".join(token.value for token in self.tokens(phrase))
-        return found if found == phrase else self.value(found)
+        found = self._join(phrase)
+        while (again := self._join(found)) != found:
+            found = again
+        return found
+
+    def _join(self, phrase: str) -> str:
+        return " ".join(token.value for token in self.tokens(phrase))
 
     def _tokens(self, folded: str) -> Iterator[Token]:
         for match in _TOKEN.finditer(folded):
