@@ -75,7 +75,7 @@ def run_cold_start(products: Sequence[Product], recipe: Recipe, out: Path) -> Tr
             "%d values, %d codes, attributes %s",
             len(mined.dictionary.values),
             len(mined.codes),
-            dict(mined.attributes),
+            ", ".join(f"{name}={kind.value}" for name, kind in mined.attributes.items()),
         )
     with _lap("codes", seconds):
         queries, titles = _examples(mined, spans, recipe, tokenizer)

@@ -23,21 +23,22 @@ from gram_os.normalise import Normaliser, fold
 from gram_os.own_values import field_values, product_values
 from gram_os.tagger import Span
 
-# How shops name their fields, and what stands in them.
+# How shops name their fields, and what stands in them; matched against the whole name, prefixes such as "attr_t_" cut off.
+# A "processor_manufacturer" is no brand of a notebook, nor a "bus_type" its product type: those are specifications.
 _FIELD_TYPES: Sequence[tuple[str, AttributeType]] = (
-    (r"brand_compat|compatib", AttributeType.SCENARIO),
-    (r"brand|supplier|manufacturer|vendor|maker", AttributeType.BRAND),
-    (r"product_type|category|(^|_)type$|class|department", AttributeType.PRODUCT_TYPE),
-    (r"colou?r", AttributeType.COLOUR),
-    (r"material|fabric|finish", AttributeType.MATERIAL),
-    (r"series|family|collection|line$", AttributeType.SERIES),
-    (r"style|shape|form_factor|design|pattern", AttributeType.STYLE),
-    (r"gender|age|audience", AttributeType.AUDIENCE),
-    (r"season|date|year", AttributeType.APPLICABLE_TIME),
-    (r"room|occasion|usage|use$|purpose", AttributeType.SCENARIO),
-    (r"function|feature|technology", AttributeType.FUNCTION),
-    (r"pack|quantity|count", AttributeType.SALES_SPECIFICATION),
+    (r"brand(_name)?|supplier|manufacturer|vendor|maker|producer", AttributeType.BRAND),
+    (r"(product_?)?(type|category|class)|categor(y|ies)|department", AttributeType.PRODUCT_TYPE),
+    (r"(.*_)?colou?r(s|ation)?(_name)?", AttributeType.COLOUR),
+    (r"(.*_)?(materials?|fabric|finish)", AttributeType.MATERIAL),
+    (r"(product_)?(series|family|collection|line)", AttributeType.SERIES),
+    (r"(.*_)?(style|shape|form_factor|design|pattern)", AttributeType.STYLE),
+    (r"((recommended|target)_)?(gender|age|age_group|audience)", AttributeType.AUDIENCE),
+    (r"season|year|(.*_)?period", AttributeType.APPLICABLE_TIME),
+    (r"(.*_)?(room|occasion|usage|purpose|compatibility)|suitable_for", AttributeType.SCENARIO),
+    (r"(.*_)?(functions?|features?|technology)", AttributeType.FUNCTION),
+    (r"(.*_)?(package_type|pack|quantity|count)", AttributeType.SALES_SPECIFICATION),
 )
+_FIELD_PREFIX = re.compile(r"^(attr(ibute)?s?[_.])?([a-z]_)?")
 #: Types that a shopper names first: a combination starts from one of these.
 _LEADING = (AttributeType.PRODUCT_TYPE, AttributeType.BRAND)
 _ORDER = (
@@ -136,7 +137,8 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
         letters = sum(n for text, n in values.items() if re.search("[a-zA-Z]{2}", text)) / max(total, 1)
         repeats = total / max(len(values), 1)
         if filled[name] >= 0.01 * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
-            kind = next((t for pattern, t in _FIELD_TYPES if re.search(pattern, name, re.IGNORECASE)), None)
+            bare = _FIELD_PREFIX.sub("", name.lower())
+            kind = next((t for pattern, t in _FIELD_TYPES if re.fullmatch(pattern, bare)), None)
             found[name] = kind or AttributeType.TECHNICAL_SPECIFICATION
     return found
 
@@ -235,10 +237,17 @@ def _combinations(
     known = [(_ORDER.index(kind), value) for value, kind in values.items() if kind in _ORDER]
     ranked = [value for _, value in sorted(known) if value in dictionary.tokens][:MAX_ATTRIBUTES]
     leading = {value for value in ranked if values[value] in _LEADING}
-    found = [Code.of([value]) for value in ranked]
+    sets: list[Sequence[str]] = [(value,) for value in ranked]
     for size in (2, 3):
-        found += [Code.of(c) for c in itertools.combinations(ranked, size) if leading & set(c)]
+        sets += [c for c in itertools.combinations(ranked, size) if leading & set(c)]
     if len(ranked) > 3:
-        found += [Code.of(ranked[:4]), Code.of(ranked)]
-    encoded = (dictionary.encode(code) for code in dict.fromkeys(found))
+        sets += [ranked[:4], ranked]
+    found = dict.fromkeys(Code.of(values) for values in sets if not _repeats(values))
+    encoded = (dictionary.encode(code) for code in found)
     return [tokens for tokens in encoded if tokens is not None]
+
+
+def _repeats(values: Sequence[str]) -> bool:
+    """Whether one value says nothing beside another: "hp" beside "hp pavilion"."""
+    words = [set(value.split()) for value in values]
+    return any(a <= b for a, b in itertools.permutations(words, 2))
