@@ -7,7 +7,7 @@ catalogue's words; a product's take in its attribute fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gram_os.attribute import AttributeType
 from gram_os.catalogue import Product
@@ -53,11 +53,19 @@ def field_values(
     Commas, other than that of "1,000 sheets", and slashes with spaces around them part the items of a text field.
     """
     found: dict[str, AttributeType] = {}
+    for text, kind in field_texts(product, attributes):
+        if value := normaliser.value(text):
+            found.setdefault(value, kind)
+    return list(found.items())
+
+
+def field_texts(
+    product: Product, attributes: Mapping[str, AttributeType]
+) -> Iterator[tuple[str, AttributeType]]:
+    """The items of a product's attribute fields as they are written, with their types."""
     for name, kind in attributes.items():
         for item in _items(product.fields.get(name)):
-            if value := normaliser.value(item):
-                found.setdefault(value, kind)
-    return list(found.items())
+            yield item, kind
 
 
 def product_values(

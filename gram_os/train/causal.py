@@ -32,8 +32,13 @@ from gram_os.train.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class CausalSettings:
-    """How a causal LM is trained; `rate` is AdamW's peak (the paper's), batches are texts a step."""
+    """Which causal LM is trained and how.
 
+    model, gguf_file: as `load_causal` reads them; rate: AdamW's peak (the paper's); queries, titles: texts a step.
+    """
+
+    model: str
+    gguf_file: str | None = None
     steps: int = 1200
     queries: int = 32
     titles: int = 16

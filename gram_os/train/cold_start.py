@@ -25,7 +25,6 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
 from gram_os.errors import InputError
 from gram_os.own_values import query_values
-from gram_os.tagger import Span
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
 from gram_os.train.encoder import embed, load_encoder, load_tokenizer
 from gram_os.train.export import compare_with_torch, export_compact
@@ -78,7 +77,7 @@ def run_cold_start(products: Sequence[Product], recipe: Recipe, out: Path) -> Tr
             ", ".join(f"{name}={kind.value}" for name, kind in mined.attributes.items()),
         )
     with _lap("codes", seconds):
-        queries, titles = _examples(mined, spans, recipe, tokenizer)
+        queries, titles = _examples(mined, recipe, tokenizer)
         log.info("%d queries and %d titles to learn", len(queries), len(titles))
     shape = CompactShape(values=len(mined.dictionary.values))
     model = CompactModel(tag_model.encoder, CompactDecoder(shape))
@@ -103,12 +102,10 @@ def tagging_data() -> Path:
     return Path(str(resources.files("gram_os"))) / "data" / "tagging"
 
 
-def _examples(
-    mined: Mined, spans: Sequence[Sequence[Span]], recipe: Recipe, tokenizer: Tokenizer
-) -> tuple[list[Example], list[Example]]:
+def _examples(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[list[Example], list[Example]]:
     """Queries and titles with the teacher's codes."""
     products = mined.products
-    surfaces = [product_surfaces(p, s, mined.attributes) for p, s in zip(products, spans, strict=True)]
+    surfaces = [product_surfaces(p, s, mined.attributes) for p, s in zip(products, mined.spans, strict=True)]
     texts = synthesise_queries(products, surfaces, count=recipe.synthesis.queries, seed=recipe.synthesis.seed)
     texts += value_queries(mined.dictionary.values)
     if recipe.synthesis.words:

@@ -129,13 +129,14 @@ class CompactDecoder(nn.Module):
         tokens: int64 (texts, beams, tokens), the side token first; memory: as `memory` gives it; mask: int64
         (texts, words), 1 where there is text. Returns float (texts, beams, tokens, values + 1); the last is the end.
         """
-        return self.logits(self._run(tokens, memory, mask))
+        return self.logits(self.hidden(tokens, memory, mask))
 
     def last(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Logits after the last token only: float (texts, beams, values + 1); what serving asks for."""
-        return self.logits(self._run(tokens, memory, mask)[:, :, -1])
+        return self.logits(self.hidden(tokens, memory, mask)[:, :, -1])
 
-    def _run(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+    def hidden(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Final hidden states: float (texts, beams, tokens, width)."""
         length = tokens.shape[-1]
         steps = torch.arange(length, device=tokens.device)
         causal = torch.where(steps[None, :] > steps[:, None], -1e9, 0.0)

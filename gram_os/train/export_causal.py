@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -64,7 +65,7 @@ def export_causal(
     trie = CodeTrie.build(code_sequences(tokeniser, codes))
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
     with tempfile.TemporaryDirectory() as folder:
-        _export_graph(source.model, Path(folder))
+        _export_graph(source.model, Path(folder), tied=precision == "fp32")
         if precision == "int8":
             quantise(Path(folder) / GRAPH, out / GRAPH)
         else:  # weights above 2 GB lie beside the graph
@@ -76,17 +77,23 @@ def export_causal(
     )
 
 
-def _export_graph(model: Any, folder: Path) -> None:
+def _export_graph(model: Any, folder: Path, *, tied: bool) -> None:
+    """`tied`: an output layer that is the input's table stands in the graph once, which keeps the quantiser off it."""
     try:
         from optimum.exporters.onnx import onnx_export_from_model
-    except ImportError as error:  # also where transformers is newer than optimum-onnx can read
+    except ImportError as error:  # missing, or transformers is newer than it reads
         raise MissingExtraError(
-            f"optimum-onnx with a transformers that it reads ({error})", "train"
+            f"optimum-onnx with a transformers that it reads (found {transformers.__version__}: {error})",
+            "train",
         ) from error
     with _log_probabilities(model), torch.no_grad():
         try:
             onnx_export_from_model(
-                model.eval(), folder, task="text-generation-with-past", do_validation=False
+                model.eval(),
+                folder,
+                task="text-generation-with-past",
+                do_validation=False,
+                no_post_process=not tied,
             )
         except (ValueError, NotImplementedError, KeyError) as error:
             raise InputError(

@@ -15,13 +15,14 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from gram_os.attribute import AttributeType
+from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
 from gram_os.code import MAX_ATTRIBUTES, Code
 from gram_os.dictionary import AttributeDictionary, Vocabulary
+from gram_os.lexicon import Lexicon, locate_matches, match_values, merge_spans
 from gram_os.normalise import Normaliser, fold
-from gram_os.own_values import field_values, product_values
-from gram_os.tagger import Span
+from gram_os.own_values import field_texts, field_values, product_values
+from gram_os.tagger import Span, split_words
 
 # How shops name their fields, and what stands in them; matched against the whole name, prefixes such as "attr_t_" cut off.
 # A "processor_manufacturer" is no brand of a notebook, nor a "bus_type" its product type: those are specifications.
@@ -63,10 +64,12 @@ class Mined:
     own: bool (products, columns), the products' own values, names in `columns`;
     known: int32 (columns,), the dictionary token of a column, -1 where it has none;
     idf: float32 (columns,), ln(1 + (N - df + 0.5) / (df + 0.5));
-    initial: the initial codes of each product, as tokens.
+    spans: the typed values of each title, the tagger's and the catalogue's own;
+    initial: the initial codes of each product, as tokens; codes: all codes that may be generated.
     """
 
     products: Sequence[Product]
+    spans: Sequence[Sequence[Span]]
     attributes: Mapping[str, AttributeType]
     normaliser: Normaliser
     dictionary: AttributeDictionary
@@ -94,6 +97,7 @@ def mine(
     """
     attributes = detect_attributes(products) if attributes is None else attributes
     normaliser = Normaliser(readable_words(_texts(products, attributes)))
+    spans = add_known_values(products, spans, attributes, normaliser)
     dictionary = _build_dictionary(products, spans, attributes, normaliser, most_values, least_products)
     rows = [product_values(product, attributes, normaliser, dictionary) for product in products]
     counts = Counter(value for row in rows for value in row)
@@ -112,7 +116,18 @@ def mine(
     typed = [_typed_values(p, s, attributes, normaliser) for p, s in zip(products, spans, strict=True)]
     initial, codes = _initial_codes(typed, dictionary)
     return Mined(
-        products, attributes, normaliser, dictionary, vocabulary, own, columns, known, idf, initial, codes
+        products,
+        spans,
+        attributes,
+        normaliser,
+        dictionary,
+        vocabulary,
+        own,
+        columns,
+        known,
+        idf,
+        initial,
+        codes,
     )
 
 
@@ -141,6 +156,46 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
             kind = next((t for pattern, t in _FIELD_TYPES if re.fullmatch(pattern, bare)), None)
             found[name] = kind or AttributeType.TECHNICAL_SPECIFICATION
     return found
+
+
+def add_known_values(
+    products: Sequence[Product],
+    spans: Sequence[Sequence[Span]],
+    attributes: Mapping[str, AttributeType],
+    normaliser: Normaliser,
+    *,
+    least: int = 3,
+) -> list[list[Span]]:
+    """Find the values of the catalogue's own fields in the titles, and put them beside the tagger's spans.
+
+    A value counts when at least `least` products have it in a field: a shop that names a brand in one product's field
+    tells it for all titles.
+    """
+    counts: Counter[tuple[tuple[str, ...], AttributeType]] = Counter()
+    for product in products:
+        for text, kind in field_texts(product, attributes):
+            if kind is AttributeType.TECHNICAL_SPECIFICATION:
+                continue  # what a field of no known kind holds may be anything in a title
+            counts[tuple(word for _, word in _title_words(text, normaliser)), kind] += 1
+    ranked = [
+        pair for pair, n in counts.most_common() if n >= least and re.search("[a-z]{2}", " ".join(pair[0]))
+    ]
+    lexicon = Lexicon(ranked)
+    merged = []
+    for product, tagged in zip(products, spans, strict=True):
+        words = _title_words(product.title, normaliser)
+        matches = match_values([word for _, word in words], lexicon)
+        merged.append(
+            merge_spans(tagged, locate_matches(product.title, [place for place, _ in words], matches))
+        )
+    return merged
+
+
+def _title_words(text: str, normaliser: Normaliser) -> list[tuple[tuple[int, int], str]]:
+    """Words of a text as the tagger sees them, each with its place and stemmed."""
+    return [
+        ((start, end), normaliser.stem(fold(text[start:end]))) for start, end in split_words(text, Side.TITLE)
+    ]
 
 
 def readable_words(texts: Iterable[str]) -> dict[str, str]:

@@ -107,10 +107,10 @@ def code_loss(
     first = model.decoder(torch.full((len(batch), 1, 1), opening), memory, mask)[:, 0, 0]
     loss = -(first_shares(batch, shape.values + 1) * functional.log_softmax(first.float(), -1)).sum(-1).mean()
     prefixes, labels = draw_codes(batch, drawn, opening, shape.end, rng)
-    logits = model.decoder(prefixes, memory, mask)[:, :, 1:]
-    later = functional.cross_entropy(
-        logits.flatten(0, 2).float(), labels.flatten(), ignore_index=-1, reduction="sum"
-    )
+    hidden = model.decoder.hidden(prefixes, memory, mask)[:, :, 1:]
+    learned = labels >= 0  # codes differ in length; only what is learned goes through the large output layer
+    logits = model.decoder.logits(hidden[learned]).float()
+    later = functional.cross_entropy(logits, labels[learned], reduction="sum")
     return loss + later / (len(batch) * drawn)
 
 
