@@ -113,7 +113,7 @@ class NodeSettings(BaseModel):
     heap: str = Field(
         default="1g", pattern=r"^[1-9][0-9]*[mg]$", description="a size as java's -Xmx takes it: 512m, 2g"
     )
-    start_timeout_s: float = Field(default=120.0, gt=0)
+    start_timeout_s: float = Field(default=180.0, gt=0)
 
 
 class Settings(BaseSettings):

@@ -80,7 +80,7 @@ class EmbeddedNode:
         port: int | None = None,
         attached: bool = False,
         heap: str = "1g",
-        timeout_s: float = 120.0,
+        timeout_s: float = 180.0,
     ) -> EmbeddedNode:
         """Start a node on `data`, or return the one that runs there already.
 
@@ -103,6 +103,7 @@ class EmbeddedNode:
                 command = build_command(
                     java,
                     class_path,
+                    archive=cache / f"java-{java.version}.jsa",
                     data=data,
                     name=_name(data),
                     nodes=nodes,
@@ -236,7 +237,7 @@ def _spawn(command: Sequence[str], node: EmbeddedNode, timeout_s: float) -> Embe
         _wait(process, started, timeout_s)
     except BaseException:
         process.kill()
-        process.wait()
+        process.communicate()  # waits, and closes the pipe
         (data / _STATE).unlink(missing_ok=True)
         raise
     _CHILDREN[process.pid] = process
@@ -249,11 +250,11 @@ _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    log_file = Path(node.data) / "node_1" / "logs" / f"{_name(Path(node.data))}.log"
     while not node._is_ready():
         if process.poll() is not None:
-            raise _explain_end(node, process.returncode, log_file)
+            raise _explain_end(node, process.returncode)
         if time.monotonic() > deadline:
+            log_file = _find_log(Path(node.data))
             raise NodeError(
                 f"the node does not serve after {timeout_s:g} s (GRAM_OS_NODE_START_TIMEOUT sets the limit); "
                 f"the last lines of {log_file}:\n{_tail(log_file)}"
@@ -261,14 +262,22 @@ def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float
         time.sleep(0.1)
 
 
-def _explain_end(node: EmbeddedNode, code: int, log_file: Path) -> NodeError:
+def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
     """Say why the process ended; its output closes with the chain of causes, or with Java's own complaint."""
     words = _tail(Path(node.data) / _OUTPUT)
     if "Address already in use" in words:
         return PortInUseError(
             f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port"
         )
-    return NodeError(f"the node ended while starting (exit code {code}):\n{words}\n  more in {log_file}")
+    return NodeError(
+        f"the node ended while starting (exit code {code}):\n{words}\n  more in {_find_log(Path(node.data))}"
+    )
+
+
+def _find_log(data: Path) -> Path:
+    """Return the log; of several nodes in one process the one that started last writes for all."""
+    logs = sorted(data.glob(f"node_*/logs/{_name(data)}.log"), key=lambda path: path.stat().st_mtime)
+    return logs[-1] if logs else data / _OUTPUT
 
 
 def _tail(path: Path) -> str:

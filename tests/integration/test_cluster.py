@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,7 +224,7 @@ def test_an_alias_of_two_indices_has_no_one_mapping(cluster: Cluster, make_index
 
 
 @contextlib.contextmanager
-def answering(*, status: str, body: str) -> Iterator[str]:
+def answering(*, status: str, body: str, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve one fixed HTTP answer, as a proxy in front of a cluster, an old cluster or another service gives it."""
     answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     answer += f"Connection: close\r\n\r\n{body}"
@@ -230,9 +234,11 @@ def answering(*, status: str, body: str) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 while True:
                     connection, _ = server.accept()
-                    with connection:
-                        connection.recv(65536)
-                        connection.sendall(answer.encode())
+                    with contextlib.suppress(OSError), connection:  # a client that trusts us not hangs up
+                        wrapped = tls.wrap_socket(connection, server_side=True) if tls else connection
+                        with wrapped:
+                            wrapped.recv(65536)
+                            wrapped.sendall(answer.encode())
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -289,6 +295,41 @@ def test_an_answer_that_does_not_come() -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ClusterUnreachableError, match=r"within 0\.2 s.*OPENSEARCH_TIMEOUT"):
             Cluster.connect(ClusterSettings(url=url, timeout_s=0.2))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+def test_an_untrusted_certificate(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with answering(status="200 OK", body=info("3.8.0", "opensearch"), tls=context) as url:
+        url = url.replace("http://127.0.0.1", "https://localhost")
+        with pytest.raises(ClusterAuthError, match=r"not trusted.*OPENSEARCH_CA_CERTS"):
+            Cluster.connect(ClusterSettings(url=url))
+        for settings in (
+            ClusterSettings(url=url, ca_certs=certificate),
+            ClusterSettings(url=url, verify_certs=False),
+        ):
+            cluster = Cluster.connect(settings)
+            assert cluster.version == "3.8.0"
+            cluster.close()
+        plain = url.replace("https://", "http://")
+        with pytest.raises(ClusterUnreachableError, match="https://"):
+            Cluster.connect(ClusterSettings(url=plain))
 
 
 def test_https_to_a_cluster_without_tls(cluster: Cluster) -> None:
