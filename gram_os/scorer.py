@@ -55,7 +55,8 @@ class PackedCodes:
     """A product's codes as they stand in its document.
 
     codes: the canonical texts, ascending, as doc values give them back; probabilities: base64 of one byte a value, code
-    by code: round(-16 ln P), 254 at most, 255 where the model does not know the value.
+    by code: round(-16 ln P), 254 at most, 255 where the model does not know the value. Codes that were edited by hand no
+    longer match the bytes; then nothing counts as known.
     """
 
     codes: tuple[str, ...]
@@ -102,10 +103,12 @@ class JensenShannonScorer:
         return [self._score_one(wanted, product) for product in products]
 
     def _score_one(self, wanted: Mapping[str, WeightedCode], product: PackedCodes) -> PairScore:
+        sizes = [text.count(SEPARATOR) + 1 for text in product.codes]
         packed = base64.b64decode(product.probabilities)
+        if len(packed) != sum(sizes):  # someone edited the codes; no byte can be said to be any code's
+            packed = bytes([_UNKNOWN] * sum(sizes))
         parts, at = [], 0
-        for text in product.codes:
-            size = text.count(SEPARATOR) + 1
+        for text, size in zip(product.codes, sizes, strict=True):
             weighted = wanted.get(text)
             if weighted is not None:
                 agreement = self._agreement(weighted.code.probabilities, packed[at : at + size])

@@ -23,6 +23,8 @@ from gram_os.query_pipeline.hit import Hit
 from gram_os.scorer import PackedCodes, PairScore, WeightedCode
 
 WINDOW = 300  # hits that the pair scorer sees, and that each branch gives to the fusion (GRAM section 7)
+DEEPEST = 10_000  # index.max_result_window's default: no search of the cluster gives more
+MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
 MAX_QUERY_CHARACTERS = 1000  # what stands behind is no query; 100 kB of text would be thousands of clauses
 
 
@@ -98,10 +100,15 @@ class QueryPipeline:
         """The hits `start` to `start + size` of a query; `filters` are OpenSearch clauses that every hit must meet.
 
         The order is settled over each branch's best `WINDOW` hits (or `start + size`, when that is more). An empty
-        query finds nothing. Raises InputError for an offset or size below 0.
+        query finds nothing. Raises InputError for an offset or size below 0, or beyond `DEEPEST`.
         """
         if start < 0 or size < 0:
             raise InputError(f"from ({start}) and size ({size}) must not be negative")
+        if start + size > DEEPEST:
+            raise InputError(
+                f"from ({start}) and size ({size}) reach beyond hit {DEEPEST:,}, the last one to be had; narrow the query"
+            )
+        text = text.encode("utf-8", "replace").decode("utf-8")  # the cluster takes no lone surrogates
         text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
         if not text or not size:
             return Answer((), ())
@@ -112,11 +119,11 @@ class QueryPipeline:
         return Answer(tuple(self._with_source(hits, source)), codes)
 
     def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
-        """The query's codes that the index holds, each with share x idf."""
+        """The query's codes that the index holds, each with share x idf, heaviest first."""
         scored = self._generator.code_queries([text])[0]
         idf = self._frequencies.idf([str(s.code) for s in scored])
         weighed = [WeightedCode(s, s.share * i) for s, i in zip(scored, idf, strict=True) if i > 0]
-        return tuple(sorted(weighed, key=lambda w: -w.weight))
+        return tuple(sorted(weighed, key=lambda w: -w.weight)[:MAX_CLAUSES])
 
     def _recall(
         self,
@@ -158,7 +165,8 @@ class QueryPipeline:
 
     def _packed(self, hit: Mapping[str, Any]) -> PackedCodes:
         fields = hit["fields"]
-        return PackedCodes(tuple(fields[self.fields.codes]), fields[self.fields.probabilities][0])
+        packed = fields.get(self.fields.probabilities, [""])  # none where someone wrote the codes by hand
+        return PackedCodes(tuple(fields[self.fields.codes]), packed[0])
 
     def _with_source(self, hits: Sequence[Hit], source: Sequence[str] | bool) -> list[Hit]:
         """Read the fields that were asked for, of the hits that are shown only."""
