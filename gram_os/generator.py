@@ -61,6 +61,7 @@ class Generator:
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
         """Codes of queries: the query's own values first, then up to `width` generated codes, likeliest first."""
         bundle = self.bundle
+        texts = [_read_text(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
         return self._code(texts, own, Side.QUERY, width)
 
@@ -86,7 +87,9 @@ class Generator:
             product_values(product, bundle.manifest.attributes, bundle.normaliser, self._dictionary)
             for product in products
         ]
-        return self._code([p.title for p in products], own, Side.TITLE, bundle.manifest.title_codes)
+        return self._code(
+            [_read_text(p.title) for p in products], own, Side.TITLE, bundle.manifest.title_codes
+        )
 
     def _code(
         self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int
@@ -131,6 +134,11 @@ def value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> t
     """
     stops = accumulate(lengths)
     return tuple(exp(sum(log_probs[stop - size : stop])) for stop, size in zip(stops, lengths, strict=True))
+
+
+def _read_text(text: str) -> str:
+    """The text without lone surrogates, which bytes that are no UTF-8 leave in arguments, and no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _own_probability(log_probs: Sequence[float] | None) -> tuple[float, ...] | None:

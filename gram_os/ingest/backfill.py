@@ -117,7 +117,7 @@ def source_hash(product: Product, bundle: Bundle) -> str:
     """Sixteen hexadecimal digits of the bundle and of everything of the product that its codes are made from."""
     coded = {name: product.fields[name] for name in bundle.manifest.attributes if name in product.fields}
     text = json.dumps([bundle.id, product.title, coded], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _source_fields(state: LabelState, bundle: Bundle) -> list[str]:
