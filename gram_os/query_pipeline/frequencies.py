@@ -36,7 +36,7 @@ class CodeFrequencies:
     def idf(self, codes: Sequence[str]) -> list[float]:
         """ln(1 + (N - n + 0.5) / (n + 0.5)) of each code, 0 where no document holds it."""
         counts = self._count([None, *codes])
-        total = counts[None]
+        total = max(counts.values())  # an old count of all must not fall behind a new one of a code
         return [
             math.log1p((total - counts[c] + 0.5) / (counts[c] + 0.5)) if counts[c] else 0.0 for c in codes
         ]
