@@ -1,7 +1,63 @@
-"""GRAM for the OpenSearch cluster you already run."""
+"""GRAM for the OpenSearch cluster you already run.
+
+The names below are the Python API; each module is imported when its name is first used, so that `import gram_os` costs
+nothing.
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gram_os.backbone import load_generator
+    from gram_os.catalogue import Product
+    from gram_os.cluster import Cluster
+    from gram_os.code import Code
+    from gram_os.errors import GramError
+    from gram_os.generator import Generator, ScoredCode
+    from gram_os.ingest.backfill import backfill
+    from gram_os.query_pipeline.search import Mode, QueryPipeline
+    from gram_os.query_pipeline.systems import open_pipeline
+    from gram_os.settings import Settings, load_settings
+
+__all__ = [
+    "Cluster",
+    "Code",
+    "Generator",
+    "GramError",
+    "Mode",
+    "Product",
+    "QueryPipeline",
+    "ScoredCode",
+    "Settings",
+    "__version__",
+    "backfill",
+    "load_generator",
+    "load_settings",
+    "open_pipeline",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Cluster": "gram_os.cluster",
+    "Code": "gram_os.code",
+    "Generator": "gram_os.generator",
+    "GramError": "gram_os.errors",
+    "Mode": "gram_os.query_pipeline.search",
+    "Product": "gram_os.catalogue",
+    "QueryPipeline": "gram_os.query_pipeline.search",
+    "ScoredCode": "gram_os.generator",
+    "Settings": "gram_os.settings",
+    "backfill": "gram_os.ingest.backfill",
+    "load_generator": "gram_os.backbone",
+    "load_settings": "gram_os.settings",
+    "open_pipeline": "gram_os.query_pipeline.systems",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gram_os' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -58,11 +58,11 @@ def run(
     judged = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
     with ExitStack() as stack:
         with _lap("start node", seconds):
-            settings = stack.enter_context(_settings(url, once=once))
+            settings = stack.enter_context(demo_settings(url, once=once))
             cluster = stack.enter_context(resolve_cluster(settings, attached=once))
         if once:
             stack.callback(cluster.delete_index, INDEX)
-        _prepare_index(cluster, generator, seconds)
+        prepare_index(cluster, generator, seconds)
         pipeline = open_pipeline(cluster, INDEX, bundle, generator=generator)
         systems = {name: ModeSystem(pipeline, Mode(name)) for name in SYSTEMS}
         with _lap("evaluate", seconds):
@@ -82,7 +82,7 @@ def run(
 
 
 @contextmanager
-def _settings(url: str | None, *, once: bool) -> Iterator[Settings]:
+def demo_settings(url: str | None, *, once: bool) -> Iterator[Settings]:
     """The user's settings; with `once` and no cluster of the user's, a data folder that goes with the demo."""
     from gram_os.settings import load_settings
 
@@ -94,7 +94,7 @@ def _settings(url: str | None, *, once: bool) -> Iterator[Settings]:
         yield settings.model_copy(update={"data_dir": Path(folder)})
 
 
-def _prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, float]) -> None:
+def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, float]) -> None:
     """Load, attach and code; what an earlier demo left behind is used again."""
     from gram_os.attachment import LabelState, attach
     from gram_os.errors import GramError

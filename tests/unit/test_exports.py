@@ -7,7 +7,22 @@ from pathlib import Path
 
 import gram_os
 
-FROZEN = ["__version__"]
+FROZEN = [
+    "Cluster",
+    "Code",
+    "Generator",
+    "GramError",
+    "Mode",
+    "Product",
+    "QueryPipeline",
+    "ScoredCode",
+    "Settings",
+    "__version__",
+    "backfill",
+    "load_generator",
+    "load_settings",
+    "open_pipeline",
+]
 
 
 def test_exports_are_sorted_frozen_and_there() -> None:
