@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from gram_os.cli import output
-from gram_os.errors import MissingExtraError
 
 EXAMPLE = """Example:
 
@@ -41,11 +40,8 @@ def run(
     """
     from gram_os.catalogue import read_products
 
-    try:
-        from gram_os.train.cold_start import run_cold_start
-        from gram_os.train.recipe import read_recipe
-    except ImportError as error:
-        raise MissingExtraError(f"{error.name} (for training)", "train,cpu") from error
+    from gram_os.train.cold_start import run_cold_start
+    from gram_os.train.recipe import read_recipe
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe)
