@@ -36,7 +36,9 @@ class Step:
 class LanguageModel(Protocol):
     """A generator's backbone: log P(next token | text, side, tokens so far)."""
 
-    end: int  # the token that closes a code
+    @property
+    def end(self) -> int:
+        """The token that closes a code."""
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """Read the texts; log-probabilities of the first token, with one beam a text."""

@@ -39,7 +39,6 @@ def run(
     Needs the extra `train`. What a stage made is kept in the folder's `work` and used again by the next run.
     """
     from gram_os.catalogue import read_products
-
     from gram_os.train.cold_start import run_cold_start
     from gram_os.train.recipe import read_recipe
 
