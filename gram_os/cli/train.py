@@ -13,7 +13,8 @@ from gram_os.cli import output
 EXAMPLE = """Example:
 
 \b
-  gram-os train --catalogue products.jsonl.gz --recipe models/recipes/cold-start.toml --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --recipe mine.toml --out models/runs/mine
 """
 
 
@@ -26,24 +27,27 @@ def run(
     catalogue: Annotated[
         Path, typer.Option("--catalogue", help="JSONL, CSV, TSV or Parquet.", show_default=False)
     ],
-    recipe: Annotated[
-        Path, typer.Option("--recipe", help="TOML file; see models/recipes/.", show_default=False)
-    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.", show_default=False)],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe", help="TOML file; by default models/recipes/cold-start.toml.", show_default=False
+        ),
+    ] = None,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
     title_field: Annotated[str, typer.Option(help="Column of the title.")] = "title",
     as_json: output.JsonOption = False,
 ) -> None:
     """Train a bundle on a catalogue alone: no click log, no network.
 
-    Needs the extra `train`. What a stage made is kept in the folder's `work` and used again by the next run.
+    Needs the extra `train`. The tagger is kept in the folder's `work` and used again by the next run.
     """
     from gram_os.catalogue import read_products
     from gram_os.train.cold_start import run_cold_start
-    from gram_os.train.recipe import read_recipe
+    from gram_os.train.recipe import Recipe, read_recipe
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
-    settings = read_recipe(recipe)
+    settings = read_recipe(recipe) if recipe is not None else Recipe()
     products = list(read_products(catalogue, id_field=id_field, title_field=title_field))
     trained = run_cold_start(products, settings, out)
     bundle = trained.bundle

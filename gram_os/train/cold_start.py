@@ -1,6 +1,6 @@
 """A bundle out of a catalogue alone: tagger -> mining -> synthetic queries -> teacher's codes -> SFT -> export.
 
-Each stage's result is kept under `out`/work and taken up again by a later run with the same recipe.
+The tagger is kept under `out`/work and taken up again by a later run.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class ServingRecipe(_Part):
 class Recipe(_Part):
     """A whole recipe; the tables of the TOML file have the names of the fields."""
 
-    label: str
+    label: str = "v1"
     source: str = ""
     precision: Literal["fp32", "int8"] = "int8"
     tagger: TagRecipe = TagRecipe()
