@@ -1,0 +1,71 @@
+"""Small stand-ins for the seams: a language model that is a table, drawn at random from a seed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_os.attribute import Side
+from gram_os.decode import FloatArray, IntArray, Step
+
+Prefix = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _State:
+    side: Side
+    texts: Sequence[str]
+    prefixes: list[list[Prefix]]  # one list of beams a text
+
+
+@dataclass(slots=True)
+class TableModel:
+    """A `LanguageModel` over `values` tokens and the closing one, whose every distribution depends on text, side and prefix.
+
+    sharpness: scale of the random logits; steps: (beams, length) of every answer, for tests that count.
+    """
+
+    values: int
+    seed: int = 0
+    sharpness: float = 2.0
+    steps: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.values
+
+    def next_log_probs(self, text: str, side: Side, prefix: Prefix) -> NDArray[np.float32]:
+        """log P(next token | text, side, prefix), float32 (values + 1,)."""
+        key = zlib.crc32(repr((self.seed, text, side.value, prefix)).encode())
+        logits = self.sharpness * np.random.default_rng(key).normal(size=self.values + 1)
+        return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+
+    def log_probs(self, text: str, side: Side, tokens: Prefix) -> tuple[float, ...]:
+        """Natural log-probabilities of the tokens and of the closing one after them."""
+        whole = (*tokens, self.end)
+        return tuple(float(self.next_log_probs(text, side, whole[:at])[t]) for at, t in enumerate(whole))
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        return self._answer(_State(side, texts, [[()] for _ in texts]))
+
+    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
+        assert isinstance(state, _State)
+        assert parents.shape == tokens.shape
+        assert len(parents) == len(state.texts)
+        prefixes = [
+            [(*beams[parent], int(token)) for parent, token in zip(owners, chosen, strict=True)]
+            for beams, owners, chosen in zip(state.prefixes, parents, tokens, strict=True)
+        ]
+        return self._answer(_State(state.side, state.texts, prefixes))
+
+    def _answer(self, state: _State) -> Step:
+        self.steps.append((len(state.prefixes[0]), len(state.prefixes[0][0])) if state.prefixes else (0, 0))
+        rows: list[FloatArray] = [
+            np.stack([self.next_log_probs(text, state.side, prefix) for prefix in beams])
+            for text, beams in zip(state.texts, state.prefixes, strict=True)
+        ]
+        return Step(np.stack(rows), state)  # (texts, beams, values + 1)
