@@ -93,7 +93,8 @@ def train_generator(
         optimiser.zero_grad()
         schedule.step()
         report(step, float(loss.detach()))
-    model.eval()
+    # Without this the model's forward would go on computing in bfloat16.
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
 
 
 def code_loss(
