@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,8 +45,10 @@ from gram_os.train.causal import (
     next_logits,
     train_causal,
 )
+from gram_os.train.causal_stage import Lesson, run_causal_stage
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
+from gram_os.train.mining import mine
 from gram_os.train.targets import Target
 
 # What torch and optimum say of their own ways of exporting; none of it is about the model.
@@ -241,13 +244,20 @@ def hugging_face_beams(made: Made, side: Side, width: int) -> list[list[Generate
 
 @pytest.mark.parametrize("side", list(Side))
 def test_beams_equal_hugging_face_generate(made: Made, side: Side) -> None:
-    width = len(CODES)
-    expected = hugging_face_beams(made, side, width)
-    found = beam_search(made.served, made.bundle.trie, made.served.start(TEXTS, side), width=width)
+    expected = hugging_face_beams(made, side, len(CODES))
+    found = beam_search(made.served, made.bundle.trie, made.served.start(TEXTS, side), width=len(CODES))
     for ours, theirs in zip(found, expected, strict=True):
         assert [g.tokens for g in ours] == [g.tokens for g in theirs]
         assert len(ours) == len(CODES)
         np.testing.assert_allclose([g.score for g in ours], [g.score for g in theirs], atol=FP32)
+
+
+def test_narrow_beams_are_never_worse_than_hugging_face(made: Made) -> None:
+    """`generate` drops a whole code whose closing token is not among the best `width`; ours keeps it."""
+    expected = hugging_face_beams(made, Side.QUERY, 3)
+    found = beam_search(made.served, made.bundle.trie, made.served.start(TEXTS, Side.QUERY), width=3)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert all(a.score > b.score - FP32 for a, b in zip(ours, theirs, strict=True))
 
 
 def test_loss_is_that_of_the_code_and_its_end(made: Made) -> None:
@@ -298,7 +308,7 @@ def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> 
     titles = make_examples(source, DICTIONARY, TEXTS, targets[::-1], Side.TITLE)
     losses: list[float] = []
     train_causal(
-        source, queries, titles, CausalSettings(steps=90, queries=4, titles=4, rate=5e-3),
+        source, queries, titles, CausalSettings(model="", steps=70, queries=4, titles=4, rate=5e-3),
         report=lambda _, loss: losses.append(loss),
     )  # fmt: skip
     assert losses[-1] < 0.1 < losses[0]
@@ -353,3 +363,37 @@ def test_bundle_with_other_prompts_is_refused(made: Made, tmp_path: Path) -> Non
     bundle = seal(tmp_path, changed)
     with pytest.raises(BundleError, match="prompts of version '0'"):
         open_model(bundle)
+
+
+def test_catalogue_to_bundle(made: Made, tmp_path: Path) -> None:
+    titles = ["Xerox black toner", "Xerox red toner", "HP laser printer", "Xerox laser printer"]
+    products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
+    mined = mine(products, [[]] * len(products), least_products=1)
+    toner = (mined.dictionary.tokens["toner"],)
+    made.source.model.save_pretrained(tmp_path / "model")
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>")
+    wrapped.save_pretrained(tmp_path / "model")
+    heard: list[int] = []
+    bundle = run_causal_stage(
+        mined,
+        Lesson(["toner"], [Target((toner,), (1.0,))]),
+        Lesson(titles[:2], [Target((toner,), (1.0,))] * 2),
+        CausalSettings(model=str(tmp_path / "model"), steps=2),
+        Manifest(label="tiny", backbone="causal-lm", precision="fp32", attributes={}),
+        tmp_path / "bundle",
+        report=lambda step, _: heard.append(step),
+    )
+    assert heard == [0, 1]
+    assert (bundle.manifest.backbone, bundle.manifest.precision) == ("causal-lm", "int8")
+    assert len(bundle.trie) == len(mined.codes)
+    (coded,) = load_generator(tmp_path / "bundle", device="cpu", threads=1).code_queries(["red toner"])
+    own = {str(scored.code) for scored in coded if scored.own}
+    assert own == {"red", "toner"}
+    assert all(scored.probabilities is not None for scored in coded)
+
+
+def test_recipe_names_settings() -> None:
+    recipe = tomllib.loads(
+        (Path(__file__).parents[2] / "models/recipes/causal-lm.toml").read_text(encoding="utf-8")
+    )
+    assert CausalSettings(**recipe["causal"]).rate == 5e-5  # the paper's
