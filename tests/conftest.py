@@ -18,7 +18,8 @@ MakeIndex = Callable[..., str]
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The user's own settings (OPENSEARCH_URL, the jar cache), but with a data folder that goes with the test run."""
     data: Path = tmp_path_factory.mktemp("data")
-    return load_settings(data_dir=data)
+    # patient, because the machine may be busy with something else: a slow test is better than a red one
+    return load_settings(data_dir=data, cluster={"timeout_s": 120}, node={"start_timeout_s": 600})
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -24,6 +23,7 @@ from typing import Any, Final
 from gram_os.embedded.jars import fetch_jars
 from gram_os.embedded.java import find_java
 from gram_os.embedded.launcher import build_command, compile_launcher, write_configuration
+from gram_os.embedded.ports import choose_port, find_free_ports
 from gram_os.errors import MissingExtraError, NodeError, PortInUseError
 
 try:
@@ -35,13 +35,11 @@ except ImportError as error:  # this module is imported only where a node is wan
 log = logging.getLogger(__name__)
 
 VERSION: Final = "3.8.0"
-FIRST_PORT: Final = 9200
-LAST_PORT: Final = 9299
 MOST_NODES: Final = 9
 _STATE: Final = "node.json"
 _OUTPUT: Final = "node.out"
 _LOCK_PATIENCE_S: Final = 180.0
-_STOP_PATIENCE_S: Final = 25.0
+_STOP_PATIENCE_S: Final = 60.0  # 1 s, but 5 s where the class archive is made, and more on a busy machine
 _START_ATTEMPTS: Final = 3
 _TAIL_LINES: Final = 15
 _RUNNER_CHATTER: Final = (
@@ -98,8 +96,8 @@ class EmbeddedNode:
             class_path = [compile_launcher(java, jars, cache), *jars.class_path]
             log.info("starting OpenSearch %s (about 10 s); data: %s", VERSION, data)
             for attempts_left in reversed(range(_START_ATTEMPTS)):
-                first = _choose_port(port, nodes)
-                write_configuration(data, _find_free_ports(nodes))
+                first = choose_port(port, nodes)
+                write_configuration(data, find_free_ports(nodes))
                 command = build_command(
                     java,
                     class_path,
@@ -122,11 +120,8 @@ class EmbeddedNode:
     @classmethod
     def status(cls, data: Path) -> EmbeddedNode | None:
         """Return the node that runs on `data`, or None."""
-        try:
-            node = cls(**json.loads((data.absolute() / _STATE).read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):  # none, half-written, or of another version
-            return None
-        return node if node.is_running() else None
+        node = _read_state(data.absolute())
+        return node if node is not None and node.is_running() else None
 
     @classmethod
     def reset(cls, data: Path) -> None:
@@ -160,7 +155,7 @@ class EmbeddedNode:
                     )
                     process.kill()
                     process.wait(_STOP_PATIENCE_S)
-        with contextlib.suppress(FileNotFoundError):
+        if _read_state(Path(self.data)) == self:  # a later node may be the one that is written there
             (Path(self.data) / _STATE).unlink()
         child = _CHILDREN.pop(self.pid, None)
         if child is not None:
@@ -290,6 +285,13 @@ def _tail(path: Path) -> str:
     return "\n".join(f"  {line[:500]}" for line in telling[-_TAIL_LINES:])
 
 
+def _read_state(data: Path) -> EmbeddedNode | None:
+    try:
+        return EmbeddedNode(**json.loads((data / _STATE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # none, or written by another version
+        return None
+
+
 def _write_state(node: EmbeddedNode) -> None:
     path = Path(node.data) / _STATE
     scratch = path.with_suffix(".part")
@@ -309,44 +311,6 @@ def _check_size(data: Path, nodes: int | None) -> int:
             f"{data} was made with {before} nodes; start it with --nodes {before}, or forget it: gram-os cluster reset"
         )
     return nodes
-
-
-def _choose_port(port: int | None, nodes: int) -> int:
-    """Return the first of `nodes` free HTTP ports in a row."""
-    if port is not None:
-        taken = [number for number in range(port, port + nodes) if not _is_free(number)]
-        if taken:
-            raise PortInUseError(f"port {taken[0]} is taken; choose another with --port, or leave it out")
-        return port
-    for first in range(FIRST_PORT, LAST_PORT - nodes + 2):
-        if all(_is_free(number) for number in range(first, first + nodes)):
-            return first
-    raise PortInUseError(
-        f"no {nodes} free ports in a row from {FIRST_PORT} to {LAST_PORT}; choose one with --port"
-    )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        except OverflowError as error:
-            raise PortInUseError(
-                f"port {port} does not exist; choose one from 1024 to 65535 with --port"
-            ) from error
-    return True
-
-
-def _find_free_ports(count: int) -> list[int]:
-    """Ask the system for free ports, all at once so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _name(data: Path) -> str:

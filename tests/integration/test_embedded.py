@@ -37,7 +37,7 @@ def start(settings: Settings) -> Iterator[Start]:
     started: list[EmbeddedNode] = []
 
     def start(data: Path, **options: object) -> EmbeddedNode:
-        given = {"attached": True, "heap": "512m", **options}
+        given = {"attached": True, "heap": "512m", "timeout_s": 600.0, **options}
         started.append(EmbeddedNode.start(data, cache=settings.cache_dir, **given))  # type: ignore[arg-type]
         return started[-1]
 
@@ -47,10 +47,10 @@ def start(settings: Settings) -> Iterator[Start]:
 
 
 def connect(node: EmbeddedNode) -> Cluster:
-    return Cluster.connect(ClusterSettings(url=node.url))
+    return Cluster.connect(ClusterSettings(url=node.url, timeout_s=120))
 
 
-def wait_until(condition: Callable[[], bool], patience_s: float = 30.0) -> bool:
+def wait_until(condition: Callable[[], bool], patience_s: float = 120.0) -> bool:
     deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
@@ -64,13 +64,14 @@ def run_cli(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]
         **os.environ,
         "GRAM_OS_CACHE_DIR": str(settings.cache_dir),
         "GRAM_OS_DATA_DIR": str(settings.data_dir),
+        "GRAM_OS_NODE_START_TIMEOUT": "600",
     }
     return subprocess.run(
         [sys.executable, "-m", "gram_os.cli.main", "cluster", *words],
         capture_output=True,
         text=True,
         env=environ,
-        timeout=180,
+        timeout=900,
         check=False,
     )
 
@@ -80,7 +81,7 @@ import json, sys, time
 from dataclasses import asdict
 from pathlib import Path
 from gram_os.embedded.node import EmbeddedNode
-node = EmbeddedNode.start(Path(sys.argv[1]), cache=Path(sys.argv[2]), attached=True, heap="512m")
+node = EmbeddedNode.start(Path(sys.argv[1]), cache=Path(sys.argv[2]), attached=True, heap="512m", timeout_s=600)
 print(json.dumps(asdict(node)), flush=True)
 time.sleep(600)
 """
@@ -140,7 +141,7 @@ def test_three_nodes_in_the_foreground_until_ctrl_c(settings: Settings, start: S
         assert wait_until(lambda: node.read_health() == "green")  # two replicas need three nodes
         client.close()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert process.returncode == 0
     assert not node.is_running()
     logs = (tmp_path / "opensearch").glob("node_*/logs/*.log")
