@@ -38,7 +38,7 @@ class Attachment:
 
 def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
     """What `attach` wrote into the index, or None. Raises IndexMissingError."""
-    return _parse(cluster.get_mapping(index))
+    return _parse(cluster.get_mapping(index), index)
 
 
 def require_label(cluster: Cluster, index: str, label: str | None = None) -> LabelState:
@@ -66,7 +66,7 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
             f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first"
         )
     _check_title(mapping.get("properties", {}), index, state.title_field)
-    before = _parse(mapping)
+    before = _parse(mapping, index)
     known = before.labels.get(state.label) if before else None
     if known is not None and known != state:
         raise IndexUnfitError(
@@ -89,12 +89,20 @@ def attach(cluster: Cluster, index: str, state: LabelState) -> None:
     cluster.put_mapping(index, build_attachment(cluster.get_mapping(index), index, state))
 
 
-def _parse(mapping: Mapping[str, Any]) -> Attachment | None:
+def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
     gram = mapping.get("_meta", {}).get("gram")
     if not gram:
         return None
-    labels = {name: LabelState(name, of["bundle"], of["title_field"]) for name, of in gram["labels"].items()}
-    return Attachment(gram["active"], labels)
+    try:
+        labels = {
+            name: LabelState(name, of["bundle"], of["title_field"]) for name, of in gram["labels"].items()
+        }
+        return Attachment(gram["active"], labels)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise IndexUnfitError(
+            f"index '{index}': _meta.gram of its mapping is not what gram-os attach writes: {str(gram)[:100]}; "
+            "take it out of the mapping's _meta, then attach again"
+        ) from error
 
 
 def _check_title(properties: Mapping[str, Any], index: str, title_field: str) -> None:

@@ -19,6 +19,7 @@ from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.cluster import Cluster
 from gram_os.dsl import code_field
+from gram_os.errors import IndexUnfitError
 from gram_os.generator import ScoredCode
 from gram_os.scorer import pack_codes
 
@@ -96,7 +97,8 @@ def _write_chunk(
         if product is None:
             continue
         source = source_hash(product, coder.bundle)
-        if document["_source"].get(code_field(state.label), {}).get("source") == source:
+        written = document["_source"].get(code_field(state.label))
+        if isinstance(written, Mapping) and written.get("source") == source:
             report.unchanged += 1
         else:
             stale.append((document, product, source))
@@ -108,9 +110,19 @@ def _write_chunk(
             report.coded += 1
         elif item.conflict:
             changed.append(document["_id"])
+        elif (item.error or "").startswith("cluster_block_exception"):
+            raise _blocked(index, str(item.error), report.coded)
         elif item.status != 404:  # deleted meanwhile: nothing left to code
             report.refused.append(Refusal(document["_id"], item.error or f"status {item.status}"))
     return changed
+
+
+def _blocked(index: str, error: str, coded: int) -> IndexUnfitError:
+    return IndexUnfitError(
+        f"index '{index}' takes no writes ({error}); {coded} products were coded. Free disk space if it is full, lift the "
+        f'block with PUT {index}/_settings {{"index.blocks.write": null, "index.blocks.read_only": null, '
+        f'"index.blocks.read_only_allow_delete": null}}, and run the same command again'
+    )
 
 
 def source_hash(product: Product, bundle: Bundle) -> str:
