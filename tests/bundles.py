@@ -1,0 +1,67 @@
+"""A small bundle on disk: a dozen values, thirty codes, graphs that are none. Models come from `tests.fakes`."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from gram_os.attribute import AttributeType
+from gram_os.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.dictionary import AttributeDictionary, Vocabulary
+from gram_os.generator import Generator
+from gram_os.normalise import Normaliser
+from gram_os.trie import CodeTrie
+from tests.fakes import TableModel
+
+T = AttributeType
+VALUES = {
+    "apple": T.BRAND,
+    "black": T.COLOUR,
+    "cartridge": T.PRODUCT_TYPE,
+    "hp": T.BRAND,
+    "laptop": T.PRODUCT_TYPE,
+    "mouse": T.PRODUCT_TYPE,
+    "red": T.COLOUR,
+    "toner": T.PRODUCT_TYPE,
+    "toner cartridge": T.PRODUCT_TYPE,
+    "wireless": T.FUNCTION,
+    "xerox": T.BRAND,
+}
+
+
+def make_bundle(
+    folder: Path, *, label: str = "t1", generated_weight: float = 0.4, gram_weight: float = 1.0
+) -> Bundle:
+    """Write a bundle of `VALUES`, with every value, every pair that begins with a brand, and two longer ones as codes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = tuple(VALUES)
+    pairs = [pair for pair in combinations(range(len(names)), 2) if VALUES[names[pair[0]]] is T.BRAND]
+    codes = [*((token,) for token in range(len(names))), *pairs, (1, 7, 10), (1, 2, 7, 10)]
+    Tokenizer(WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+    for graph in ("encoder.onnx", "decoder.onnx"):
+        (folder / graph).write_bytes(b"no graph")
+    write_tables(
+        folder,
+        dictionary=AttributeDictionary(names, tuple(VALUES.values()), (1,) * len(names)),
+        vocabulary=Vocabulary({word: 5 for name in names for word in name.split()}),
+        normaliser=Normaliser({"cartridg": "cartridge", "appl": "apple", "mous": "mouse"}),
+        trie=CodeTrie.build(codes),
+    )
+    manifest = Manifest(
+        label=label,
+        backbone="compact",
+        precision="fp32",
+        attributes={"brand": T.BRAND, "tags": T.OTHER},
+        title_codes=5,
+        generated_weight=generated_weight,
+        gram_weight=gram_weight,
+    )
+    return seal(folder, manifest)
+
+
+def make_generator(folder: Path, *, seed: int = 0, **manifest: float) -> Generator:
+    """A generator of that bundle whose model is a table."""
+    return Generator(make_bundle(folder, **manifest), TableModel(len(VALUES), seed))  # type: ignore[arg-type]

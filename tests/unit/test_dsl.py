@@ -1,0 +1,105 @@
+"""Bodies by what they must hold; that the cluster takes them is the integration tests' matter."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gram_os.dsl import (
+    FIELD_KINDS,
+    build_code_mapping,
+    build_codes_query,
+    build_count,
+    build_index_body,
+    build_search,
+    build_text_query,
+    code_field,
+)
+
+RED = {"term": {"colour": "red"}}
+CHEAP = {"range": {"price": {"lt": 5}}}
+
+
+def test_codes_query_adds_up_the_weights_of_the_codes_that_match() -> None:
+    assert build_codes_query("gram_v1.codes", {"toner": 2.5, "black | toner": 1.123456789}) == {
+        "bool": {
+            "should": [
+                {"constant_score": {"filter": {"term": {"gram_v1.codes": "toner"}}, "boost": 2.5}},
+                {
+                    "constant_score": {
+                        "filter": {"term": {"gram_v1.codes": "black | toner"}},
+                        "boost": 1.12346,
+                    }
+                },
+            ],
+            "minimum_should_match": 1,  # with a filter beside it, `should` would be optional
+        }
+    }
+
+
+def test_codes_query_of_no_codes_matches_nothing() -> None:
+    assert build_codes_query("f", {}) == {"bool": {"should": [], "minimum_should_match": 1}}
+
+
+def test_text_query() -> None:
+    assert build_text_query("name.en", 'a "b"') == {"match": {"name.en": {"query": 'a "b"'}}}
+
+
+def test_search_without_filters_is_the_query_itself() -> None:
+    body = build_search(RED, 300)
+    assert body["query"] == RED
+    assert (body["size"], body["_source"], body["docvalue_fields"]) == (300, False, [])
+    assert body["track_total_hits"] is False  # counting would cost what skipping saves
+
+
+def test_filters_do_not_score() -> None:
+    body = build_search(build_text_query("title", "x"), 10, filters=(RED, CHEAP))
+    assert body["query"] == {"bool": {"must": [{"match": {"title": {"query": "x"}}}], "filter": [RED, CHEAP]}}
+
+
+def test_search_asks_for_fields() -> None:
+    body = build_search(RED, 3, docvalues=("a", "b"), source=["title"])
+    assert (body["docvalue_fields"], body["_source"]) == (["a", "b"], ["title"])
+
+
+def test_count_takes_no_hits_and_counts_all() -> None:
+    assert build_count(RED) == {"query": RED, "size": 0, "track_total_hits": True}
+
+
+def test_fields_of_a_label() -> None:
+    assert code_field("v1") == "gram_v1"
+    (found,) = build_code_mapping("v1").values()
+    assert found["dynamic"] == "strict"
+    kinds = {name: (kind["type"], kind.get("index", True)) for name, kind in found["properties"].items()}
+    assert kinds == {
+        "codes": ("keyword", True),
+        "probabilities": ("binary", True),
+        "source": ("keyword", False),
+        "coded_at": ("date", True),
+    }
+    assert found["properties"]["probabilities"]["doc_values"] is True
+
+
+def test_index_body_has_room_for_fields_to_come() -> None:
+    body = build_index_body({f"f{n}": "keyword" for n in range(5000)})
+    assert body["settings"]["index"]["mapping"]["total_fields"]["limit"] == 2 * 5000 + 1000
+    assert body["mappings"]["dynamic"] is True
+
+
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+def test_index_body_of_each_kind(kind: str) -> None:
+    body = build_index_body({"f": kind}, dynamic=False)
+    assert body["mappings"]["properties"]["f"] == FIELD_KINDS[kind]
+    assert body["mappings"]["properties"]["title"]["fields"]["raw"]["type"] == "keyword"
+    assert body["mappings"]["dynamic"] is False
+    assert json.loads(json.dumps(body)) == body
+
+
+def test_bodies_share_nothing_with_what_they_are_made_from() -> None:
+    query = dict(RED)
+    body = build_search(query, 1)
+    body["query"]["added"] = 1
+    build_index_body({"f": "keyword"})["mappings"]["properties"]["f"]["added"] = 1
+    assert query == RED
+    assert "added" not in FIELD_KINDS["keyword"]

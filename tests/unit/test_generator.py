@@ -1,0 +1,139 @@
+"""Codes of texts: own values first, what a generated code counts, and that batches change nothing."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from math import exp
+from pathlib import Path
+
+import pytest
+
+from gram_os.attribute import AttributeType, Side
+from gram_os.catalogue import Product
+from gram_os.decode import beam_search
+from gram_os.generator import MAX_VALUE_CHARACTERS, Generator
+from tests.bundles import VALUES, make_bundle, make_generator
+from tests.fakes import TableModel
+
+WORDS = [*VALUES, "zebra", "006R90321", "17-inch", "é"]
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    return make_generator(tmp_path_factory.mktemp("bundle"))
+
+
+def _product(number: int) -> Product:
+    words = [WORDS[(number * 7 + place * 3) % len(WORDS)] for place in range(1 + number % 9)]
+    return Product(str(number), " ".join(words), {"brand": WORDS[number % 4]})
+
+
+def test_own_values_come_first(generator: Generator) -> None:
+    (codes,) = generator.code_queries(["black Xerox toner cartridges 006R90321"])
+    own = [str(scored.code) for scored in codes if scored.own]
+    assert own == ["black", "xerox", "toner", "cartridge", "006r90321", "toner cartridge"]
+    assert [scored.own for scored in codes] == sorted((scored.own for scored in codes), reverse=True)
+    assert all(scored.share == 1 for scored in codes if scored.own)
+
+
+def test_probabilities_are_the_models(generator: Generator) -> None:
+    text = "black toner cartridge 006r90321"
+    model = TableModel(len(VALUES))
+    found = {str(scored.code): scored for scored in generator.code_queries([text])[0]}
+    tokens = {value: token for token, value in enumerate(VALUES)}
+    (black,) = found["black"].probabilities or ()
+    assert black == pytest.approx(exp(model.log_probs(text, Side.QUERY, (tokens["black"],))[0]))
+    assert found["toner cartridge"].probabilities is not None
+    assert found["006r90321"].probabilities is None  # no value of the dictionary
+    assert found["006r90321"].probability is None
+    longer = next(s for s in found.values() if not s.own and len(s.code.values) == 2)
+    expected = model.log_probs(text, Side.QUERY, tuple(tokens[v] for v in longer.code.values))
+    assert longer.probabilities == pytest.approx([exp(expected[0]), exp(expected[1])])
+    assert longer.probability == pytest.approx(exp(expected[0] + expected[1]))
+
+
+def test_share_of_a_generated_code(tmp_path: Path) -> None:
+    generator = make_generator(tmp_path, generated_weight=0.3)
+    text = "zebra"
+    model = TableModel(len(VALUES))
+    best_first = beam_search(model, generator.bundle.trie, model.start([text], Side.QUERY), width=10)[0]
+    codes = [scored for scored in generator.code_queries([text])[0] if not scored.own]
+    assert len(codes) == 10
+    best = best_first[0].score
+    assert codes[0].share == pytest.approx(0.3)  # the likeliest has the whole weight
+    assert [c.share for c in codes] == pytest.approx([0.3 * exp((g.score - best) / 2) for g in best_first])
+
+
+def test_an_own_value_that_is_generated_too_stays_own(generator: Generator) -> None:
+    text = " ".join(VALUES)
+    codes = generator.code_queries([text], width=30)[0]
+    assert len({str(scored.code) for scored in codes}) == len(codes)
+    assert {str(s.code) for s in codes if s.own} >= set(VALUES)
+
+
+def test_width_limits_what_is_generated(generator: Generator) -> None:
+    (codes,) = generator.code_queries(["zebra"], width=3)
+    assert [scored.own for scored in codes] == [True, False, False, False]
+
+
+def test_titles_get_as_many_codes_as_the_manifest_says(generator: Generator) -> None:
+    (codes,) = generator.code_products([Product("1", "zebra", {"brand": "Okapi", "price": "12"})])
+    assert [str(s.code) for s in codes if s.own] == ["zebra", "okapi"]  # price is no attribute of the bundle
+    assert sum(not s.own for s in codes) == generator.bundle.manifest.title_codes == 5
+
+
+def test_sides_differ(generator: Generator) -> None:
+    (query,) = generator.code_queries(["zebra"], width=5)
+    (title,) = generator.code_products([Product("1", "zebra", {})])
+    assert [s.probability for s in query if not s.own] != [s.probability for s in title if not s.own]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_batches_give_what_one_by_one_gives(generator: Generator, batch: int) -> None:
+    products = [_product(number) for number in range(40)]
+    alone = [next(generator.code_products([product])) for product in products]
+    assert list(generator.code_products(products, batch=batch)) == alone
+
+
+def test_queries_together_give_what_one_by_one_gives(generator: Generator) -> None:
+    texts = [_product(number).title for number in range(20)]
+    assert generator.code_queries(texts) == [generator.code_queries([text])[0] for text in texts]
+
+
+def test_products_are_read_as_they_are_asked_for(generator: Generator) -> None:
+    read = []
+
+    def endless() -> object:
+        for number in count():
+            read.append(number)
+            yield _product(number)
+
+    assert len(list(islice(generator.code_products(endless(), batch=2), 5))) == 5  # type: ignore[arg-type]
+    assert len(read) == 16
+
+
+def test_nothing_in_nothing_out(generator: Generator) -> None:
+    assert generator.code_queries([]) == []
+    assert list(generator.code_products([])) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "!?", "\x00\x01", "😀", "שלום עולם", "\ud800 toner", "toner\udcff", "x" * 100_000]
+)
+def test_any_text_has_codes(generator: Generator, text: str) -> None:
+    (query,) = generator.code_queries([text])
+    (title,) = generator.code_products([Product("1", text, {})])
+    assert all(str(scored.code).encode() for scored in [*query, *title])
+    assert ("toner" in [str(scored.code) for scored in query if scored.own]) == ("toner" in text)
+
+
+def test_values_too_long_to_be_searched_by_are_left_out(generator: Generator) -> None:
+    kept, dropped = "x" * MAX_VALUE_CHARACTERS, "y" * (MAX_VALUE_CHARACTERS + 1)
+    (codes,) = generator.code_queries([f"{kept} {dropped}"])
+    assert [str(scored.code) for scored in codes if scored.own] == [kept]
+
+
+def test_types_of_values(tmp_path: Path) -> None:
+    generator = Generator(make_bundle(tmp_path), TableModel(len(VALUES)))
+    assert generator.type_of("xerox") is AttributeType.BRAND
+    assert generator.type_of("zebra") is None
