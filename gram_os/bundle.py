@@ -21,6 +21,7 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,6 +35,7 @@ from gram_os.trie import CodeTrie
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
 
 class FileRecord(BaseModel):
@@ -81,6 +83,8 @@ class Bundle:
         """
         path = path or default_bundle()
         manifest = _read_manifest(path)
+        if missing := [name for name in TABLES if name not in manifest.files]:
+            raise BundleError(f"{path / MANIFEST} does not list {missing[0]}; export the bundle again")
         for name, record in manifest.files.items():
             _verify(path / name, record)
         return cls(path, manifest)
@@ -103,23 +107,30 @@ class Bundle:
     @cached_property
     def trie(self) -> CodeTrie:
         """The codes that may be generated."""
-        with np.load(self.path / "codes.npz", allow_pickle=False) as arrays:
-            return CodeTrie(arrays["offsets"], arrays["tokens"], arrays["final"])
+        file = self.path / "codes.npz"
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return CodeTrie(arrays["offsets"], arrays["tokens"], arrays["final"])
+        except (ValueError, KeyError, OSError, BadZipFile) as error:
+            raise BundleError(f"{file} holds no code trie ({error}); export the bundle again") from error
 
     @cached_property
     def dictionary(self) -> AttributeDictionary:
         """The known attribute values."""
-        rows = _read_rows(self.path / "dictionary.tsv", 3)
-        return AttributeDictionary(
-            tuple(value for value, _, _ in rows),
-            tuple(AttributeType(kind) for _, kind, _ in rows),
-            tuple(int(count) for _, _, count in rows),
-        )
+        file = self.path / "dictionary.tsv"
+        rows = _read_rows(file, 3)
+        try:
+            types = tuple(AttributeType(kind) for _, kind, _ in rows)
+        except ValueError as error:
+            raise BundleError(f"{file}: {error}; export the bundle again") from error
+        counts = tuple(_read_count(file, count) for _, _, count in rows)
+        return AttributeDictionary(tuple(value for value, _, _ in rows), types, counts)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The catalogue's words."""
-        return Vocabulary({word: int(count) for word, count in _read_rows(self.path / "words.tsv", 2)})
+        file = self.path / "words.tsv"
+        return Vocabulary({word: _read_count(file, count) for word, count in _read_rows(file, 2)})
 
     @cached_property
     def normaliser(self) -> Normaliser:
@@ -168,7 +179,7 @@ def _read_manifest(path: Path) -> Manifest:
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file} is damaged ({error}); copy or export the bundle again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
@@ -206,8 +217,17 @@ def _read_rows(file: Path, columns: int) -> list[list[str]]:
     rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
     for number, row in enumerate(rows, 1):
         if len(row) != columns:
-            raise BundleError(f"{file}, line {number}: {len(row)} columns instead of {columns}")
+            raise BundleError(
+                f"{file}, line {number}: {len(row)} columns instead of {columns}; export the bundle again"
+            )
     return rows
+
+
+def _read_count(file: Path, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BundleError(f"{file}: {text!r} is no count; export the bundle again") from error
 
 
 def _write_rows(file: Path, rows: Iterable[Sequence[str]]) -> None:

@@ -81,9 +81,10 @@ class Vocabulary:
         """What an unknown word may stand for: two known words written together, else the nearest known word.
 
         One edit (Damerau, adjacent letters swapped count as one) up to six letters, two above; the first letter
-        stays, since few people miss it. Known words, short ones and words with digits are left alone.
+        stays, since few people miss it. Known words, short ones, those above 40 letters and words with digits are left
+        alone.
         """
-        if word in self.counts or len(word) < 4 or not word.isalpha():
+        if word in self.counts or not 4 <= len(word) <= 40 or not word.isalpha():
             return []
         halves = [(word[:i], word[i:]) for i in range(3, len(word) - 2)]
         known = [(a, b) for a, b in halves if a in self.counts and b in self.counts]

