@@ -156,9 +156,9 @@ def test_the_command_line_leaves_a_node_running_that_later_commands_use(
     settings = settings.model_copy(update={"data_dir": tmp_path, "cluster": ClusterSettings()})
     before = run_cli(settings, "status", "--json")
     assert (before.returncode, json.loads(before.stdout)["running"]) == (1, False)
-    started = run_cli(settings, "start", "--json")
-    assert started.returncode == 0, started.stderr
     try:
+        started = run_cli(settings, "start", "--json")
+        assert started.returncode == 0, started.stderr
         described = json.loads(started.stdout)
         assert described["running"] and described["nodes"] == 1 and described["health"] == "green"
         with resolve_cluster(settings) as cluster:
