@@ -57,7 +57,7 @@ class Manifest(BaseModel):
     backbone: Literal["compact", "causal-lm"]
     precision: Literal["fp32", "fp16", "int8"]
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
-    title_codes: int = 20  # codes that are generated for a title, beside its own values
+    title_codes: int = 10  # codes that are generated for a title, beside its own values
     generated_weight: float = 0.4  # of a generated code against a query's own value
     divergence_weight: float = 0.5  # gamma of the pair score (scorer.py)
     gram_weight: float = 1.0  # of GRAM against BM25 in the hybrid

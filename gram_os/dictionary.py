@@ -86,13 +86,21 @@ class Vocabulary:
         """
         if word in self.counts or not 4 <= len(word) <= 40 or not word.isalpha():
             return []
+        near = self._nearest(word)
         halves = [(word[:i], word[i:]) for i in range(3, len(word) - 2)]
         known = [(a, b) for a, b in halves if a in self.counts and b in self.counts]
-        if known:
-            left, right = max(known, key=lambda pair: min(self.counts[pair[0]], self.counts[pair[1]]))
-            return [left, right]
-        near = process.extract(
+        parted = max(known, key=self._rarer, default=None)
+        if parted is not None and (near is None or self._rarer(parted) > self.counts[near]):
+            return list(parted)
+        return [near] if near is not None else []
+
+    def _nearest(self, word: str) -> str | None:
+        found = process.extract(
             word, self._sorted, scorer=OSA.distance, score_cutoff=1 if len(word) <= 6 else 2, limit=None
         )
-        same = [(distance, -self.counts[other], other) for other, distance, _ in near if other[0] == word[0]]
-        return [min(same)[2]] if same else []
+        same = [(distance, -self.counts[other], other) for other, distance, _ in found if other[0] == word[0]]
+        return min(same)[2] if same else None
+
+    def _rarer(self, pair: tuple[str, str]) -> int:
+        """Products that hold the rarer of two words."""
+        return min(self.counts[pair[0]], self.counts[pair[1]])

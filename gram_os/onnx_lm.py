@@ -63,13 +63,13 @@ class Session:
 class _CompactState:
     memory: NDArray[np.float32]  # (layers, 2, texts, heads, words, head width)
     mask: NDArray[np.int64]  # (texts, words)
-    prefixes: NDArray[np.int64]  # (texts, beams, tokens), the side's token first
+    past: NDArray[np.float32]  # (layers, 2, texts, beams, heads, tokens, head width)
 
 
 class CompactLm:
     """The compact backbone: `LanguageModel` over the attribute dictionary, and the tagger's logits.
 
-    One value is one token. Prefixes are at most seven tokens long, so each step runs them whole and keeps no cache.
+    One value is one token. The beams of a text share its keys and values; each keeps those of its own few tokens.
     """
 
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
@@ -86,26 +86,31 @@ class CompactLm:
             [item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))]
         )
         memory = self._encoder.run({"ids": ids, "mask": mask}, ["memory"])["memory"]
-        prefixes = np.full((len(texts), 1, 1), self._opening[side], dtype=np.int64)
-        return self._step(_CompactState(memory, mask, prefixes))
+        layers, _, _, heads, _, width = memory.shape
+        past = np.zeros((layers, 2, len(texts), 1, heads, 0, width), dtype=np.float32)
+        opening = np.full((len(texts), 1), self._opening[side], dtype=np.int64)
+        return self._step(_CompactState(memory, mask, past), opening)
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
         """See `LanguageModel.advance`."""
         if not isinstance(state, _CompactState):
             raise TypeError(f"not a state of this model: {type(state).__name__}")
-        kept = np.take_along_axis(state.prefixes, parents[:, :, None], axis=1)
-        return self._step(
-            _CompactState(state.memory, state.mask, np.concatenate([kept, tokens[:, :, None]], axis=2))
-        )
+        rows = np.arange(len(parents))[:, None]
+        kept = np.moveaxis(state.past, (2, 3), (0, 1))[rows, parents]  # (texts, beams, layers, 2, ...)
+        past = np.ascontiguousarray(np.moveaxis(kept, (0, 1), (2, 3)))
+        return self._step(_CompactState(state.memory, state.mask, past), tokens)
 
     def tag(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The tag head's logits, a `TagFunction`."""
         return self._encoder.run({"ids": ids, "mask": mask}, ["tags"])["tags"]
 
-    def _step(self, state: _CompactState) -> Step:
+    def _step(self, state: _CompactState, tokens: IntArray) -> Step:
         feeds: dict[str, NDArray[Any]] = {
-            "tokens": state.prefixes,
+            "tokens": tokens,
+            "position": np.array([state.past.shape[5]], dtype=np.int64),
             "memory": state.memory,
             "mask": state.mask,
+            "past": state.past,
         }
-        return Step(self._decoder.run(feeds)["log_probs"], state)
+        answer = self._decoder.run(feeds)
+        return Step(answer["log_probs"], _CompactState(state.memory, state.mask, answer["present"]))

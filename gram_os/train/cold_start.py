@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -25,6 +25,7 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
 from gram_os.errors import InputError
 from gram_os.own_values import query_values
+from gram_os.train.causal_stage import Lesson, run_causal_stage
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
 from gram_os.train.encoder import embed, load_encoder, load_tokenizer
 from gram_os.train.export import compare_with_torch, export_compact
@@ -77,13 +78,27 @@ def run_cold_start(products: Sequence[Product], recipe: Recipe, out: Path) -> Tr
             ", ".join(f"{name}={kind.value}" for name, kind in mined.attributes.items()),
         )
     with _lap("codes", seconds):
-        queries, titles = _examples(mined, recipe, tokenizer)
-        log.info("%d queries and %d titles to learn", len(queries), len(titles))
+        queries, titles = _lessons(mined, recipe, tokenizer)
+        log.info("%d queries and %d titles to learn", len(queries.texts), len(titles.texts))
+    if recipe.causal is not None:
+        with _lap("causal", seconds):
+            bundle = run_causal_stage(
+                mined, queries, titles, recipe.causal, _manifest(mined, recipe), out,
+                precision=recipe.precision, report=_reporter(recipe.causal.steps),
+            )  # fmt: skip
+        return Trained(bundle, seconds)
     shape = CompactShape(values=len(mined.dictionary.values))
     model = CompactModel(tag_model.encoder, CompactDecoder(shape))
     with _lap("sft", seconds):
         model.decoder.initialise(torch.from_numpy(embed(load_encoder(), tokenizer, mined.dictionary.values)))
-        _fine_tune(model, tag_model, tokenizer, queries, titles, recipe)
+        _fine_tune(
+            model,
+            tag_model,
+            tokenizer,
+            _examples(queries, tokenizer, QUERY_TOKENS),
+            _examples(titles, tokenizer, TITLE_TOKENS),
+            recipe,
+        )
         torch.save({"model": model.state_dict(), "head": tag_model.head.state_dict()}, work / "sft.pt")
     with _lap("export", seconds):
         bundle = _export(model, tag_model, tokenizer, mined, recipe, out)
@@ -102,7 +117,7 @@ def tagging_data() -> Path:
     return Path(str(resources.files("gram_os"))) / "data" / "tagging"
 
 
-def _examples(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[list[Example], list[Example]]:
+def _lessons(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[Lesson, Lesson]:
     """Queries and titles with the teacher's codes."""
     products = mined.products
     surfaces = [product_surfaces(p, s, mined.attributes) for p, s in zip(products, mined.spans, strict=True)]
@@ -117,12 +132,13 @@ def _examples(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[list[
     own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
     query_targets = teacher.query_targets(own, embed(encoder, tokenizer, texts, most=QUERY_TOKENS))
     title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined, recipe.mining.texts))
-    query_ids = [item.ids[:QUERY_TOKENS] for item in tokenizer.encode_batch(texts)]
-    title_ids = [item.ids[:TITLE_TOKENS] for item in tokenizer.encode_batch(titles)]
-    return (
-        [Example(ids, target) for ids, target in zip(query_ids, query_targets, strict=True)],
-        [Example(ids, target) for ids, target in zip(title_ids, title_targets, strict=True)],
-    )
+    return Lesson(texts, query_targets), Lesson(titles, title_targets)
+
+
+def _examples(lesson: Lesson, tokenizer: Tokenizer, most: int) -> list[Example]:
+    """A lesson in the encoder's tokens, `most` a text."""
+    items = tokenizer.encode_batch(list(lesson.texts))
+    return [Example(item.ids[:most], target) for item, target in zip(items, lesson.targets, strict=True)]
 
 
 def _other_texts(mined: Mined, fields: Sequence[str]) -> sparse.csr_matrix:
@@ -149,17 +165,22 @@ def _fine_tune(
 ) -> None:
     # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
     model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
+    train_generator(
+        model, queries, titles, recipe.sft, tagging_loss=_replay(tag_model, tokenizer, recipe.tagger),
+        extra_parameters=list(tag_model.head.parameters()), report=_reporter(recipe.sft.steps),
+    )  # fmt: skip
+
+
+def _reporter(steps: int) -> Callable[[int, float], None]:
+    """Logs the mean loss of every 50 steps."""
     losses: list[float] = []
 
     def report(step: int, loss: float) -> None:
         losses.append(loss)
         if (step + 1) % 50 == 0:
-            log.info("step %d of %d: loss %.3f", step + 1, recipe.sft.steps, float(np.mean(losses[-50:])))
+            log.info("step %d of %d: loss %.3f", step + 1, steps, float(np.mean(losses[-50:])))
 
-    train_generator(
-        model, queries, titles, recipe.sft, tagging_loss=_replay(tag_model, tokenizer, recipe.tagger),
-        extra_parameters=list(tag_model.head.parameters()), report=report,
-    )  # fmt: skip
+    return report
 
 
 def _replay(tag_model: TagModel, tokenizer: Tokenizer, recipe: TagRecipe) -> Callable[[], Tensor]:
@@ -189,13 +210,7 @@ def _export(
         f"tagger_f1_{name}": round(score_tagger(tagger, read_marked(path))["micro"].f1, 4)
         for name, path in tagged.items()
     }
-    serving = recipe.serving
-    manifest = Manifest(
-        label=recipe.label, backbone="compact", precision=recipe.precision, attributes=dict(mined.attributes),
-        title_codes=serving.title_codes, generated_weight=serving.generated_weight,
-        divergence_weight=serving.divergence_weight, gram_weight=serving.gram_weight,
-        measures=measures, source=recipe.source,
-    )  # fmt: skip
+    manifest = _manifest(mined, recipe, measures)
     texts = [product.title for product in mined.products] + list(mined.dictionary.values)
     texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
     bundle = export_compact(
@@ -206,6 +221,17 @@ def _export(
     gap = compare_with_torch(model, bundle, tokenizer, [p.title for p in mined.products[:64]])
     log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
     return bundle
+
+
+def _manifest(mined: Mined, recipe: Recipe, measures: Mapping[str, float] | None = None) -> Manifest:
+    """What a bundle says of itself before its export completes it."""
+    serving = recipe.serving
+    return Manifest(
+        label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
+        attributes=dict(mined.attributes), title_codes=serving.title_codes,
+        generated_weight=serving.generated_weight, divergence_weight=serving.divergence_weight,
+        gram_weight=serving.gram_weight, measures=measures or {}, source=recipe.source,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -70,18 +70,32 @@ class DecoderLayer(nn.Module):
         x: (texts, beams, tokens, width); memory: as `memory` gives it; memory_mask: float (texts, 1, 1, words), 0 or
         -inf; causal: float (tokens, tokens), 0 or -inf. Returns the shape of x.
         """
+        q, k, v = self._project(x)
+        return self._go_on(x, _attend(q, k, v, causal), memory, memory_mask)
+
+    def step(self, x: Tensor, memory: Tensor, memory_mask: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """One layer over one more token of each beam.
+
+        x: (texts, beams, 1, width); past: keys and values of the tokens before, (2, texts, beams, heads, before, head
+        width). Returns the shape of x, and the past with this token.
+        """
+        q, k, v = self._project(x)
+        present = torch.cat([past, torch.stack([k, v]).view(2, *x.shape[:2], *k.shape[1:])], dim=4)
+        keys, values = present.flatten(1, 2)
+        return self._go_on(x, _attend(q, keys, values, None), memory, memory_mask), present
+
+    def _project(self, x: Tensor) -> Tensor:
+        """Queries, keys and values of self-attention: (3, texts * beams, heads, tokens, head width)."""
+        texts, beams, tokens, _ = x.shape
+        joined: Tensor = self.self_in(self.norms[0](x))
+        return joined.view(texts * beams, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+    def _go_on(self, x: Tensor, attended: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
+        """What follows self-attention; attended: (texts * beams, heads, tokens, head width)."""
         texts, beams, tokens, width = x.shape
-        head = width // self.heads
-        q, k, v = (
-            self.self_in(self.norms[0](x))
-            .view(texts * beams, tokens, 3, self.heads, head)
-            .permute(2, 0, 3, 1, 4)
-        )
-        attended = _attend(q, k, v, causal)  # (texts * beams, heads, tokens, head)
-        attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
-        x = x + self._drop(self.self_out(attended))
+        x = x + self._drop(self.self_out(attended.transpose(1, 2).reshape(texts, beams, tokens, width)))
         # Beams and tokens of a text stand in one row, so its keys and values are read once for all of them.
-        q = self.cross_query(self.norms[1](x)).view(texts, beams * tokens, self.heads, head).transpose(1, 2)
+        q = self.cross_query(self.norms[1](x)).view(texts, beams * tokens, self.heads, -1).transpose(1, 2)
         attended = _attend(q, memory[0], memory[1], memory_mask)  # (texts, heads, beams * tokens, head)
         attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
         x = x + self._drop(self.cross_out(attended))
@@ -91,8 +105,9 @@ class DecoderLayer(nn.Module):
         return functional.dropout(x, self.dropout, self.training)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    weights: Tensor = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    weights: Tensor = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    weights = weights if mask is None else weights + mask
     attended: Tensor = weights.softmax(-1) @ v
     return attended
 
@@ -131,16 +146,29 @@ class CompactDecoder(nn.Module):
         """
         return self.logits(self.hidden(tokens, memory, mask))
 
-    def last(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Logits after the last token only: float (texts, beams, values + 1); what serving asks for."""
-        return self.logits(self.hidden(tokens, memory, mask)[:, :, -1])
+    def step(
+        self, tokens: Tensor, position: Tensor, memory: Tensor, mask: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits after one more token of each beam: what serving asks for.
+
+        tokens: int64 (texts, beams); position: int64 (1,), how many tokens stand before; past: keys and values of those,
+        (layers, 2, texts, beams, heads, position, head width). Returns float (texts, beams, values + 1), and the past
+        with these tokens.
+        """
+        x = self.input(tokens[:, :, None]) + self.positions(position)
+        memory_mask = _memory_mask(mask, memory)
+        presents = []
+        for index, layer in enumerate(self.layers):
+            x, present = cast(DecoderLayer, layer).step(x, memory[index], memory_mask, past[index])
+            presents.append(present)
+        return self.logits(self.norm(x)[:, :, 0]), torch.stack(presents)
 
     def hidden(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Final hidden states: float (texts, beams, tokens, width)."""
         length = tokens.shape[-1]
         steps = torch.arange(length, device=tokens.device)
         causal = torch.where(steps[None, :] > steps[:, None], -1e9, 0.0)
-        memory_mask = (1 - mask[:, None, None, :].to(memory.dtype)) * -1e9
+        memory_mask = _memory_mask(mask, memory)
         x = self.input(tokens) + self.positions(steps)
         for index, layer in enumerate(self.layers):
             x = layer(x, memory[index], memory_mask, causal)
@@ -149,6 +177,11 @@ class CompactDecoder(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """Tied output layer: (..., width) -> (..., values + 1)."""
         return self.scale * functional.linear(x, self.tokens.weight[: self.shape.values + 1]) + self.bias
+
+
+def _memory_mask(mask: Tensor, memory: Tensor) -> Tensor:
+    """Float (texts, 1, 1, words): 0 where there is text, as good as -inf elsewhere."""
+    return (1 - mask[:, None, None, :].to(memory.dtype)) * -1e9
 
 
 class CompactModel(nn.Module):

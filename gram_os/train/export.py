@@ -59,14 +59,17 @@ class _EncoderGraph(nn.Module):
 
 
 class _DecoderGraph(nn.Module):
-    """tokens, memory, mask -> log-probabilities after the last token."""
+    """tokens, position, memory, mask, past -> log-probabilities after these tokens, and the past with them."""
 
     def __init__(self, decoder: CompactDecoder):
         super().__init__()
         self.decoder = decoder
 
-    def forward(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        return functional.log_softmax(self.decoder.last(tokens, memory, mask), -1)
+    def forward(
+        self, tokens: Tensor, position: Tensor, memory: Tensor, mask: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        logits, present = self.decoder.step(tokens, position, memory, mask, past)
+        return functional.log_softmax(logits, -1), present
 
 
 def export_compact(
@@ -142,7 +145,10 @@ def _export_graphs(model: CompactModel, tag_head: nn.Module, out: Path, precisio
     decoder = model.decoder
     with torch.inference_mode():
         memory = decoder.memory(model.encode(ids, mask))
-    tokens = torch.full((2, 3, 2), decoder.shape.end)
+    shape = decoder.shape
+    tokens = torch.full((2, 3), shape.end)
+    past = torch.zeros(shape.layers, 2, 2, 3, shape.heads, 1, shape.width // shape.heads)
+    grid = {2: "texts", 3: "beams", 5: "before"}
     with tempfile.TemporaryDirectory() as folder:
         _export(
             _EncoderGraph(model, tag_head), (ids, mask), Path(folder) / "encoder.onnx", ["memory", "tags"],
@@ -150,9 +156,11 @@ def _export_graphs(model: CompactModel, tag_head: nn.Module, out: Path, precisio
              "memory": {2: "texts", 4: "words"}, "tags": {0: "texts", 1: "words"}},
         )  # fmt: skip
         _export(
-            _DecoderGraph(decoder), (tokens, memory, mask), Path(folder) / "decoder.onnx", ["log_probs"],
-            {"tokens": {0: "texts", 1: "beams", 2: "tokens"}, "memory": {2: "texts", 4: "words"},
-             "mask": {0: "texts", 1: "words"}, "log_probs": {0: "texts", 1: "beams"}},
+            _DecoderGraph(decoder), (tokens, torch.tensor([1]), memory, mask, past), Path(folder) / "decoder.onnx",
+            ["log_probs", "present"],
+            {"tokens": {0: "texts", 1: "beams"}, "position": {}, "memory": {2: "texts", 4: "words"},
+             "mask": {0: "texts", 1: "words"}, "past": grid, "log_probs": {0: "texts", 1: "beams"},
+             "present": {**grid, 5: "after"}},
         )  # fmt: skip
         for name in ("encoder.onnx", "decoder.onnx"):
             if precision == "int8":

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gram_os.attribute import AttributeType
 from gram_os.errors import FileFormatError, InputError
+from gram_os.train.causal import CausalSettings
 from gram_os.train.sft import SftSettings
 from gram_os.train.tagger import TagRecipe
 
@@ -39,7 +40,7 @@ class SynthesisRecipe(_Part):
 class ServingRecipe(_Part):
     """What the manifest tells serving; see `Manifest`."""
 
-    title_codes: int = 20
+    title_codes: int = 10
     generated_weight: float = 0.4
     divergence_weight: float = 0.5
     gram_weight: float = 1.0
@@ -55,6 +56,7 @@ class Recipe(_Part):
     mining: MiningRecipe = MiningRecipe()
     synthesis: SynthesisRecipe = SynthesisRecipe()
     sft: SftSettings = SftSettings()
+    causal: CausalSettings | None = None  # a causal LM in place of the compact backbone
     serving: ServingRecipe = ServingRecipe()
 
 
