@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,10 +44,13 @@ from gram_os.train.causal import (
     next_logits,
     train_causal,
 )
-from gram_os.train.causal_stage import Lesson, run_causal_stage
+from gram_os.train.cold_start import run_cold_start
+from gram_os.train.encoder import load_encoder
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
-from gram_os.train.mining import mine
+from gram_os.train.recipe import read_recipe
+from gram_os.train.tagger import TagHead, TagModel
+from gram_os.train.tagger_stage import save_checkpoint
 from gram_os.train.targets import Target
 
 # What torch and optimum say of their own ways of exporting; none of it is about the model.
@@ -366,34 +368,37 @@ def test_bundle_with_other_prompts_is_refused(made: Made, tmp_path: Path) -> Non
 
 
 def test_catalogue_to_bundle(made: Made, tmp_path: Path) -> None:
-    titles = ["Xerox black toner", "Xerox red toner", "HP laser printer", "Xerox laser printer"]
-    products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
-    mined = mine(products, [[]] * len(products), least_products=1)
-    toner = (mined.dictionary.tokens["toner"],)
+    words = ["black", "red", "blue"]
+    products = [Product(str(at), f"{words[at % 3]} toner {at}", {"brand": "xerox"}) for at in range(51)]
+    save_checkpoint(TagModel(load_encoder(), TagHead()), tmp_path / "bundle" / "work" / "tagger")
     made.source.model.save_pretrained(tmp_path / "model")
     wrapped = PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>")
     wrapped.save_pretrained(tmp_path / "model")
-    heard: list[int] = []
-    bundle = run_causal_stage(
-        mined,
-        Lesson(["toner"], [Target((toner,), (1.0,))]),
-        Lesson(titles[:2], [Target((toner,), (1.0,))] * 2),
-        CausalSettings(model=str(tmp_path / "model"), steps=2),
-        Manifest(label="tiny", backbone="causal-lm", precision="fp32", attributes={}),
-        tmp_path / "bundle",
-        report=lambda step, _: heard.append(step),
+    (tmp_path / "recipe.toml").write_text(
+        f"""
+label = "tiny"
+[synthesis]
+queries = 10
+words = false
+[causal]
+model = '{tmp_path / "model"}'
+steps = 2
+queries = 2
+titles = 2
+""",
+        encoding="utf-8",
     )
-    assert heard == [0, 1]
-    assert (bundle.manifest.backbone, bundle.manifest.precision) == ("causal-lm", "int8")
-    assert len(bundle.trie) == len(mined.codes)
+    trained = run_cold_start(products, read_recipe(tmp_path / "recipe.toml"), tmp_path / "bundle")
+    manifest = trained.bundle.manifest
+    assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
+    assert "causal" in trained.seconds
     (coded,) = load_generator(tmp_path / "bundle", device="cpu", threads=1).code_queries(["red toner"])
-    own = {str(scored.code) for scored in coded if scored.own}
-    assert own == {"red", "toner"}
+    assert {str(scored.code) for scored in coded if scored.own} == {"red", "toner"}
     assert all(scored.probabilities is not None for scored in coded)
+    assert any(not scored.own for scored in coded)
 
 
-def test_recipe_names_settings() -> None:
-    recipe = tomllib.loads(
-        (Path(__file__).parents[2] / "models/recipes/causal-lm.toml").read_text(encoding="utf-8")
-    )
-    assert CausalSettings(**recipe["causal"]).rate == 5e-5  # the paper's
+def test_shipped_recipe_can_be_read() -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "models" / "recipes" / "causal-lm.toml")
+    assert recipe.causal is not None
+    assert recipe.causal.rate == 5e-5  # the paper's
