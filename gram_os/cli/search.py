@@ -128,7 +128,7 @@ def _reasons(hit: Hit) -> str:
 
 
 def _title(hit: Hit, field: str) -> str:
-    found: Any = hit.source or {}
-    for part in field.split("."):
-        found = found.get(part, "") if isinstance(found, dict) else ""
-    return str(found)
+    from gram_os.dsl import read_field
+
+    found = read_field(hit.source or {}, field)
+    return "" if found is None else str(found)

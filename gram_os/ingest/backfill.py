@@ -18,7 +18,7 @@ from gram_os.attachment import LabelState
 from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.cluster import Cluster
-from gram_os.dsl import code_field
+from gram_os.dsl import code_field, read_field
 from gram_os.errors import IndexUnfitError
 from gram_os.generator import ScoredCode
 from gram_os.scorer import pack_codes
@@ -137,9 +137,7 @@ def _source_fields(state: LabelState, bundle: Bundle) -> list[str]:
 
 
 def _read_product(document: Mapping[str, Any], state: LabelState, report: BackfillReport) -> Product | None:
-    found: Any = document["_source"]
-    for part in state.title_field.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+    found = read_field(document["_source"], state.title_field)
     if isinstance(found, str) and found.strip():
         return Product(document["_id"], found, document["_source"])
     what = "has no title" if found is None else f"has a title that is no text: {str(found)[:40]!r}"

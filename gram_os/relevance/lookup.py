@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gram_os.dsl import read_field
 from gram_os.errors import InputError
 from gram_os.relevance.judgments import JudgmentSet
 
@@ -34,7 +35,7 @@ def find_titles(cluster: Searchable, index: str, ids: Iterable[str], *, field: s
     for start in range(0, len(wanted), _IDS_A_REQUEST):
         chunk = wanted[start : start + _IDS_A_REQUEST]
         for hit in cluster.search(index, build_ids_body(chunk, source=[field]))["hits"]["hits"]:
-            title = hit.get("_source", {}).get(field)
+            title = read_field(hit.get("_source", {}), field)
             titles[hit["_id"]] = title if isinstance(title, str) else hit["_id"]
     return titles
 
