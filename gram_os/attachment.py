@@ -59,13 +59,14 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
     """The mapping body that adds a label to an index; the first label becomes the active one.
 
     Raises InputError for a label that cannot be a field name, and IndexUnfitError when the title field is missing or no
-    text, or when the label is there with another bundle or title field.
+    text, when the label is there with another bundle or title field, or when its field belongs to someone else.
     """
     if not _LABEL.fullmatch(state.label):
         raise InputError(
             f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first"
         )
     _check_title(mapping.get("properties", {}), index, state.title_field)
+    _check_free(mapping.get("properties", {}), index, state.label)
     before = _parse(mapping, index)
     known = before.labels.get(state.label) if before else None
     if known is not None and known != state:
@@ -103,6 +104,20 @@ def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
             f"index '{index}': _meta.gram of its mapping is not what gram-os attach writes: {str(gram)[:100]}; "
             "take it out of the mapping's _meta, then attach again"
         ) from error
+
+
+def _check_free(properties: Mapping[str, Any], index: str, label: str) -> None:
+    field = code_field(label)
+    wanted = build_code_mapping(label)[field]["properties"]
+    found = properties.get(field, {"properties": {}})
+    parts = found.get("properties", {})
+    if found.get("type", "object") != "object" or any(
+        parts.get(name, of).get("type") != of["type"] for name, of in wanted.items()
+    ):
+        raise IndexUnfitError(
+            f"index '{index}' has a field '{field}' already, and not as codes need it; choose another --label, or reindex "
+            "without that field"
+        )
 
 
 def _check_title(properties: Mapping[str, Any], index: str, title_field: str) -> None:

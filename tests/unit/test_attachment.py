@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gram_os.attachment import LabelState, build_attachment
+from gram_os.dsl import build_code_mapping
 from gram_os.errors import IndexUnfitError, InputError
 
 V1 = LabelState("v1", "aaaaaaaaaaaa", "title")
@@ -81,7 +82,7 @@ def test_labels_that_serve(label: str) -> None:
 
 def test_missing_title_field_names_the_nearest() -> None:
     with pytest.raises(
-        IndexUnfitError, match="'titel' does not exist; its text fields: title; .*--title-field"
+        IndexUnfitError, match=r"'titel' does not exist; its text fields: title; .*--title-field"
     ):
         build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "titel"))
 
@@ -103,6 +104,16 @@ def test_index_without_any_text() -> None:
         build_attachment({"properties": {"price": {"type": "float"}}}, "shop", V1)
     with pytest.raises(IndexUnfitError, match="it has no text field at all"):
         build_attachment({}, "shop", V1)  # a new index has no properties
+
+
+def test_field_of_the_label_that_is_someone_elses() -> None:
+    dynamic = {"properties": {"codes": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}}
+    for field in ({"type": "keyword"}, {"type": "nested", "properties": {}}, dynamic):
+        mapping = {"properties": {"title": TEXT, "gram_v1": field}}
+        with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
+            build_attachment(mapping, "shop", V1)
+    ours = {"properties": {"title": TEXT, **build_code_mapping("v1")}}
+    assert build_attachment(ours, "shop", V1)["_meta"]["gram"]["active"] == "v1"
 
 
 @pytest.mark.parametrize("kind", ["text", "match_only_text", "search_as_you_type"])
