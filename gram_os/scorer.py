@@ -104,7 +104,7 @@ class JensenShannonScorer:
 
     def _score_one(self, wanted: Mapping[str, WeightedCode], product: PackedCodes) -> PairScore:
         sizes = [text.count(SEPARATOR) + 1 for text in product.codes]
-        packed = base64.b64decode(product.probabilities)
+        packed = _unpack(product.probabilities)
         if len(packed) != sum(sizes):  # someone edited the codes; no byte can be said to be any code's
             packed = bytes([_UNKNOWN] * sum(sizes))
         parts, at = [], 0
@@ -123,6 +123,11 @@ class JensenShannonScorer:
         title = [math.exp(-byte / _STEPS) for byte in packed]
         shares = [divergence(p, q) / ((p + q) * math.log(2)) for p, q in zip(query, title, strict=True)]
         return 1.0 - self._gamma * sum(shares) / len(shares)
+
+
+def _unpack(text: str) -> bytes:
+    """Bytes of base64 in either alphabet; OpenSearch gives binary doc values back URL-safe and without padding."""
+    return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4))
 
 
 def divergence(p: float, q: float) -> float:
