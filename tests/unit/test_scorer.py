@@ -105,6 +105,22 @@ def test_each_code_reads_its_own_bytes() -> None:
         assert scorer.score([asked], [product])[0].total == pytest.approx(1.0)
 
 
+def test_bytes_are_read_in_both_alphabets_of_base64() -> None:
+    # OpenSearch gives binary doc values back URL-safe and without padding; the document holds what was written.
+    codes = tuple("abcd")
+    stored = base64.b64encode(bytes([251, 255, 190, 16]))
+    assert stored == b"+/++EA=="
+    asked = [_asked(1.0, "d", exp(-1))]
+    for text in ("+/++EA==", "-_--EA", "-_--EA=="):
+        assert JensenShannonScorer(1.0).score(asked, [PackedCodes(codes, text)])[0].total == pytest.approx(
+            1.0
+        )
+    (read,) = JensenShannonScorer(1.0).score(
+        [_asked(1.0, "c", exp(-190 / 16))], [PackedCodes(codes, "-_--EA")]
+    )
+    assert read.total == pytest.approx(1.0)
+
+
 def test_nothing_shared_scores_nothing() -> None:
     product = pack_codes([_scored("a", 0.5)])
     assert JensenShannonScorer(0.5).score([_asked(1.0, "b", 0.5)], [product])[0].total == 0

@@ -1,0 +1,376 @@
+"""Queries on a real index, held against the whole ranking worked out in Python."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from math import log
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gram_os.attachment import LabelState, attach
+from gram_os.catalogue import Product
+from gram_os.cluster import Cluster
+from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
+from gram_os.generator import Generator, ScoredCode
+from gram_os.ingest.backfill import backfill
+from gram_os.query_pipeline.fusion import fuse_scores
+from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
+from gram_os.query_pipeline.systems import SYSTEM_NAMES, open_pipeline
+from gram_os.scorer import JensenShannonScorer, WeightedCode, pack_codes
+from tests.bundles import make_generator
+from tests.conftest import MakeIndex
+
+pytestmark = pytest.mark.integration
+
+QUERY = "black toner for xerox"
+COLOURS, BRANDS, KINDS = (
+    ("black", "red", ""),
+    ("HP", "Xerox", "Apple"),
+    ("toner cartridge", "laptop", "wireless mouse"),
+)
+TITLES = [" ".join(words) for words in product(BRANDS, COLOURS, KINDS)]
+TITLES += [f"{title} {number}" for title, number in product(TITLES[:9], range(100, 104))]
+PRODUCTS = [
+    Product(f"p{place:02}", title, {"supplier": title.split()[0], "stock": place % 4})
+    for place, title in enumerate(TITLES)
+]
+
+
+class Corpus:
+    """An index with the products, coded, and the pipeline over it."""
+
+    def __init__(self, cluster: Cluster, index: str, generator: Generator):
+        self.cluster, self.index, self.generator = cluster, index, generator
+        actions = [
+            {"op": "index", "index": index, "id": p.id, "body": {"title": p.title, **p.fields}}
+            for p in PRODUCTS
+        ]
+        assert all(item.ok for item in cluster.bulk(actions))
+        state = LabelState("t1", generator.bundle.id, "title")
+        attach(cluster, index, state)
+        assert backfill(cluster, index, state, generator).coded == len(PRODUCTS)
+        self.pipeline = open_pipeline(cluster, index, None, generator=generator)
+
+
+PROPERTIES = {"title": {"type": "text", "analyzer": "english"}, "supplier": {"type": "keyword"}}
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    return make_generator(tmp_path_factory.mktemp("bundle"), gram_weight=0.8)
+
+
+@pytest.fixture(scope="module")
+def corpus(cluster: Cluster, generator: Generator) -> Iterator[Corpus]:
+    """One for all tests that only ask."""
+    index = f"test-{uuid.uuid4().hex}"
+    cluster.create_index(index, {"mappings": {"properties": PROPERTIES}})
+    yield Corpus(cluster, index, generator)
+    cluster.delete_index(index)
+
+
+@pytest.fixture
+def own_corpus(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> Corpus:
+    """For a test that writes."""
+    return Corpus(cluster, make_index(properties=PROPERTIES), generator)
+
+
+def _reference(generator: Generator, text: str) -> dict[str, float]:
+    """Every product's pair score, by counting and adding over the whole catalogue."""
+    coded = {
+        p.id: pack_codes(codes) for p, codes in zip(PRODUCTS, generator.code_products(PRODUCTS), strict=True)
+    }
+    counts = Counter(code for packed in coded.values() for code in packed.codes)
+    total = len(PRODUCTS)
+    asked = [
+        WeightedCode(s, s.share * log(1 + (total - counts[c] + 0.5) / (counts[c] + 0.5)))
+        for s in generator.code_queries([text])[0]
+        if counts[c := str(s.code)]
+    ]
+    scorer = JensenShannonScorer(generator.bundle.manifest.divergence_weight)
+    scores = zip(coded, scorer.score(asked, list(coded.values())), strict=True)
+    return {id_: score.total for id_, score in scores if score.parts}
+
+
+def _bm25(corpus: Corpus, text: str) -> dict[str, float]:
+    body = {"query": {"match": {"title": text}}, "size": 100}
+    return {h["_id"]: h["_score"] for h in corpus.cluster.search(corpus.index, body)["hits"]["hits"]}
+
+
+def _scores(answer: Answer) -> dict[str, float]:
+    return {hit.id: hit.score for hit in answer.hits}
+
+
+def _ids(answer: Answer) -> list[str]:
+    return [hit.id for hit in answer.hits]
+
+
+@pytest.mark.parametrize("text", [QUERY, "apple mouse", "wireless 101", "cartridge"])
+def test_gram_gives_every_product_its_pair_score(corpus: Corpus, text: str) -> None:
+    expected = _reference(corpus.generator, text)
+    answer = corpus.pipeline.search(text, mode=Mode.GRAM, size=100)
+    assert _scores(answer) == pytest.approx(expected)
+    ordered = [hit.score for hit in answer.hits]
+    assert ordered == sorted(ordered, reverse=True)
+    assert all(hit.bm25 is None for hit in answer.hits)
+
+
+def test_bm25_is_the_clusters(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY, mode=Mode.BM25, size=100)
+    assert _scores(answer) == pytest.approx(_bm25(corpus, QUERY))
+    assert answer.codes == ()
+    assert all(hit.pair is None and hit.bm25 == hit.score for hit in answer.hits)
+
+
+def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY, size=100)
+    expected = fuse_scores([_reference(corpus.generator, QUERY), _bm25(corpus, QUERY)], [0.8, 1.0])
+    assert _scores(answer) == pytest.approx(expected)
+    assert max(hit.score for hit in answer.hits) <= 0.8 + 1.0 + 1e-9
+    assert any(hit.bm25 is None for hit in answer.hits)  # found by code alone
+
+
+def test_parts_add_up_to_the_total_and_name_codes_of_both_sides(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100)
+    weights = {str(w.code.code): w.weight for w in answer.codes}
+    coded = dict(zip([p.id for p in PRODUCTS], corpus.generator.code_products(PRODUCTS), strict=True))
+    assert answer.hits
+    for hit in answer.hits:
+        assert hit.pair is not None
+        assert (
+            hit.pair.total == hit.score == pytest.approx(sum(p.weight * p.agreement for p in hit.pair.parts))
+        )
+        assert {p.code for p in hit.pair.parts} == weights.keys() & {str(s.code) for s in coded[hit.id]}
+        assert all(p.weight == weights[p.code] and 0 < p.agreement <= 1 for p in hit.pair.parts)
+
+
+def test_codes_that_no_product_holds_are_not_asked_for(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search("zebra toner", mode=Mode.GRAM)
+    asked = [str(w.code.code) for w in answer.codes]
+    assert "toner" in asked
+    assert "zebra" not in asked
+    assert [w.weight for w in answer.codes] == sorted((w.weight for w in answer.codes), reverse=True)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_filters_leave_scores_and_order_as_they_are(corpus: Corpus, mode: Mode) -> None:
+    everything = corpus.pipeline.search(QUERY, mode=mode, size=100)
+    chosen = {p.id for p in PRODUCTS if p.fields["supplier"] == "Xerox" and p.fields["stock"] == 2}
+    filters = [{"term": {"supplier": "Xerox"}}, {"term": {"stock": 2}}]
+    found = corpus.pipeline.search(QUERY, mode=mode, size=100, filters=filters)
+    assert set(_ids(found)) == chosen & set(_ids(everything))
+    assert set(_ids(found))
+    if (
+        mode is not Mode.HYBRID
+    ):  # whose branches are measured by their best hit, which the filter may take away
+        assert found.hits == tuple(hit for hit in everything.hits if hit.id in chosen)
+
+
+def test_filter_that_nothing_meets(corpus: Corpus) -> None:
+    assert corpus.pipeline.search(QUERY, filters=[{"term": {"supplier": "Nobody"}}]).hits == ()
+
+
+def test_filter_that_the_cluster_does_not_know(corpus: Corpus) -> None:
+    with pytest.raises(ClusterError, match="parsing_exception"):
+        corpus.pipeline.search(QUERY, filters=[{"turm": {"supplier": "HP"}}])
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_pages_continue_each_other(corpus: Corpus, mode: Mode) -> None:
+    whole = _ids(corpus.pipeline.search(QUERY, mode=mode, size=100))
+    assert len(whole) > 15
+    pages = [_ids(corpus.pipeline.search(QUERY, mode=mode, size=7, start=s)) for s in range(0, 70, 7)]
+    assert [id_ for page in pages for id_ in page] == whole
+    assert len(set(whole)) == len(whole)
+
+
+def test_pages_beyond_the_hits_and_of_size_nought(corpus: Corpus) -> None:
+    assert corpus.pipeline.search(QUERY, start=5000).hits == ()
+    assert corpus.pipeline.search(QUERY, size=0) == Answer((), ())
+    assert corpus.pipeline.search(QUERY, start=DEEPEST - 10, size=10).hits == ()
+
+
+@pytest.mark.parametrize(("start", "size"), [(-1, 10), (0, -1), (DEEPEST, 1), (1, DEEPEST)])
+def test_pages_that_cannot_be(corpus: Corpus, start: int, size: int) -> None:
+    with pytest.raises(InputError, match=f"from .{start}. and size .{size}."):
+        corpus.pipeline.search(QUERY, start=start, size=size)
+
+
+def test_fields_that_are_asked_for(corpus: Corpus) -> None:
+    titles = {p.id: p.title for p in PRODUCTS}
+    answer = corpus.pipeline.search(QUERY, size=5, source=["title", "stock"])
+    assert [hit.source and hit.source["title"] for hit in answer.hits] == [
+        titles[id_] for id_ in _ids(answer)
+    ]
+    assert all(hit.source is not None and set(hit.source) == {"title", "stock"} for hit in answer.hits)
+    assert all(hit.source is None for hit in corpus.pipeline.search(QUERY, size=5).hits)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000"])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_empty_queries_find_nothing(corpus: Corpus, text: str, mode: Mode) -> None:
+    assert corpus.pipeline.search(text, mode=mode) == Answer((), ())
+
+
+ODD = {
+    "100 kB of one word": "toner" * 20_000,
+    "100 kB of words": "toner xerox " * 8_500,
+    "100 kB of numbers": " ".join(str(n) for n in range(17_000)),
+    "emoji": "black 😀 toner 👩‍👩‍👧",
+    "right to left": "\u202eטונר שחור\u202c toner",
+    "control characters": "toner\x00\x01\x1b[31m\x7f",
+    "quotes": '19" "black \'toner\\" } ] ',
+    "query syntax": "toner AND (title:* OR _exists_:x) /.*/ ~2 ^3",
+    "lone surrogate": "toner \udcff\ud800",
+    "separator": "black | toner || xerox",
+    "combining": "xerox to\u0301ner e\u0301\u0301\u0301",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("mode", list(Mode))
+def test_odd_queries_are_answered(corpus: Corpus, text: str, mode: Mode) -> None:
+    answer = corpus.pipeline.search(text, mode=mode, size=100)
+    assert len(answer.hits) > 0 or text.startswith(("tonertoner", "0 1 2"))
+
+
+class ManyCodes:
+    """A generator of as many codes as a query of a thousand characters may have, and more."""
+
+    def __init__(self, codes: Sequence[ScoredCode]):
+        self._codes = codes
+
+    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+        return [list(self._codes) for _ in texts]
+
+
+def test_more_codes_than_a_query_may_have_clauses(corpus: Corpus) -> None:
+    codes = [code for found in corpus.generator.code_products(PRODUCTS) for code in found]
+    distinct = list({str(scored.code): scored for scored in codes}.values())
+    many = [replace(distinct[n % len(distinct)], share=1 / (n + 1)) for n in range(1200)]
+    pipeline = _pipeline(corpus, ManyCodes(many))
+    answer = pipeline.search("x", mode=Mode.GRAM, size=100)
+    assert len(answer.codes) == 1000
+    assert len(answer.hits) == len(PRODUCTS)
+
+
+def _pipeline(corpus: Corpus, generator: CodeGenerator) -> QueryPipeline:
+    return QueryPipeline(corpus.cluster, corpus.pipeline.fields, generator, JensenShannonScorer(0.5))
+
+
+def test_first_stage_keeps_the_best_of_more_than_the_window(
+    cluster: Cluster, make_index: MakeIndex, generator: Generator
+) -> None:
+    # 400 laptops by HP and one by Xerox, which comes last: a coarse code must not fill the window ahead of it.
+    index = make_index()
+    titles = {str(n): "HP laptop" for n in range(400)} | {"z": "Xerox laptop"}
+    assert all(
+        item.ok
+        for item in cluster.bulk(
+            {"op": "index", "index": index, "id": id_, "body": {"title": title}}
+            for id_, title in titles.items()
+        )
+    )
+    state = LabelState("t1", generator.bundle.id, "title")
+    attach(cluster, index, state)
+    backfill(cluster, index, state, generator)
+    pipeline = open_pipeline(cluster, index, None, generator=generator)
+    answer = pipeline.search("xerox laptop", mode=Mode.GRAM, size=1)
+    assert _ids(answer) == ["z"]
+    assert len(pipeline.search("xerox laptop", mode=Mode.GRAM, size=350).hits) == 350
+    assert len(pipeline.search("xerox laptop", mode=Mode.GRAM, size=300, start=10).hits) == 300
+
+
+@pytest.mark.parametrize("codes", [["toner"], ["toner", "handmade", "x | y"], "toner"])
+def test_codes_edited_by_hand_are_found(own_corpus: Corpus, codes: object) -> None:
+    change = {"doc": {"gram_t1": {"codes": codes}}}
+    (item,) = own_corpus.cluster.bulk(
+        [{"op": "update", "index": own_corpus.index, "id": "p01", "body": change}]
+    )
+    assert item.ok
+    own_corpus.cluster.refresh(own_corpus.index)
+    hits = {hit.id: hit for hit in own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100).hits}
+    assert hits["p01"].pair is not None
+    assert [part.code for part in hits["p01"].pair.parts] == ["toner"]
+
+
+def test_codes_written_without_probabilities_are_found(own_corpus: Corpus) -> None:
+    body = {"title": "by hand", "gram_t1": {"codes": ["toner"]}}
+    (item,) = own_corpus.cluster.bulk([{"op": "index", "index": own_corpus.index, "id": "new", "body": body}])
+    assert item.ok
+    own_corpus.cluster.refresh(own_corpus.index)
+    hits = {hit.id: hit for hit in own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100).hits}
+    assert hits["new"].pair is not None
+    assert hits["new"].pair.parts[0].agreement == 1.0
+
+
+def test_index_that_is_attached_but_not_coded_answers_with_bm25(
+    cluster: Cluster, make_index: MakeIndex, generator: Generator
+) -> None:
+    index = make_index()
+    assert all(
+        i.ok for i in cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {"title": "toner"}}])
+    )
+    cluster.refresh(index)
+    attach(cluster, index, LabelState("t1", generator.bundle.id, "title"))
+    pipeline = open_pipeline(cluster, index, None, generator=generator)
+    assert _ids(pipeline.search("toner")) == ["1"]
+    assert pipeline.search("toner", mode=Mode.GRAM) == Answer((), ())
+
+
+def test_number_of_shards_changes_nothing(cluster: Cluster, make_index: MakeIndex, corpus: Corpus) -> None:
+    spread = Corpus(
+        cluster,
+        make_index(properties=PROPERTIES, settings={"number_of_shards": 5, "number_of_replicas": 0}),
+        corpus.generator,
+    )
+    for text in (QUERY, "apple mouse", "cartridge 102"):
+        one, five = (c.pipeline.search(text, mode=Mode.GRAM, size=100) for c in (corpus, spread))
+        assert _scores(five) == pytest.approx(_scores(one))
+        assert five.codes == one.codes
+
+
+def test_index_without_attach(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> None:
+    index = make_index()
+    with pytest.raises(IndexUnfitError, match=f"no codes yet; run: gram-os attach --index {index}"):
+        open_pipeline(cluster, index, None, generator=generator)
+    with pytest.raises(IndexMissingError):
+        open_pipeline(cluster, "test-absent", None, generator=generator)
+
+
+def test_index_deleted_under_the_pipeline(own_corpus: Corpus) -> None:
+    own_corpus.cluster.delete_index(own_corpus.index)
+    for mode in Mode:
+        with pytest.raises(IndexMissingError):
+            own_corpus.pipeline.search(QUERY, mode=mode)
+
+
+def test_another_bundle_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    other = make_generator(tmp_path / "other", generated_weight=0.9)
+    with pytest.raises(BundleError, match="--bundle") as caught:
+        open_pipeline(corpus.cluster, corpus.index, None, generator=other)
+    assert corpus.generator.bundle.id in str(caught.value)
+    assert other.bundle.id in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_label_can_be_chosen(own_corpus: Corpus) -> None:
+    second = LabelState("t2", own_corpus.generator.bundle.id, "title")
+    attach(own_corpus.cluster, own_corpus.index, second)
+    pipeline = open_pipeline(
+        own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t2"
+    )
+    assert pipeline.fields.codes == "gram_t2.codes"
+    assert own_corpus.pipeline.fields.codes == "gram_t1.codes"
+    with pytest.raises(IndexUnfitError, match="no label 't3', only t1, t2"):
+        open_pipeline(own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t3")
+
+
+def test_system_names_are_the_modes() -> None:
+    assert SYSTEM_NAMES == ("bm25", "gram", "hybrid")
