@@ -16,7 +16,9 @@ from importlib import resources
 
 from gram_os.attribute import AttributeType
 from gram_os.catalogue import Product
+from gram_os.errors import InputError
 from gram_os.normalise import STOPWORDS
+from gram_os.own_values import field_texts
 from gram_os.tagger import Span
 
 Template = tuple[AttributeType, ...]
@@ -37,24 +39,30 @@ def product_surfaces(
     found: dict[AttributeType, list[str]] = defaultdict(list)
     for span in spans:
         found[span.type].append(span.text)
-    for name, kind in attributes.items():
-        value = product.fields.get(name)
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, str) and len(item.split()) <= 3:
-                found[kind].append(item)
+    for text, kind in field_texts(product, attributes):
+        if 1 <= len(text.split()) <= 3:
+            found[kind].append(text.strip())
     return dict(found)
 
 
 def synthesise_queries(
     products: Sequence[Product], surfaces: Sequence[Surfaces], *, count: int, seed: int = 0
 ) -> list[str]:
-    """`count` queries, about half of them from templates, the rest a few words of a title; in random order."""
+    """`count` queries, about half of them from templates, the rest a few words of a title; in random order.
+
+    Raises InputError when no title holds a word.
+    """
     rng = random.Random(seed)  # noqa: S311
+    usable = [at for at, product in enumerate(products) if _title_words(product.title)]
+    if count and not usable:
+        raise InputError(
+            f"none of the {len(products)} titles holds a word to make queries of; check --title-field"
+        )
     templates = read_templates()
     fitting: dict[frozenset[AttributeType], tuple[list[Template], list[int]]] = {}
     queries: list[str] = []
     while len(queries) < count:
-        at = rng.randrange(len(products))
+        at = rng.choice(usable)
         types = frozenset(surfaces[at])
         if types not in fitting:
             kept = [t for t in templates if set(t) <= types]
@@ -81,13 +89,7 @@ def _fill(template: Template, surfaces: Surfaces, rng: random.Random) -> list[st
 
 def _pick_words(title: str, rng: random.Random) -> list[str]:
     """One to four words that stand near each other in the title, sometimes turned round."""
-    words = [
-        w
-        for w in (word.strip(",.;:()[]\"'®™*#") for word in title.split())
-        if w and w.lower() not in STOPWORDS
-    ]
-    if not words:
-        return []
+    words = _title_words(title)
     size = min(len(words), rng.choices((1, 2, 3, 4), (0.2, 0.4, 0.28, 0.12))[0])
     start = rng.randrange(len(words))
     near = words[max(0, start - 2) : start + 4]
@@ -96,6 +98,11 @@ def _pick_words(title: str, rng: random.Random) -> list[str]:
     if rng.random() < 0.25:
         rng.shuffle(picked)
     return picked
+
+
+def _title_words(title: str) -> list[str]:
+    stripped = (word.strip(",.;:()[]\"'®™*#") for word in title.split())
+    return [word for word in stripped if word and word.lower() not in STOPWORDS]
 
 
 def _wear(words: Sequence[str], rng: random.Random) -> str:
@@ -111,7 +118,7 @@ def _wear(words: Sequence[str], rng: random.Random) -> str:
     if worn and rng.random() < 0.1:
         at = rng.randrange(len(worn))
         worn[at] = misspell(worn[at], rng)
-    return " ".join(worn)[:120]
+    return " ".join(worn)[:120].strip()
 
 
 def pluralise(word: str) -> str:

@@ -62,8 +62,9 @@ class Teacher:
         """
         found: list[Target] = []
         for start in range(0, len(vectors), 512):
-            ranked = self._similarity(vectors[start : start + 512]).topk(10).indices.numpy()
-            weights = np.tile((1 / (2 + np.arange(10))).astype(np.float32), (len(ranked), 1))
+            nearest = min(10, len(self.vectors))
+            ranked = self._similarity(vectors[start : start + 512]).topk(nearest).indices.numpy()
+            weights = np.tile((1 / (2 + np.arange(nearest))).astype(np.float32), (len(ranked), 1))
             places = np.arange(start, start + len(ranked))
             found += self._targets((ranked, weights), singles=24, combined=0, texts=texts, products=places)
         return [_blend(t, codes, 0.3) for t, codes in zip(found, self.mined.initial, strict=True)]
@@ -132,7 +133,7 @@ class Teacher:
         alive: set[Tokens],
         most: int,
     ) -> dict[Tokens, float]:
-        """Codes of two and three values that the ranked products share."""
+        """Codes of two values that the ranked products share."""
         holds = self.mined.own[places][:, columns].toarray() > 0  # (depth, values)
         tokens = [int(self.mined.known[c]) for c in columns]
         found: dict[Tokens, float] = {}
@@ -149,8 +150,9 @@ class Teacher:
 def _fuse(literal: torch.Tensor, dense: torch.Tensor, depth: int) -> tuple[NDArray[np.int64], FloatArray]:
     """Reciprocal rank fusion (k = 60) of two score matrices (texts, products): places and weights (texts, depth).
 
-    Weights fall with the fused rank r as 1 / (5 + r).
+    Weights fall with the fused rank r as 1 / (5 + r); a product that neither ranking has weighs nothing.
     """
+    depth = min(depth, literal.shape[1])
     ranks = torch.zeros_like(literal)
     for scores in (literal, dense):
         best = scores.topk(min(4 * depth, scores.shape[1]))
@@ -158,9 +160,9 @@ def _fuse(literal: torch.Tensor, dense: torch.Tensor, depth: int) -> tuple[NDArr
             best.values > 0
         )
         ranks.scatter_add_(1, best.indices, gains)
-    places = ranks.topk(depth).indices.numpy()
-    weights = np.tile((1 / (5 + np.arange(depth))).astype(np.float32), (len(places), 1))
-    return places, weights
+    best = ranks.topk(depth)
+    weights = (1 / (5 + np.arange(depth))).astype(np.float32) * (best.values.numpy() > 0)
+    return best.indices.numpy(), weights
 
 
 def _target(weights: dict[Tokens, float]) -> Target:
