@@ -42,7 +42,8 @@ class TableModel:
         """log P(next token | text, side, prefix), float32 (values + 1,)."""
         key = zlib.crc32(repr((self.seed, text, side.value, prefix)).encode())
         logits = self.sharpness * np.random.default_rng(key).normal(size=self.values + 1)
-        return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+        normalised: NDArray[np.float32] = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+        return normalised
 
     def log_probs(self, text: str, side: Side, tokens: Prefix) -> tuple[float, ...]:
         """Natural log-probabilities of the tokens and of the closing one after them."""

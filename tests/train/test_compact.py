@@ -33,7 +33,7 @@ def _inputs(texts: int = 3, beams: int = 2, tokens: int = 4, words: int = 5) -> 
 
 
 def _heads(x: Tensor) -> list[Tensor]:
-    return list(x.split(SHAPE.width // SHAPE.heads, dim=-1))
+    return list(torch.chunk(x, SHAPE.heads, dim=-1))
 
 
 def _attention(queries: Tensor, keys: Tensor, values: Tensor, allowed: list[list[int]]) -> Tensor:
@@ -55,7 +55,8 @@ def _plain_layer(layer: DecoderLayer, x: Tensor, hidden: Tensor) -> Tensor:
     k, v = layer.cross_memory(hidden).chunk(2, dim=-1)
     everything = [list(range(len(hidden)))] * len(x)
     x = x + layer.cross_out(_attention(layer.cross_query(layer.norms[1](x)), k, v, everything))
-    return x + layer.feed_out(torch.nn.functional.gelu(layer.feed_in(layer.norms[2](x))))
+    answer: Tensor = x + layer.feed_out(torch.nn.functional.gelu(layer.feed_in(layer.norms[2](x))))
+    return answer
 
 
 def test_logits_are_those_of_a_plain_transformer(decoder: CompactDecoder) -> None:

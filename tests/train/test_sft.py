@@ -64,7 +64,8 @@ class _TorchModel:
         return self._answer(ids, mask, torch.full((len(texts), 1, 1), opening))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        ids, mask, prefixes = state  # type: ignore[misc]
+        assert isinstance(state, tuple)
+        ids, mask, prefixes = state
         rows = torch.arange(len(ids))[:, None]
         longer = torch.cat(
             [prefixes[rows, torch.from_numpy(parents)], torch.from_numpy(tokens)[..., None]], -1

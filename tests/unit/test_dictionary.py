@@ -150,3 +150,9 @@ def test_a_very_long_word_costs_nothing() -> None:
     start = time.process_time()
     assert WORDS.mend("ab" * 50_000) == []
     assert time.process_time() - start < 0.5
+
+
+def test_a_near_word_beats_two_rarer_halves() -> None:
+    vocabulary = Vocabulary({"cartridge": 40, "cart": 3, "ridgee": 2})
+    assert vocabulary.mend("cartridgee") == ["cartridge"]
+    assert Vocabulary({"cartridge": 1, "cart": 3, "ridgee": 2}).mend("cartridgee") == ["cart", "ridgee"]

@@ -54,6 +54,8 @@ def test_the_stem_of_a_misspelt_plural_is_the_second_try() -> None:
 
 def test_known_plurals_are_not_mended() -> None:
     assert _query("batteries") == ["battery"]
+    # Although the plural as written is as near to a commoner word.
+    assert query_values("blacks", NORMALISER, DICTIONARY, Vocabulary({"black": 7, "blacko": 90})) == ["black"]
 
 
 def test_words_apart_and_together() -> None:
