@@ -50,7 +50,7 @@ def run(
 
     model = Bundle.load(bundle)
     state = LabelState(label or model.manifest.label, model.id, title_field)
-    with resolve_cluster(load_settings(cluster={"url": url}) if url else load_settings()) as cluster:
+    with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
         if dry_run:
             body = build_attachment(cluster.get_mapping(index), index, state)
             request = f"PUT /{index}/_mapping"

@@ -43,7 +43,7 @@ def run(
     from gram_os.settings import load_settings
 
     generator = load_generator(bundle)
-    with resolve_cluster(load_settings(cluster={"url": url}) if url else load_settings()) as cluster:
+    with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
         state = require_label(cluster, index, label)
         if state.bundle != generator.bundle.id:
             raise BundleError(

@@ -86,7 +86,7 @@ def demo_settings(url: str | None, *, once: bool) -> Iterator[Settings]:
     """The user's settings; with `once` and no cluster of the user's, a data folder that goes with the demo."""
     from gram_os.settings import load_settings
 
-    settings = load_settings(cluster={"url": url}) if url else load_settings()
+    settings = load_settings(cluster={"url": url})
     if not once or settings.cluster.url:
         yield settings
         return

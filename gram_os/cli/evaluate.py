@@ -91,7 +91,7 @@ def run(
     judged = JudgmentSet.build(read_judgments(judgments), relevant=relevant, lowest_grade=lowest_grade)
     if out is not None:
         prepare_folder(out)
-    settings = load_settings(cluster={"url": url}) if url else load_settings()
+    settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         built = build_systems(cluster, index, bundle, names)
         found, titles = evaluate_index(cluster, index, built, asked, judged, at=cuts, title_field=title_field)

@@ -64,7 +64,7 @@ def run(
     refusals: list[BulkItem] = []
     source = Source(file, id_field, title_field, parse_fields(field or []))
     survey = survey_source(source)
-    settings = load_settings(cluster={"url": url}) if url else load_settings()
+    settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         total = survey.products if survey is not None else None
         with output.show_progress(f"load {file}", total=total) as advance:

@@ -49,7 +49,7 @@ def run(
     from gram_os.settings import load_settings
 
     clauses = parse_filter(filters)
-    with resolve_cluster(load_settings(cluster={"url": url}) if url else load_settings()) as cluster:
+    with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
         pipeline = open_pipeline(cluster, index, bundle)
         title = pipeline.fields.title
         answer = pipeline.search(

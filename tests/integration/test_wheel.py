@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,3 +80,13 @@ def test_base_install_brings_no_training_libraries(installed: Path, tmp_path: Pa
         "import importlib.util as u; print([n for n in ('torch', 'transformers', 'onnx') if u.find_spec(n)])"
     )
     assert _run(installed / "python", "-c", check, cwd=tmp_path).strip() == "[]"
+
+
+def test_installed_demo_runs_to_its_end(installed: Path, tmp_path: Path) -> None:
+    found = json.loads(_run(installed / "gram-os", "demo", "--once", "--json", cwd=tmp_path))
+
+    assert found["systems"].keys() == {"bm25", "gram", "hybrid"}
+    assert found["queries"] > 50
+    # The floor of what the demo is there to show, well below docs/benchmarks.md: codes find what words miss.
+    assert found["systems"]["gram"]["R@300"] > found["systems"]["bm25"]["R@300"] > 0.7
+    assert list(tmp_path.iterdir()) == []
