@@ -74,7 +74,9 @@ _ANY_UNIT = "|".join(sorted(_UNITS.values(), key=len, reverse=True))
 # Repetitions are bounded: a text may be 100 kB of digits and commas.
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.\d{1,9})?|\.\d{1,9}"
 _FRACTION = r"(?:\d{1,9} ?[- ] ?)?\d{1,9} ?/ ?\d{1,9}"
+# A unit of letters ends where the word does; a sign may be followed by anything, feet by inches only (5'10").
 _UNIT = rf"(?:{_ANY_UNIT})(?:(?<=[\"%°])|(?<=')(?![^\W\d_])|(?![^\W_]))"
+# A range with its unit, else a fraction or number with or without one, else a word with its inner signs.
 _TOKEN = re.compile(
     rf"(?P<low>{_NUMBER})-(?P<high>{_NUMBER}) ?-? ?(?P<shared>{_UNIT})\.?"
     rf"|(?:(?P<fraction>{_FRACTION})|(?P<number>{_NUMBER}))(?: ?-? ?(?P<unit>{_UNIT})\.?|(?![^\W_]|[-/.'][^\W_]))"
@@ -84,6 +86,7 @@ _QUOTES = str.maketrans({**dict.fromkeys("‘’‛′´`", "'"), **dict.fromkey
 _MARKS = re.compile(r"[®™©℠]")
 _VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _PLURAL = re.compile(r"\((e?s)\)")
+# 4x8, 4 ft x 8 ft; but neither "X463 X464" nor the part number 04X4641.
 _SIDE = rf"(?!0\d)(?:{_NUMBER})(?:['\"]| ?(?:in\.?|ft\.?|mm|cm|m))?"
 _TIMES = re.compile(rf"(?<![\w.-])(?:{_SIDE}(?: ?[×*] ?| x |x))+(?=\.?\d)")
 _TIMES_SIGN = re.compile(r" ?[x×*] ?")
@@ -93,6 +96,7 @@ _DIGITS = re.compile(r"\d+")
 _VOWEL = re.compile(r"[aeiouy]")
 _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SPLIT = re.compile(r"[&+/-]+|(?<!\d)\.|\.(?!\d)")
+# 24-port is a number and a word; dv7-1211ea, whose letters are no word, is a model number.
 _COUNTED = re.compile(r"\d{1,3}(?:\.\d+)?-(?=[a-z]*[aeiouy])[a-z]{3,}")
 STOPWORDS = frozenset(
     [
@@ -152,6 +156,9 @@ class Normaliser:
     def __init__(self, readable: Mapping[str, str] | None = None):
         self.readable = dict(readable or {})
         self._word = lru_cache(maxsize=100_000)(self._normalise_word)
+        self._short = lru_cache(maxsize=50_000)(
+            self._settle
+        )  # values of attribute fields come again and again
 
     def tokens(self, text: str) -> list[Token]:
         """All tokens of a text in order, stop words left out."""
@@ -170,6 +177,9 @@ class Normaliser:
 
         Repeated until nothing changes, since words that come together may be a measure: "17 (inches)" is "17 in".
         """
+        return self._short(phrase) if len(phrase) <= 100 else self._settle(phrase)
+
+    def _settle(self, phrase: str) -> str:
         found = self._join(phrase)
         while (again := self._join(found)) != found:
             found = again
