@@ -61,7 +61,7 @@ def run(
             settings = stack.enter_context(demo_settings(url, once=once))
             cluster = stack.enter_context(resolve_cluster(settings, attached=once))
         if once:
-            stack.callback(cluster.delete_index, INDEX)
+            stack.callback(_forget_index, cluster)
         prepare_index(cluster, generator, seconds)
         pipeline = open_pipeline(cluster, INDEX, bundle, generator=generator)
         systems = {name: ModeSystem(pipeline, Mode(name)) for name in SYSTEMS}
@@ -118,6 +118,11 @@ def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, flo
     if report.refused:
         first = report.refused[0]
         raise GramError(f"{len(report.refused)} products were not coded, such as {first.id}: {first.reason}")
+
+
+def _forget_index(cluster: Cluster) -> None:
+    if cluster.index_exists(INDEX):  # else the error that kept it from being made would be hidden by another
+        cluster.delete_index(INDEX)
 
 
 def _is_ours(cluster: Cluster, state: object) -> bool:

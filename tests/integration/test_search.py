@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import product
 from math import log
 from pathlib import Path
-from typing import Any
 
 import pytest
 

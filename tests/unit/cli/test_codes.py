@@ -1,0 +1,120 @@
+"""`gram-os codes` with the shipped bundle, and every bundle that cannot be opened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gram_os.bundle import Bundle, default_bundle
+from tests.bundles import make_bundle
+from tests.command import run
+
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "onnxruntime":
+            raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+
+sys.meta_path.insert(0, Blocker())
+from gram_os.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("side", ["query", "title"])
+def test_codes_as_json(side: str) -> None:
+    found = run("codes", f"--{side}", "black toner for Xerox", "--json").json()
+    assert (found["text"], found["side"]) == ("black toner for Xerox", side)
+    assert found["bundle"] == Bundle.load().id
+    own = [row for row in found["codes"] if row["from"] == "text"]
+    made = [row for row in found["codes"] if row["from"] == "model"]
+    assert [row["code"] for row in own][:3] == ["black", "toner", "xerox"]
+    assert own[0] == {
+        "code": "black", "granularity": "coarse", "types": ["colour"], "probability": own[0]["probability"],
+        "from": "text", "share": 1.0,
+    }  # fmt: skip
+    assert made
+    for row in found["codes"]:
+        assert len(row["types"]) == row["code"].count(" | ") + 1
+        assert row["probability"] is None or 0 < row["probability"] < 1
+        assert 0 < row["share"] <= 1
+
+
+def test_codes_as_a_table() -> None:
+    done = run("codes", "--query", "black toner for Xerox zzz123")
+    assert done.code == 0
+    assert "query: black toner for Xerox zzz123" in done.out
+    lines = done.out.splitlines()
+    assert any("xerox" in line and "brand" in line and "text" in line for line in lines)
+    assert any("zzz123" in line and "-" in line for line in lines)
+    assert any("model" in line for line in lines)
+
+
+def test_unknown_value_has_no_probability() -> None:
+    rows = run("codes", "--query", "zzz123", "--json").json()["codes"]
+    assert rows[0] == {
+        "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text", "share": 1.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["😀 שלום \x01", "\udcff\udcfe toner", "x" * 100_000, "toner " * 16_000])
+def test_odd_texts(text: str) -> None:
+    for side in ("--query", "--title"):
+        assert run("codes", side, text, "--json").json()["codes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "give either --query or --title"),
+        (("--query", "a", "--title", "b"), "give either --query or --title"),
+        (("--query", ""), "the text is empty"),
+        (("--title", " \t"), "the text is empty"),
+    ],
+)
+def test_one_text_is_needed(words: tuple[str, ...], says: str) -> None:
+    done = run("codes", *words)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+
+
+def test_bundle_that_is_not_there(tmp_path: Path) -> None:
+    done = run("codes", "--query", "x", "--bundle", str(tmp_path))
+    assert done.code == 2
+    assert f"{tmp_path} is no bundle: it has no manifest.json" in done.err
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "codes.npz", "dictionary.tsv", "tokenizer.json"])
+def test_truncated_bundle(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(default_bundle(), folder)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    done = run("codes", "--query", "x", "--bundle", str(folder), "--json")
+    assert (done.code, done.out) == (2, "")
+    error = json.loads(done.err)["error"]
+    assert error["type"] == "BundleError"
+    assert f"{name} has {len(whole) // 2} bytes instead of {len(whole)}" in error["message"]
+
+
+def test_graphs_that_are_none(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    done = run("codes", "--query", "x", "--bundle", str(tmp_path))
+    assert done.code == 2
+    assert "encoder.onnx cannot be opened by ONNX Runtime" in done.err
+
+
+def test_without_onnx_runtime(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    command = [sys.executable, "-c", BLOCKER, "codes", "--query", "x", "--bundle", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "gram-os: ONNX Runtime is not installed; run: pip install 'gram-os[cpu]'\n"
