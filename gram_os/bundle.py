@@ -58,9 +58,9 @@ class Manifest(BaseModel):
     precision: Literal["fp32", "fp16", "int8"]
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
     title_codes: int = 10  # codes that are generated for a title, beside its own values
-    generated_weight: float = 0.4  # of a generated code against a query's own value
-    divergence_weight: float = 0.5  # gamma of the pair score (scorer.py)
-    gram_weight: float = 1.0  # of GRAM against BM25 in the hybrid
+    generated_weight: float = 0.3  # of a generated code against a query's own value
+    divergence_weight: float = 0.25  # gamma of the pair score (scorer.py)
+    gram_weight: float = 1.5  # of GRAM against BM25 in the hybrid
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
     measures: Mapping[str, float] = {}  # what it was accepted with
     source: str = ""  # what it was trained on, and the terms

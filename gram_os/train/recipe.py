@@ -41,9 +41,9 @@ class ServingRecipe(_Part):
     """What the manifest tells serving; see `Manifest`."""
 
     title_codes: int = 10
-    generated_weight: float = 0.4
-    divergence_weight: float = 0.5
-    gram_weight: float = 1.0
+    generated_weight: float = 0.3
+    divergence_weight: float = 0.25
+    gram_weight: float = 1.5
 
 
 class Recipe(_Part):

@@ -131,7 +131,13 @@ def test_three_nodes_in_the_foreground_until_ctrl_c(settings: Settings, start: S
     words = ["cluster", "start", "--foreground", "--nodes", "3", "--json"]
     command = [sys.executable, "-m", "gram_os.cli.main", *words]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        # Where the test run was put into the background by a shell, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         node = EmbeddedNode.status(tmp_path / "opensearch") if process.stdout.readline() else None
