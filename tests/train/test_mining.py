@@ -237,3 +237,11 @@ def test_spans_are_normalised_as_everything_is() -> None:
     assert made.dictionary.type_of(made.normaliser.value("ELITE")) is T.SERIES
     assert "17 in" in made.dictionary.tokens
     assert "17" not in made.dictionary.tokens  # a bare number says too little
+
+
+def test_a_value_is_not_combined_with_a_part_of_itself() -> None:
+    products = [Product(str(at), "Lamp", {"brand": "Acme", "series": "Acme Glow"}) for at in range(3)]
+    made = mine(products, [[]] * 3)
+    codes = {str(made.dictionary.decode(tokens)) for tokens in made.codes}
+    assert {"acme", "acme glow"} <= codes
+    assert "acme | acme glow" not in codes

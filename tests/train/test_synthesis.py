@@ -161,3 +161,8 @@ def test_short_words_and_numbers_are_left_alone(word: str, seed: int) -> None:
 
 def test_every_value_is_a_query_but_single_characters() -> None:
     assert value_queries(["black", "x", "17 in"]) == ["black", "17 in"]
+
+
+def test_blank_values_make_no_empty_queries() -> None:
+    queries = synthesise_queries([Product("1", "Lamp", {})], [{T.PRODUCT_TYPE: [" "]}], count=50)
+    assert set(queries) <= {"lamp", "lamps"}
