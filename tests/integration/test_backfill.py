@@ -184,7 +184,7 @@ def test_document_deleted_meanwhile_stays_deleted(cluster: Cluster, index: str, 
 def test_documents_without_a_usable_title_are_named_and_the_rest_is_done(
     cluster: Cluster, index: str, generator: Generator
 ) -> None:
-    bad = {
+    bad: dict[str, dict[str, Any]] = {
         "4": {"price": 1},
         "5": {"title": None},
         "6": {"title": 17},

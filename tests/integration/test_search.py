@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import product
 from math import log
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_codes_that_no_product_holds_are_not_asked_for(corpus: Corpus) -> None:
 def test_filters_leave_scores_and_order_as_they_are(corpus: Corpus, mode: Mode) -> None:
     everything = corpus.pipeline.search(QUERY, mode=mode, size=100)
     chosen = {p.id for p in PRODUCTS if p.fields["supplier"] == "Xerox" and p.fields["stock"] == 2}
-    filters = [{"term": {"supplier": "Xerox"}}, {"term": {"stock": 2}}]
+    filters: list[dict[str, Any]] = [{"term": {"supplier": "Xerox"}}, {"term": {"stock": 2}}]
     found = corpus.pipeline.search(QUERY, mode=mode, size=100, filters=filters)
     assert set(_ids(found)) == chosen & set(_ids(everything))
     assert set(_ids(found))

@@ -1,0 +1,45 @@
+"""`gram-os train`: what it refuses before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command import run
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> str:
+    path = tmp_path / "products.jsonl"
+    path.write_text("".join(json.dumps({"id": str(n), "title": f"Lamp {n}"}) + "\n" for n in range(49)))
+    return str(path)
+
+
+def test_catalogue_too_small_to_learn_from(catalogue: str, tmp_path: Path) -> None:
+    done = run("train", "--catalogue", catalogue, "--out", str(tmp_path / "out"))
+    assert done.code == 2
+    assert "49 products are too few to learn from; give a catalogue of at least 50" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_not_there(catalogue: str, tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent")
+    out = ("--out", str(tmp_path / "out"))
+    for words in (("--catalogue", absent), ("--catalogue", catalogue, "--recipe", absent)):
+        done = run("train", *words, *out)
+        assert done.code == 2
+        assert absent in done.err
+
+
+def test_recipe_with_an_unknown_key(catalogue: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[sft]\nstep = 3\n")
+    done = run(
+        "train", "--catalogue", catalogue, "--recipe", str(recipe), "--out", str(tmp_path / "o"), "--json"
+    )
+    assert done.code == 2
+    error = json.loads(done.err)["error"]
+    assert error["type"] == "FileFormatError"
+    assert "field 'sft.step'" in error["message"]
