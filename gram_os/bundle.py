@@ -34,6 +34,7 @@ from gram_os.normalise import Normaliser
 from gram_os.trie import CodeTrie
 
 FORMAT = 1
+_NOT_IN_CODES = {"measures", "source", "generated_weight", "divergence_weight", "gram_weight"}
 MANIFEST = "manifest.json"
 TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
@@ -91,10 +92,12 @@ class Bundle:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits that change when anything in the bundle does."""
-        return hashlib.sha256(
-            self.manifest.model_dump_json(exclude={"measures", "source"}).encode()
-        ).hexdigest()[:12]
+        """Twelve hexadecimal digits that change when anything does that codes depend on.
+
+        The weights of the ranking are not among that: they may be set anew without coding any document again.
+        """
+        content = self.manifest.model_dump_json(exclude=_NOT_IN_CODES)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

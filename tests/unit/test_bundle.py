@@ -100,12 +100,14 @@ def test_the_tokenizer_neither_pads_nor_cuts(tmp_path: Path) -> None:
     assert tokenizer.padding is None
 
 
-def test_the_id_changes_with_the_files_and_settings_but_not_with_the_measures(folder: Path) -> None:
+def test_the_id_changes_with_what_codes_depend_on_but_not_with_measures_and_weights(folder: Path) -> None:
     first = seal(folder, MANIFEST).id
     assert len(first) == 12
     assert int(first, 16) >= 0
     assert seal(folder, MANIFEST.model_copy(update={"measures": {}, "source": "elsewhere"})).id == first
-    assert seal(folder, MANIFEST.model_copy(update={"generated_weight": 0.5})).id != first
+    weights = {"generated_weight": 0.5, "divergence_weight": 0.0, "gram_weight": 2.0}
+    assert seal(folder, MANIFEST.model_copy(update=weights)).id == first
+    assert seal(folder, MANIFEST.model_copy(update={"title_codes": 7})).id != first
     assert seal(folder, MANIFEST.model_copy(update={"label": "t2"})).id != first
     (folder / "encoder.onnx").write_bytes(b"other")
     assert seal(folder, MANIFEST).id != first
