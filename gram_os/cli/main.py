@@ -138,6 +138,8 @@ def _set_up_logging(verbose: bool) -> None:
         force=True,
     )
     logging.getLogger("gram_os").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not verbose:  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
+        logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 
 
 def _report(error: Exception, message: str, code: int, *, as_json: bool) -> int:

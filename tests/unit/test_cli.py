@@ -161,3 +161,13 @@ def test_table_shows_cells_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     assert "[red] nut" in text
     assert "Hits [1]" in text
     assert "[bold]" in text
+
+
+def test_an_unreachable_cluster_is_one_line_and_no_traceback() -> None:
+    # Port 9 (discard) of this machine: nothing listens there.
+    words = ["search", "x", "--index", "products", "--url", "http://127.0.0.1:9"]
+    command = [sys.executable, "-m", "gram_os.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("gram-os: http://127.0.0.1:9: no answer")
