@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,9 +84,6 @@ def build_app(verb: str | None = None) -> typer.Typer:
     )
     app.callback(epilog=EXAMPLE)(_root)
     for name, line in VERBS.items():
-        module = name.replace("-", "_")
-        if not (Path(__file__).parent / f"{module}.py").is_file():
-            continue
         if name == verb:
             _add_verb(app, name, line)
         else:
