@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gram_os.cluster import Cluster
 from gram_os.settings import Settings, load_settings
 
 MakeIndex = Callable[..., str]
+
+# How long an example takes says nothing on a busy machine. CI draws the same examples each time; new ones are for us.
+hypothesis.settings.register_profile("gram-os", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("gram-os")
 
 
 @pytest.fixture(scope="session")
