@@ -134,7 +134,9 @@ def _set_up_logging(verbose: bool) -> None:
         force=True,
     )
     logging.getLogger("gram_os").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if not verbose:  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
+    if (
+        not verbose
+    ):  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
         logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 
 
