@@ -58,6 +58,9 @@ class Manifest(BaseModel):
     backbone: Literal["compact", "causal-lm"]
     precision: Literal["fp32", "fp16", "int8"]
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
+    texts: tuple[
+        str, ...
+    ] = ()  # further text fields of the catalogue whose words are a product's own values too
     title_codes: int = 10  # codes that are generated for a title, beside its own values
     generated_weight: float = 0.3  # of a generated code against a query's own value
     divergence_weight: float = 0.25  # gamma of the pair score (scorer.py)
@@ -66,6 +69,11 @@ class Manifest(BaseModel):
     measures: Mapping[str, float] = {}  # what it was accepted with
     source: str = ""  # what it was trained on, and the terms
     files: Mapping[str, FileRecord] = {}
+
+    @property
+    def coded_fields(self) -> tuple[str, ...]:
+        """The fields of a product, beside its title, that its codes are made from."""
+        return (*self.attributes, *self.texts)
 
 
 @dataclass(frozen=True)

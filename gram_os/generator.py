@@ -84,7 +84,13 @@ class Generator:
     def _code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
         bundle = self.bundle
         own = [
-            product_values(product, bundle.manifest.attributes, bundle.normaliser, self._dictionary)
+            product_values(
+                product,
+                bundle.manifest.attributes,
+                bundle.normaliser,
+                self._dictionary,
+                bundle.manifest.texts,
+            )
             for product in products
         ]
         return self._code(

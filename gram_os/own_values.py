@@ -28,6 +28,8 @@ _WORD_TYPES = frozenset(
 
 #: Words of a query that are mended; a longer text was not typed.
 MAX_MENDED = 32
+#: A product text is read up to here; what stands behind in a long description is rarely what it is searched by.
+MAX_TEXT = 2000
 # "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not.
 _ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
 
@@ -87,20 +89,31 @@ def product_values(
     attributes: Mapping[str, AttributeType],
     normaliser: Normaliser,
     dictionary: AttributeDictionary | None = None,
+    texts: Sequence[str] = (),
 ) -> list[str]:
-    """The values that a product holds: its title's words, measures and known phrases, and its attribute fields'."""
-    tokens = normaliser.tokens(product.title)
-    words = [token.value for token in tokens]
-    found = dict.fromkeys(words)
-    for token in tokens:
-        found.update(dict.fromkeys(token.parts))
-    if dictionary is not None:
-        found.update(dict.fromkeys(dictionary.phrases(words)))
+    """The values that a product holds.
+
+    They are the words, measures and known phrases of its title and of the text fields `texts` (descriptions), and the
+    values of its attribute fields.
+    """
+    found: dict[str, None] = {}
+    for text in (product.title, *(product.fields.get(name) for name in texts)):
+        if isinstance(text, str):
+            found.update(dict.fromkeys(_text_values(text[:MAX_TEXT], normaliser, dictionary)))
     for value, kind in field_values(product, attributes, normaliser):
         found[value] = None
         if kind in _WORD_TYPES:
             found.update(dict.fromkeys(normaliser.values(value)))
     return list(found)
+
+
+def _text_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary | None) -> Iterator[str]:
+    tokens = normaliser.tokens(text)
+    for token in tokens:
+        yield token.value
+        yield from token.parts
+    if dictionary is not None:
+        yield from dictionary.phrases([token.value for token in tokens])
 
 
 def _items(value: object) -> Iterable[str]:

@@ -55,6 +55,7 @@ def make_bundle(
         backbone="compact",
         precision="fp32",
         attributes={"brand": T.BRAND, "tags": T.OTHER},
+        texts=("description",),
         title_codes=5,
         generated_weight=generated_weight,
         gram_weight=gram_weight,

@@ -127,13 +127,13 @@ def _blocked(index: str, error: str, coded: int) -> IndexUnfitError:
 
 def source_hash(product: Product, bundle: Bundle) -> str:
     """Sixteen hexadecimal digits of the bundle and of everything of the product that its codes are made from."""
-    coded = {name: product.fields[name] for name in bundle.manifest.attributes if name in product.fields}
+    coded = {name: product.fields[name] for name in bundle.manifest.coded_fields if name in product.fields}
     text = json.dumps([bundle.id, product.title, coded], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _source_fields(state: LabelState, bundle: Bundle) -> list[str]:
-    return [state.title_field, *bundle.manifest.attributes, f"{code_field(state.label)}.source"]
+    return [state.title_field, *bundle.manifest.coded_fields, f"{code_field(state.label)}.source"]
 
 
 def _read_product(document: Mapping[str, Any], state: LabelState, report: BackfillReport) -> Product | None:

@@ -68,7 +68,7 @@ def run_cold_start(products: Sequence[Product], recipe: Recipe, out: Path) -> Tr
     with _lap("mine", seconds):
         mining = recipe.mining
         mined = mine(
-            products, spans, attributes=mining.attributes, most_values=mining.most_values,
+            products, spans, attributes=mining.attributes, texts=mining.texts, most_values=mining.most_values,
             least_products=mining.least_products,
         )  # fmt: skip
         log.info(
@@ -131,7 +131,7 @@ def _lessons(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[Lesson
     teacher = Teacher(mined, embed(encoder, tokenizer, titles, most=TITLE_TOKENS))
     own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
     query_targets = teacher.query_targets(own, embed(encoder, tokenizer, texts, most=QUERY_TOKENS))
-    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined, recipe.mining.texts))
+    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined, mined.texts))
     return Lesson(texts, query_targets), Lesson(titles, title_targets)
 
 
@@ -228,7 +228,7 @@ def _manifest(mined: Mined, recipe: Recipe, measures: Mapping[str, float] | None
     serving = recipe.serving
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
-        attributes=dict(mined.attributes), title_codes=serving.title_codes,
+        attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=serving.title_codes,
         generated_weight=serving.generated_weight, divergence_weight=serving.divergence_weight,
         gram_weight=serving.gram_weight, measures=measures or {}, source=recipe.source,
     )  # fmt: skip

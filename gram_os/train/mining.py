@@ -71,6 +71,7 @@ class Mined:
     products: Sequence[Product]
     spans: Sequence[Sequence[Span]]
     attributes: Mapping[str, AttributeType]
+    texts: Sequence[str]
     normaliser: Normaliser
     dictionary: AttributeDictionary
     vocabulary: Vocabulary
@@ -87,13 +88,15 @@ def mine(
     spans: Sequence[Sequence[Span]],
     *,
     attributes: Mapping[str, AttributeType] | None = None,
+    texts: Sequence[str] = (),
     most_values: int = 8000,
     least_products: int = 3,
 ) -> Mined:
     """Read a catalogue: attribute fields, words, attribute values and initial codes.
 
     The `most_values` commonest values that at least `least_products` products hold make the dictionary; attribute fields
-    are detected when they are not given; `spans` are the tagger's, one sequence a title.
+    are detected when they are not given; `texts` are further text fields, of which those count that 1 % of the products
+    fill; `spans` are the tagger's, one sequence a title.
     """
     attributes = detect_attributes(products) if attributes is None else attributes
     normaliser = Normaliser(readable_words(_texts(products, attributes)))
@@ -101,9 +104,10 @@ def mine(
     dictionary = _build_dictionary(products, spans, attributes, normaliser, most_values, least_products)
     rows = [product_values(product, attributes, normaliser, dictionary) for product in products]
     counts = Counter(value for row in rows for value in row)
-    vocabulary = Vocabulary(
-        {value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())}
-    )
+    texts = [
+        name for name in texts if sum(bool(p.fields.get(name)) for p in products) >= 0.01 * len(products)
+    ]
+    vocabulary = count_words(products, attributes, normaliser, texts)
     columns = {value: at for at, value in enumerate(sorted(counts))}
     indices = np.concatenate([np.fromiter((columns[v] for v in row), np.int32, len(row)) for row in rows])
     indptr = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
@@ -119,6 +123,7 @@ def mine(
         products,
         spans,
         attributes,
+        texts,
         normaliser,
         dictionary,
         vocabulary,
@@ -128,6 +133,23 @@ def mine(
         idf,
         initial,
         codes,
+    )
+
+
+def count_words(
+    products: Sequence[Product],
+    attributes: Mapping[str, AttributeType],
+    normaliser: Normaliser,
+    texts: Sequence[str],
+) -> Vocabulary:
+    """Count the products that hold each single word, in titles, fields and texts; codes of one product are no words."""
+    counts = Counter(
+        value
+        for product in products
+        for value in product_values(product, attributes, normaliser, texts=texts)
+    )
+    return Vocabulary(
+        {value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())}
     )
 
 

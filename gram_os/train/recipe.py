@@ -24,7 +24,7 @@ class MiningRecipe(_Part):
     """What is read off the catalogue."""
 
     attributes: Mapping[str, AttributeType] | None = None  # field -> type; detected when not given
-    texts: tuple[str, ...] = ("short_description", "description")  # fields that only training reads
+    texts: tuple[str, ...] = ("short_description", "description")  # further text fields of products
     most_values: int = Field(8000, ge=10)
     least_products: int = Field(3, ge=1)
 

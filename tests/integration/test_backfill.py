@@ -117,6 +117,7 @@ def test_second_run_writes_nothing(cluster: Cluster, index: str, generator: Gene
         ({"title": "Red HP laptop"}, True),
         ({"brand": "Xerox"}, True),
         ({"tags": ["wireless"]}, True),
+        ({"description": "Comes with a wireless mouse"}, True),
         ({"price": 11}, False),  # no attribute of the bundle
         ({"brand": "HP"}, False),
         ({"gram_t1": None}, True),
@@ -137,7 +138,7 @@ def test_another_bundle_codes_all_again(
     cluster: Cluster, index: str, generator: Generator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     backfill(cluster, index, _state(generator), generator)
-    other = make_generator(tmp_path_factory.mktemp("other"), generated_weight=0.5)
+    other = make_generator(tmp_path_factory.mktemp("other"), label="t2")
     assert other.bundle.id != generator.bundle.id
     assert backfill(cluster, index, _state(other), other) == BackfillReport(3)
 

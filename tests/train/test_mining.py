@@ -245,3 +245,15 @@ def test_a_value_is_not_combined_with_a_part_of_itself() -> None:
     codes = {str(made.dictionary.decode(tokens)) for tokens in made.codes}
     assert {"acme", "acme glow"} <= codes
     assert "acme | acme glow" not in codes
+
+
+def test_words_of_texts_are_known_and_texts_that_hardly_anyone_fills_are_left_out() -> None:
+    described = [
+        Product(p.id, p.title, {**p.fields, "blurb": "zebra stripes"} if at < 2 else p.fields)
+        for at, p in enumerate(PRODUCTS)
+    ]
+    mined = mine(described, SPANS, texts=["blurb", "nowhere"])
+    assert mined.texts == ["blurb"]
+    assert mined.vocabulary.counts["zebra"] == 2
+    assert "zebra" not in mined.columns  # the teacher ranks by titles and attribute fields
+    assert "zebra" not in mine(described, SPANS).vocabulary.counts

@@ -8,7 +8,7 @@ from gram_os.attribute import AttributeType as T
 from gram_os.catalogue import Product
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.normalise import Normaliser
-from gram_os.own_values import MAX_MENDED, field_texts, field_values, product_values, query_values
+from gram_os.own_values import MAX_MENDED, MAX_TEXT, field_texts, field_values, product_values, query_values
 
 NORMALISER = Normaliser({"cartridg": "cartridge", "batteri": "battery"})
 DICTIONARY = AttributeDictionary(
@@ -135,3 +135,18 @@ def test_a_product_holds_its_title_its_phrases_and_its_fields() -> None:
 
 def test_without_a_dictionary_there_are_no_phrases() -> None:
     assert "toner cartridge" not in product_values(PRODUCT, {}, NORMALISER)
+
+
+def test_text_fields_say_what_they_say_and_no_more() -> None:
+    product = Product("1", "Xerox 6180", {"description": "A toner cartridge", "notes": "Blue", "pages": 7})
+    found = product_values(product, {}, NORMALISER, DICTIONARY, ["description", "pages", "missing"])
+    assert found == ["xerox", "6180", "toner", "cartridge", "toner cartridge"]
+    # No phrase comes of the title's last word and the description's first.
+    assert "toner cartridge" not in product_values(
+        Product("1", "toner", {"description": "cartridge"}), {}, NORMALISER, DICTIONARY, ["description"]
+    )
+
+
+def test_a_long_text_is_read_up_to_a_limit() -> None:
+    long = Product("1", "x", {"description": "y " * MAX_TEXT + "toner"})
+    assert product_values(long, {}, NORMALISER, texts=["description"]) == ["x", "y"]
