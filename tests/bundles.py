@@ -63,6 +63,14 @@ def make_bundle(
     return seal(folder, manifest)
 
 
-def make_generator(folder: Path, *, seed: int = 0, **manifest: float) -> Generator:
+def make_generator(
+    folder: Path,
+    *,
+    label: str = "t1",
+    generated_weight: float = 0.4,
+    gram_weight: float = 1.0,
+    seed: int = 0,
+) -> Generator:
     """A generator of that bundle whose model is a table."""
-    return Generator(make_bundle(folder, **manifest), TableModel(len(VALUES), seed))  # type: ignore[arg-type]
+    bundle = make_bundle(folder, label=label, generated_weight=generated_weight, gram_weight=gram_weight)
+    return Generator(bundle, TableModel(len(VALUES), seed))
