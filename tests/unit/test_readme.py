@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from gram_os.cli.main import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -31,3 +33,11 @@ def test_ci_runs_the_second_command_as_written() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert setup[1] in script
     assert "uv run gram-os demo --once --json" in script
+
+
+def test_python_example_runs_on_the_shipped_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("toner ") and line.endswith("from the text") for line in lines)
+    assert any(line.endswith("from the model") for line in lines)
