@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gram_os.bundle import Bundle
 from gram_os.cluster import Cluster
 from gram_os.dsl import build_code_mapping, code_field
-from gram_os.errors import IndexUnfitError, InputError
+from gram_os.errors import BundleError, IndexUnfitError, InputError
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TEXTS = ("text", "match_only_text", "search_as_you_type")
@@ -53,6 +54,15 @@ def require_label(cluster: Cluster, index: str, label: str | None = None) -> Lab
             f"index '{index}' has no label '{label}', only {known}; run gram-os attach with --label"
         )
     return attachment.labels[label]
+
+
+def require_bundle(state: LabelState, index: str, bundle: Bundle) -> None:
+    """Check that a bundle is the label's: another one's codes would not meet. Raises BundleError."""
+    if bundle.id != state.bundle:
+        raise BundleError(
+            f"label '{state.label}' of index '{index}' belongs to bundle {state.bundle}, not to {bundle.id} "
+            f"({bundle.path}); give the right one with --bundle, or attach a new --label for this one"
+        )
 
 
 def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) -> dict[str, Any]:

@@ -11,8 +11,7 @@
     │   ├── ClusterBusyError     429, 503: not now
     │   ├── ClusterAuthError     wrong credentials, missing rights, untrusted certificate
     │   ├── IndexMissingError
-    │   ├── IndexUnfitError      the index is there, but its mapping or state does not serve
-    │   └── BulkError            documents of a bulk request were refused
+    │   └── IndexUnfitError      the index is there, but its mapping or state does not serve
     └── NodeError                the embedded node
         ├── JavaMissingError
         ├── PortInUseError
@@ -94,10 +93,6 @@ class IndexUnfitError(ClusterError):
     """The index is there, but its mapping or state does not serve."""
 
     exit_code: ClassVar[int] = 2
-
-
-class BulkError(ClusterError):
-    """Documents of a bulk request were refused."""
 
 
 class NodeError(GramError):

@@ -35,21 +35,16 @@ def run(
     Documents whose title and attributes have not changed since they were coded are left alone, so a second run writes
     nothing. A document that is written by someone else meanwhile is read and coded again.
     """
-    from gram_os.attachment import require_label
+    from gram_os.attachment import require_bundle, require_label
     from gram_os.backbone import load_generator
     from gram_os.embedded import resolve_cluster
-    from gram_os.errors import BundleError
     from gram_os.ingest.backfill import backfill
     from gram_os.settings import load_settings
 
     generator = load_generator(bundle)
     with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
         state = require_label(cluster, index, label)
-        if state.bundle != generator.bundle.id:
-            raise BundleError(
-                f"label '{state.label}' of index '{index}' belongs to bundle {state.bundle}, not to "
-                f"{generator.bundle.id}; give the right --bundle, or attach a new --label for this one"
-            )
+        require_bundle(state, index, generator.bundle)
         started = time.perf_counter()
         with output.show_progress("backfill", total=cluster.count(index)) as advance:
             report = backfill(cluster, index, state, generator, progress=advance)

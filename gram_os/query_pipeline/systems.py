@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.attachment import require_label
+from gram_os.attachment import require_bundle, require_label
 from gram_os.backbone import load_generator
 from gram_os.cluster import Cluster
 from gram_os.dsl import code_field
-from gram_os.errors import BundleError
 from gram_os.generator import Generator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
@@ -46,11 +45,7 @@ def open_pipeline(
     state = require_label(cluster, index, label)
     if generator is None:
         generator = load_generator(bundle)
-    if generator.bundle.id != state.bundle:
-        raise BundleError(
-            f"index '{index}' was coded under '{state.label}' by bundle {state.bundle}, not by {generator.bundle.id} "
-            f"({generator.bundle.path}); give the right one with --bundle, or code the index under a new label"
-        )
+    require_bundle(state, index, generator.bundle)
     field = code_field(state.label)
     fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.probabilities")
     manifest = generator.bundle.manifest

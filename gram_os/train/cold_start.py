@@ -131,7 +131,7 @@ def _lessons(mined: Mined, recipe: Recipe, tokenizer: Tokenizer) -> tuple[Lesson
     teacher = Teacher(mined, embed(encoder, tokenizer, titles, most=TITLE_TOKENS))
     own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
     query_targets = teacher.query_targets(own, embed(encoder, tokenizer, texts, most=QUERY_TOKENS))
-    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined, mined.texts))
+    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined))
     return Lesson(texts, query_targets), Lesson(titles, title_targets)
 
 
@@ -141,12 +141,12 @@ def _examples(lesson: Lesson, tokenizer: Tokenizer, most: int) -> list[Example]:
     return [Example(item.ids[:most], target) for item, target in zip(items, lesson.targets, strict=True)]
 
 
-def _other_texts(mined: Mined, fields: Sequence[str]) -> sparse.csr_matrix:
+def _other_texts(mined: Mined) -> sparse.csr_matrix:
     """Values in the products' other texts: float (products, columns)."""
     rows: list[int] = []
     columns: list[int] = []
     for row, product in enumerate(mined.products):
-        text = " ".join(str(product.fields[name]) for name in fields if product.fields.get(name))
+        text = " ".join(str(product.fields[name]) for name in mined.texts if product.fields.get(name))
         found = {
             mined.columns[value] for value in mined.normaliser.values(text[:1000]) if value in mined.columns
         }

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModel
 
+from gram_os.tagger import pad_ids
+
 FloatArray = NDArray[np.float32]
 
 
@@ -42,10 +44,8 @@ def load_tokenizer(folder: Path | None = None) -> Tokenizer:
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Token ids and mask, int64 (texts, longest)."""
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-    return ids, mask
+    ids, mask = pad_ids(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def length_buckets(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
