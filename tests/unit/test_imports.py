@@ -23,6 +23,7 @@ ORDER = [
         "settings",
         "rows",
         "catalogue",
+        "clicks",
         "bulk",
         "trie",
         "tagger",
