@@ -1,0 +1,62 @@
+"""A benchmark from a folder, and the fingerprint of what a ranking depends on.
+
+Knows the files' names and the scale of the judgments. docs/quality.md says where each data set comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.interface import Benchmark, Split
+from gram_os.catalogue import read_judgments, read_products, read_queries
+from gram_os.errors import InputError
+from gram_os.relevance import JudgmentSet
+
+# Home Depot's scale: 1..3, mean of three raters; 2.33 is the first mean at which one of them said "perfect match" and
+# no other said "irrelevant".
+RELEVANT, LOWEST_GRADE = 2.33, 1.0
+FILES = ("products.jsonl.gz", "queries.{}.tsv", "judgments.{}.tsv")
+
+
+def read_benchmark(
+    folder: Path, work: Path, *, relevant: float = RELEVANT, lowest_grade: float = LOWEST_GRADE
+) -> Benchmark:
+    """Read products, train and dev of a folder; InputError names the file that is missing."""
+    for name in (FILES[0], *(file.format(split) for file in FILES[1:] for split in ("train", "dev"))):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} holds no {name}; docs/quality.md says how the folder is made")
+
+    def read_split(split: str) -> Split:
+        queries = {query.id: query.text for query in read_queries(folder / FILES[1].format(split))}
+        judged = read_judgments(folder / FILES[2].format(split))
+        return Split(queries, JudgmentSet.build(judged, relevant=relevant, lowest_grade=lowest_grade))
+
+    products = list(read_products(folder / FILES[0]))
+    return Benchmark(products, read_split("train"), read_split("dev"), folder, work)
+
+
+def shrink_catalogue(bench: Benchmark, most: int, *, seed: int = 0) -> Benchmark:
+    """The same task on at most about `most` products, for choosing settings: all that dev judged, then random ones."""
+    judged = {id_ for grades in bench.dev.judgments.grades.values() for id_ in grades}
+    order = np.random.default_rng(seed).permutation(len(bench.products))
+    rest = [int(at) for at in order if bench.products[at].id not in judged]
+    kept = set(rest[: max(0, most - len(judged))])
+    products = [p for at, p in enumerate(bench.products) if p.id in judged or at in kept]
+    return replace(bench, products=products)
+
+
+def fingerprint(bench: Benchmark, queries: Mapping[str, str], settings: str) -> str:
+    """Hash of all that a ranking depends on: the catalogue, what was learned from, the queries, the settings."""
+    digest = hashlib.sha256(settings.encode())
+    for product in bench.products:
+        digest.update(json.dumps([product.id, product.title, product.fields], sort_keys=True).encode())
+    for part in (bench.train.queries, bench.train.judgments.grades, queries):
+        digest.update(json.dumps(part, sort_keys=True, default=dict).encode())
+    digest.update(f"{bench.train.judgments.relevant_at}".encode())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,188 @@
+"""Dense retrieval with sentence-transformers: MiniLM as published, and fine-tuned on the train clicks.
+
+Both search exactly over all titles, so that no index's approximation costs them anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.losses import MultipleNegativesRankingLoss
+from sentence_transformers.models import Normalize, Pooling, Transformer
+
+from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
+from gram_os.relevance import Run
+from gram_os.train.encoder import pretrained_folder
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float32]
+
+MOST_TOKENS = 64
+QUERIES_AT_ONCE = 256
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The encoder as published (zero-shot)."""
+
+    name: str = "dense"
+
+    def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
+        """Learns nothing."""
+        return rank_densely(load_sentence_model(), bench, queries)
+
+
+@dataclass(frozen=True)
+class TunedDense:
+    """The same encoder after contrastive training on the clicks.
+
+    Each query is seen once an epoch, with one of its clicks, against the other titles of the batch and `negatives`
+    titles of its own: judged ones that are not relevant, and for the rest titles that BM25 ranks from `hard_from` to
+    `hard_to` and nobody judged relevant (the very best of BM25 are often relevant and merely not judged).
+    `lexical` gives BM25's run of the train queries.
+    """
+
+    lexical: Callable[[], Run] = field(repr=False, compare=False)
+    seed: int = 0
+    epochs: int = 6
+    batch: int = 128
+    rate: float = 5e-5
+    negatives: int = 1
+    hard_from: int = 20
+    hard_to: int = 200
+    warm_up: float = 0.1
+    scale: float = 20.0
+    name: str = "dense_tuned"
+
+    def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
+        """Fine-tune on `bench.train`, then search."""
+        return rank_densely(self.train(bench), bench, queries)
+
+    def train(self, bench: Benchmark) -> SentenceTransformer:
+        """The fine-tuned model."""
+        torch.manual_seed(self.seed)
+        model = load_sentence_model()
+        loss = MultipleNegativesRankingLoss(model, scale=self.scale)
+        lessons = find_lessons(bench, self.lexical(), self.hard_from, self.hard_to)
+        steps = self.epochs * -(-len(lessons) // self.batch)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=self.rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _ramp(step, steps, self.warm_up))
+        model.train()
+        for step, columns in enumerate(self._batches(bench, lessons)):
+            with torch.autocast(model.device.type, torch.bfloat16):
+                value = loss([_features(model, texts) for texts in columns], None)
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if step % LOG_EVERY == 0:
+                log.info("%s: step %d of %d, loss %.4f", self.name, step, steps, value.item())
+        return model
+
+    def _batches(self, bench: Benchmark, lessons: Sequence[Lesson]) -> Iterator[list[list[str]]]:
+        """Columns of texts of each batch: queries, clicked titles, and one column for each negative."""
+        titles = {product.id: product.title for product in bench.products}
+        rng = random.Random(self.seed)
+        for _ in range(self.epochs):
+            order = rng.sample(lessons, len(lessons))
+            for start in range(0, len(order), self.batch):
+                rows = [
+                    lesson.draw(titles, self.negatives, rng) for lesson in order[start : start + self.batch]
+                ]
+                yield [list(column) for column in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A train query with its clicked products, those judged not relevant, and BM25's that nobody judged relevant."""
+
+    text: str
+    clicked: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    lexical: tuple[str, ...]
+
+    def draw(self, titles: Mapping[str, str], negatives: int, rng: random.Random) -> list[str]:
+        """Query, a clicked title, and `negatives` titles, judged ones as often as lexical ones where there are both."""
+        drawn = [self.text, titles[rng.choice(self.clicked)]]
+        for _ in range(negatives):
+            pools = [pool for pool in (self.passed_over, self.lexical) if pool] or [tuple(titles)]
+            drawn.append(titles[rng.choice(rng.choice(pools))])
+        return drawn
+
+
+def find_lessons(bench: Benchmark, lexical: Run, hard_from: int, hard_to: int) -> list[Lesson]:
+    """One lesson a train query that has a click."""
+    known = {product.id for product in bench.products}
+    clicked: dict[str, list[str]] = {}
+    for query_id, product_id in bench.clicks:
+        clicked.setdefault(query_id, []).append(product_id)
+    return [
+        Lesson(
+            bench.train.queries[query_id],
+            tuple(products),
+            tuple(sorted((bench.train.judgments.grades[query_id].keys() & known) - set(products))),
+            tuple(
+                id_
+                for id_ in lexical.product_ids(query_id)[hard_from:hard_to]
+                if id_ in known and id_ not in products
+            ),
+        )
+        for query_id, products in clicked.items()
+    ]
+
+
+def load_sentence_model() -> SentenceTransformer:
+    """MiniLM with mean pooling and unit vectors, as its authors publish it."""
+    words = Transformer(str(pretrained_folder()), max_seq_length=MOST_TOKENS)
+    return SentenceTransformer(modules=[words, Pooling(words.get_word_embedding_dimension()), Normalize()])
+
+
+def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
+    """Exact search by inner product of unit vectors."""
+    product_ids = [product.id for product in bench.products]
+    titles = _encode(model, [product.title for product in bench.products])
+    vectors = _encode(model, list(queries.values()))
+    query_ids = list(queries)
+    found: Rankings = {}
+    for start in range(0, len(query_ids), QUERIES_AT_ONCE):
+        scores = vectors[start : start + QUERIES_AT_ONCE] @ titles.T  # (queries, products)
+        for query_id, row in zip(query_ids[start:], scores, strict=False):
+            found[query_id] = [(product_ids[at], float(row[at])) for at in top_places(row, DEPTH)]
+    return found
+
+
+def top_places(scores: FloatArray, most: int) -> NDArray[np.int64]:
+    """Places of the `most` highest scores, best first, equal ones in the order of places."""
+    if most < len(scores):
+        floor = np.partition(scores, -most)[-most]
+        places = np.flatnonzero(scores >= floor)
+    else:
+        places = np.arange(len(scores))
+    return np.asarray(places[np.argsort(-scores[places], kind="stable")][:most], dtype=np.int64)
+
+
+def _encode(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:
+    with torch.autocast(model.device.type, torch.bfloat16):
+        vectors = model.encode(list(texts), batch_size=256, show_progress_bar=False)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+def _features(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Any]:
+    return {name: tensor.to(model.device) for name, tensor in model.tokenize(list(texts)).items()}
+
+
+def _ramp(step: int, steps: int, warm_up: float) -> float:
+    """Share of the peak rate: up over `warm_up` of the steps, then down to 0 in a line."""
+    first = max(1.0, warm_up * steps)
+    return min((step + 1) / first, max(0.0, (steps - step) / max(1.0, steps - first)))
