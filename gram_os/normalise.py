@@ -156,9 +156,9 @@ class Normaliser:
     def __init__(self, readable: Mapping[str, str] | None = None):
         self.readable = dict(readable or {})
         self._word = lru_cache(maxsize=100_000)(self._normalise_word)
-        self._short = lru_cache(maxsize=50_000)(
-            self._settle
-        )  # values of attribute fields come again and again
+        # Values of attribute fields come again and again.
+        self._short = lru_cache(maxsize=50_000)(self._settle)
+        self._short_values = lru_cache(maxsize=50_000)(self._list_values)
 
     def tokens(self, text: str) -> list[Token]:
         """All tokens of a text in order, stop words left out."""
@@ -166,11 +166,14 @@ class Normaliser:
 
     def values(self, text: str) -> list[str]:
         """The single-word values of a text with their parts, in order, without repeats: a text's *own values*."""
+        return list(self._short_values(text) if len(text) <= 100 else self._list_values(text))
+
+    def _list_values(self, text: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for token in self.tokens(text):
             found[token.value] = None
             found.update(dict.fromkeys(token.parts))
-        return list(found)
+        return tuple(found)
 
     def value(self, phrase: str) -> str:
         """One attribute value, words joined by a space; empty when nothing but punctuation and stop words is there.
@@ -224,9 +227,14 @@ def fold(text: str) -> str:
     """
     if not text.isascii():
         text = _fold_unicode(text)
-    text = _PLURAL.sub(r"\1", " ".join(text.casefold().split()))
-    text = _TIMES.sub(lambda sides: _TIMES_SIGN.sub(" × ", sides[0]), text)
-    return _IN_ONE.sub(r"\1in1", text.replace("''", '"'))
+    # Each pattern is tried only where its sign stands: most titles have none, and a catalogue has a million texts.
+    text = " ".join(text.casefold().split())
+    if "(" in text:
+        text = _PLURAL.sub(r"\1", text)
+    if "x" in text or "×" in text or "*" in text:
+        text = _TIMES.sub(lambda sides: _TIMES_SIGN.sub(" × ", sides[0]), text)
+    text = text.replace("''", '"')
+    return _IN_ONE.sub(r"\1in1", text) if "in" in text else text
 
 
 def _fold_unicode(text: str) -> str:

@@ -99,21 +99,27 @@ def product_values(
     found: dict[str, None] = {}
     for text in (product.title, *(product.fields.get(name) for name in texts)):
         if isinstance(text, str):
-            found.update(dict.fromkeys(_text_values(text[:MAX_TEXT], normaliser, dictionary)))
-    for value, kind in field_values(product, attributes, normaliser):
-        found[value] = None
-        if kind in _WORD_TYPES:
-            found.update(dict.fromkeys(normaliser.values(value)))
+            tokens = normaliser.tokens(text[:MAX_TEXT])
+            found.update(dict.fromkeys(token_values(tokens)))
+            if dictionary is not None:
+                found.update(dict.fromkeys(dictionary.phrases([token.value for token in tokens])))
+    found.update(dict.fromkeys(attribute_values(field_values(product, attributes, normaliser), normaliser)))
     return list(found)
 
 
-def _text_values(text: str, normaliser: Normaliser, dictionary: AttributeDictionary | None) -> Iterator[str]:
-    tokens = normaliser.tokens(text)
+def token_values(tokens: Iterable[Token]) -> Iterator[str]:
+    """Each token's value, then its parts; a value may come again."""
     for token in tokens:
         yield token.value
         yield from token.parts
-    if dictionary is not None:
-        yield from dictionary.phrases([token.value for token in tokens])
+
+
+def attribute_values(fields: Iterable[tuple[str, AttributeType]], normaliser: Normaliser) -> Iterator[str]:
+    """What a product's `field_values` say: each value whole, and its words where its type's words say something alone."""
+    for value, kind in fields:
+        yield value
+        if kind in _WORD_TYPES:
+            yield from normaliser.values(value)
 
 
 def _items(value: object) -> Iterable[str]:

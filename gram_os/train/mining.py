@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy.sparse as sparse
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
-from gram_os.code import MAX_ATTRIBUTES, Code
+from gram_os.code import MAX_ATTRIBUTES
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.lexicon import Lexicon, locate_matches, match_values, merge_spans
 from gram_os.normalise import Normaliser, fold
-from gram_os.own_values import field_texts, field_values, product_values
+from gram_os.own_values import MAX_TEXT, attribute_values, field_texts, field_values, token_values
 from gram_os.tagger import Span, split_words
 
 # How shops name their fields, and what stands in them; matched against the whole name, prefixes such as "attr_t_" cut off.
@@ -55,6 +56,7 @@ _ORDER = (
     AttributeType.SCENARIO,
     AttributeType.MODIFIER,
 )
+_PLACES = {kind: place for place, kind in enumerate(_ORDER)}
 
 
 @dataclass(frozen=True)
@@ -101,23 +103,17 @@ def mine(
     attributes = detect_attributes(products) if attributes is None else attributes
     normaliser = Normaliser(readable_words(_texts(products, attributes)))
     spans = add_known_values(products, spans, attributes, normaliser)
-    dictionary = _build_dictionary(products, spans, attributes, normaliser, most_values, least_products)
-    rows = [product_values(product, attributes, normaliser, dictionary) for product in products]
-    counts = Counter(value for row in rows for value in row)
+    readings = [_read(product, attributes, normaliser) for product in products]
+    typed = [_typed_values(r, s, normaliser) for r, s in zip(readings, spans, strict=True)]
+    dictionary = _build_dictionary(readings, typed, most_values, least_products)
     texts = [
         name for name in texts if sum(bool(p.fields.get(name)) for p in products) >= 0.01 * len(products)
     ]
-    vocabulary = count_words(products, attributes, normaliser, texts)
-    columns = {value: at for at, value in enumerate(sorted(counts))}
-    indices = np.concatenate([np.fromiter((columns[v] for v in row), np.int32, len(row)) for row in rows])
-    indptr = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
-    own = sparse.csr_matrix(
-        (np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), len(columns))
-    )
+    vocabulary = _count_words(products, readings, normaliser, texts)
+    own, columns = _own_matrix(readings, dictionary)
     df = np.asarray(own.sum(0)).ravel()
-    idf = np.log1p((len(rows) - df + 0.5) / (df + 0.5)).astype(np.float32)
+    idf = np.log1p((len(products) - df + 0.5) / (df + 0.5)).astype(np.float32)
     known = np.array([dictionary.tokens.get(value, -1) for value in columns], dtype=np.int32)
-    typed = [_typed_values(p, s, attributes, normaliser) for p, s in zip(products, spans, strict=True)]
     initial, codes = _initial_codes(typed, dictionary)
     return Mined(
         products,
@@ -136,18 +132,55 @@ def mine(
     )
 
 
-def count_words(
-    products: Sequence[Product],
-    attributes: Mapping[str, AttributeType],
-    normaliser: Normaliser,
-    texts: Sequence[str],
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A product, normalised once, since that is what mining spends its time on.
+
+    words: the title's, in order; title: its values with their parts; fields: the values of its attribute fields;
+    attributes: those with their words.
+    """
+
+    words: Sequence[str]
+    title: Sequence[str]
+    fields: Sequence[tuple[str, AttributeType]]
+    attributes: Sequence[str]
+
+
+def _read(product: Product, attributes: Mapping[str, AttributeType], normaliser: Normaliser) -> _Reading:
+    tokens = normaliser.tokens(product.title[:MAX_TEXT])
+    fields = field_values(product, attributes, normaliser)
+    return _Reading(
+        [token.value for token in tokens],
+        list(dict.fromkeys(token_values(tokens))),
+        fields,
+        list(dict.fromkeys(attribute_values(fields, normaliser))),
+    )
+
+
+def _own_matrix(
+    readings: Sequence[_Reading], dictionary: AttributeDictionary
+) -> tuple[sparse.csr_matrix, dict[str, int]]:
+    """The products' own values (`own_values.product_values`), 1 where a product holds a value, and the columns' values."""
+    rows = [dict.fromkeys((*r.title, *dictionary.phrases(r.words), *r.attributes)) for r in readings]
+    columns = {value: at for at, value in enumerate(sorted(set().union(*rows)))}
+    indices = np.fromiter((columns[value] for row in rows for value in row), np.int32)
+    indptr = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    ones = np.ones(len(indices), np.float32)
+    return sparse.csr_matrix((ones, indices, indptr), shape=(len(rows), len(columns))), columns
+
+
+def _count_words(
+    products: Sequence[Product], readings: Sequence[_Reading], normaliser: Normaliser, texts: Sequence[str]
 ) -> Vocabulary:
     """Count the products that hold each single word, in titles, fields and texts; codes of one product are no words."""
-    counts = Counter(
-        value
-        for product in products
-        for value in product_values(product, attributes, normaliser, texts=texts)
-    )
+    counts: Counter[str] = Counter()
+    for product, reading in zip(products, readings, strict=True):
+        held = dict.fromkeys(reading.title)
+        for text in (product.fields.get(name) for name in texts):
+            if isinstance(text, str):
+                held.update(dict.fromkeys(token_values(normaliser.tokens(text[:MAX_TEXT]))))
+        held.update(dict.fromkeys(reading.attributes))
+        counts.update(held.keys())
     return Vocabulary(
         {value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())}
     )
@@ -193,40 +226,35 @@ def add_known_values(
     A value counts when at least `least` products have it in a field: a shop that names a brand in one product's field
     tells it for all titles.
     """
+    # What a field of no known kind holds may be anything in a title.
+    told = {name: k for name, k in attributes.items() if k is not AttributeType.TECHNICAL_SPECIFICATION}
+    written = Counter(pair for product in products for pair in field_texts(product, told))
+    stem = cache(lambda word: normaliser.stem(fold(word)))
     counts: Counter[tuple[tuple[str, ...], AttributeType]] = Counter()
-    for product in products:
-        for text, kind in field_texts(product, attributes):
-            if kind is AttributeType.TECHNICAL_SPECIFICATION:
-                continue  # what a field of no known kind holds may be anything in a title
-            counts[tuple(word for _, word in _title_words(text, normaliser)), kind] += 1
+    for (text, kind), n in written.items():
+        counts[tuple(stem(text[slice(*place)]) for place in split_words(text, Side.TITLE)), kind] += n
     ranked = [
         pair for pair, n in counts.most_common() if n >= least and re.search("[a-z]{2}", " ".join(pair[0]))
     ]
     lexicon = Lexicon(ranked)
     merged = []
     for product, tagged in zip(products, spans, strict=True):
-        words = _title_words(product.title, normaliser)
-        matches = match_values([word for _, word in words], lexicon)
-        merged.append(
-            merge_spans(tagged, locate_matches(product.title, [place for place, _ in words], matches))
-        )
+        places = split_words(product.title, Side.TITLE)
+        matches = match_values([stem(product.title[start:end]) for start, end in places], lexicon)
+        merged.append(merge_spans(tagged, locate_matches(product.title, places, matches)))
     return merged
-
-
-def _title_words(text: str, normaliser: Normaliser) -> list[tuple[tuple[int, int], str]]:
-    """Words of a text as the tagger sees them, each with its place and stemmed."""
-    return [
-        ((start, end), normaliser.stem(fold(text[start:end]))) for start, end in split_words(text, Side.TITLE)
-    ]
 
 
 def readable_words(texts: Iterable[str]) -> dict[str, str]:
     """Stem -> the commonest of the words that share it, so that codes can be read."""
     plain = Normaliser()
-    surfaces: dict[str, Counter[str]] = defaultdict(Counter)
-    for text in texts:
+    counts: Counter[str] = Counter()
+    for text, n in Counter(texts).items():
         for word in re.findall(r"[^\W\d_]{2,}", fold(text)):
-            surfaces[plain.stem(word)][word] += 1
+            counts[word] += n
+    surfaces: dict[str, dict[str, int]] = defaultdict(dict)
+    for word, n in counts.items():
+        surfaces[plain.stem(word)][word] = n
     return {
         stem: best
         for stem, words in surfaces.items()
@@ -242,13 +270,10 @@ def _texts(products: Sequence[Product], attributes: Mapping[str, AttributeType])
 
 
 def _typed_values(
-    product: Product,
-    spans: Sequence[Span],
-    attributes: Mapping[str, AttributeType],
-    normaliser: Normaliser,
+    reading: _Reading, spans: Sequence[Span], normaliser: Normaliser
 ) -> dict[str, AttributeType]:
     """The attribute values of a product: its fields', then the tagger's."""
-    found = dict(field_values(product, attributes, normaliser))
+    found = dict(reading.fields)
     for span in spans:
         value = normaliser.value(span.text)
         if value and "|" not in value:
@@ -257,29 +282,24 @@ def _typed_values(
 
 
 def _build_dictionary(
-    products: Sequence[Product],
-    spans: Sequence[Sequence[Span]],
-    attributes: Mapping[str, AttributeType],
-    normaliser: Normaliser,
-    most: int,
-    least: int,
+    readings: Sequence[_Reading], typed: Sequence[Mapping[str, AttributeType]], most: int, least: int
 ) -> AttributeDictionary:
     """Words of the titles, values of the fields and tagged phrases, the commonest first; bare numbers say too little."""
     counts: Counter[str] = Counter()
     types: dict[str, Counter[AttributeType]] = defaultdict(Counter)
-    for product, tagged in zip(products, spans, strict=True):
-        typed = _typed_values(product, tagged, attributes, normaliser)
-        for value, kind in typed.items():
+    for reading, row in zip(readings, typed, strict=True):
+        for value, kind in row.items():
             types[value][kind] += 1
             for word in value.split():
                 types[word][kind] += 0  # a word is of its phrase's type unless it is tagged by itself
-        counts.update(typed.keys() | set(product_values(product, attributes, normaliser)))
+        counts.update({*row, *reading.title, *reading.attributes})
     kept = [
         value
-        for value, n in counts.most_common()
+        for value, n in counts.items()
         if n >= least and re.search(r"[a-z]{2}|\d [a-z]", value) and len(value) <= 40 and value.count(" ") < 4
     ]
-    values = tuple(sorted(kept[:most]))
+    # Equally common values are told apart by the alphabet: in a set's order they would differ from run to run.
+    values = tuple(sorted(sorted(kept, key=lambda value: (-counts[value], value))[:most]))
     return AttributeDictionary(
         values,
         tuple(
@@ -311,20 +331,28 @@ def _initial_codes(
 def _combinations(
     values: Mapping[str, AttributeType], dictionary: AttributeDictionary
 ) -> list[tuple[int, ...]]:
-    known = [(_ORDER.index(kind), value) for value, kind in values.items() if kind in _ORDER]
+    """Codes of one to three of a product's first values, of its first four, and of all; as ascending tokens.
+
+    Tokens ascend as values do, so a sorted set of them is a code in canonical order.
+    """
+    known = [(_PLACES[kind], value) for value, kind in values.items() if kind in _PLACES]
     ranked = [value for _, value in sorted(known) if value in dictionary.tokens][:MAX_ATTRIBUTES]
-    leading = {value for value in ranked if values[value] in _LEADING}
-    sets: list[Sequence[str]] = [(value,) for value in ranked]
+    tokens = [dictionary.tokens[value] for value in ranked]
+    leading = [values[value] in _LEADING for value in ranked]
+    words = [frozenset(value.split()) for value in ranked]
+    apart = [[not (a <= b or b <= a) for b in words] for a in words]
+    found: list[tuple[int, ...]] = [(token,) for token in tokens]
+    places = range(len(ranked))
     for size in (2, 3):
-        sets += [c for c in itertools.combinations(ranked, size) if leading & set(c)]
-    if len(ranked) > 3:
-        sets += [ranked[:4], ranked]
-    found = dict.fromkeys(Code.of(values) for values in sets if not _repeats(values))
-    encoded = (dictionary.encode(code) for code in found)
-    return [tokens for tokens in encoded if tokens is not None]
+        for chosen in itertools.combinations(places, size):
+            if any(leading[i] for i in chosen) and _all_apart(chosen, apart):
+                found.append(tuple(sorted(tokens[i] for i in chosen)))
+    for size in sorted({4, len(ranked)} if len(ranked) > 3 else ()):
+        if _all_apart(places[:size], apart):
+            found.append(tuple(sorted(tokens[:size])))
+    return found
 
 
-def _repeats(values: Sequence[str]) -> bool:
-    """Whether one value says nothing beside another: "hp" beside "hp pavilion"."""
-    words = [set(value.split()) for value in values]
-    return any(a <= b for a, b in itertools.permutations(words, 2))
+def _all_apart(chosen: Sequence[int], apart: Sequence[Sequence[bool]]) -> bool:
+    """Whether no value repeats what another says: "hp" beside "hp pavilion"."""
+    return all(apart[i][j] for i, j in itertools.combinations(chosen, 2))
