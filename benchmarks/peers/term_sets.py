@@ -1,0 +1,307 @@
+"""Term-set identifiers, as in AutoTSG (arXiv 2305.13859).
+
+A product is identified by the set of its most important title terms. The terms are generated in any order; after each
+one an inverted index says which sets hold all terms so far. Orders of the same terms are one beam, whose probability
+is their sum. Where we differ: importance is counted from clicks, not learned by a network (section 3.1), and training
+draws orders at random, without the paper's search for the likeliest order (section 3.3).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers.generative import (
+    QUERY_TOKENS,
+    TITLE_TOKENS,
+    Clicked,
+    FloatArray,
+    Lesson,
+    Plan,
+    Tokens,
+    TorchModel,
+    clicked_queries,
+    data_fingerprint,
+    encode_texts,
+    fingerprint,
+    in_batches,
+    make_model,
+    rank_down,
+    train_model,
+    trained_model,
+    words_of,
+)
+from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
+from gram_os.attribute import Side
+from gram_os.decode import LanguageModel, Step
+from gram_os.train.compact import CompactModel
+from gram_os.train.encoder import embed, load_encoder, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+PLAN = Plan(any_order=True)
+
+PRIOR = 20.0  # titles' worth of belief that a term is asked for as often as the mean of all terms
+
+
+@dataclass(frozen=True, slots=True)
+class TermSets:
+    """Term sets that exist, each once.
+
+    terms: the vocabulary; sets: ascending tokens; products: places in the catalogue that a set identifies.
+    """
+
+    terms: list[str]
+    sets: list[Tokens]
+    products: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Terms generated so far: the best beam's order is `row` of the step before; score is the natural log-probability."""
+
+    terms: frozenset[int]
+    score: float
+    row: int
+    last: int
+
+
+@dataclass(frozen=True)
+class TermSetPeer:
+    """The peer; `beam` is the width of the search, the other fields change the training."""
+
+    seed: int = 0
+    beam: int = 100
+    size: int = 6  # terms that identify a product
+    least_products: int = 3  # that hold a term
+    plan: Plan = PLAN
+
+    @property
+    def name(self) -> str:
+        """Name of its row."""
+        return "term_sets"
+
+    def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
+        """Products of generated sets by probability, then products that hold most of a generated set."""
+        clicked = clicked_queries(bench)
+        titles = words_of([product.title for product in bench.products])
+        sets = make_sets(titles, clicked, size=self.size, least_products=self.least_products)
+        log.info("%d terms, %d sets of %d products", len(sets.terms), len(sets.sets), len(titles))
+        model = TorchModel(self._model(bench, clicked, sets))
+        index = SetIndex(sets.sets, len(sets.terms))
+        popular = Counter(place for query in clicked for place in query.clicked)
+        product_ids = [product.id for product in bench.products]
+        found: Rankings = {}
+        for query_ids, texts in in_batches(queries, 16):
+            searched = search_sets(model, index, model.start(texts, Side.QUERY), width=self.beam)
+            for query_id, result in zip(query_ids, searched, strict=True):
+                scored = [
+                    (place, score)
+                    for at, score in result.whole
+                    for place in sorted(sets.products[at], key=lambda p: (-popular[p], p))
+                ]
+                fill = (place for at in index.near(result.parts) for place in sets.products[at])
+                found[query_id] = rank_down(scored, fill, DEPTH, product_ids)
+        return found
+
+    def _model(self, bench: Benchmark, clicked: Sequence[Clicked], sets: TermSets) -> CompactModel:
+        key = fingerprint(asdict(self.plan), self.size, self.least_products, data_fingerprint(bench))
+        path = bench.work / "models" / f"{self.name}-{self.seed}-{key}" / "model.pt"
+        set_of = {
+            place: tokens for tokens, places in zip(sets.sets, sets.products, strict=True) for place in places
+        }
+
+        def make() -> CompactModel:
+            vectors: FloatArray = embed(load_encoder(), load_tokenizer(), sets.terms)
+            return make_model(vectors, self.size, self.seed)
+
+        def train(model: CompactModel) -> None:
+            texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS)
+            titles = [_lesson(text, [set_of.get(place)]) for place, text in enumerate(texts)]
+            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS)
+            queries = [
+                _lesson(text, [set_of.get(place) for place in query.clicked])
+                for text, query in zip(asked, clicked, strict=True)
+            ]
+            train_model(model, queries, titles, self.plan, self.seed)
+
+        return trained_model(path, make, train)
+
+
+def _lesson(ids: Sequence[int], sets: Sequence[Tokens | None]) -> Lesson:
+    known = tuple(tokens for tokens in sets if tokens)
+    return Lesson(ids, known, (1 / len(known),) * len(known) if known else ())
+
+
+def term_importance(titles: Sequence[Sequence[str]], clicked: Sequence[Clicked]) -> dict[str, float]:
+    """How much a term says about a product: idf times the rate at which queries that click a title with it ask for it.
+
+    The rate is (asked + PRIOR * mean) / (clicked + PRIOR), so that a term without clicks has the mean of all terms.
+    """
+    held = Counter(term for title in titles for term in set(title))
+    shown: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for query, words in zip(clicked, words_of([query.text for query in clicked]), strict=True):
+        for place in query.clicked:
+            terms = set(titles[place])
+            shown.update(terms)
+            asked.update(terms & set(words))
+    mean = asked.total() / max(shown.total(), 1)
+    return {
+        term: math.log(1 + len(titles) / count) * (asked[term] + PRIOR * mean) / (shown[term] + PRIOR)
+        for term, count in held.items()
+    }
+
+
+def make_sets(
+    titles: Sequence[Sequence[str]], clicked: Sequence[Clicked], *, size: int, least_products: int
+) -> TermSets:
+    """The `size` most important terms of each title; titles without a known term get no set."""
+    importance = term_importance(titles, clicked)
+    held = Counter(term for title in titles for term in set(title))
+    chosen = [
+        sorted({t for t in title if held[t] >= least_products}, key=lambda t: (-importance[t], t))[:size]
+        for title in titles
+    ]
+    terms = sorted({term for title in chosen for term in title})
+    token = {term: at for at, term in enumerate(terms)}
+    products: dict[Tokens, list[int]] = {}
+    for place, title in enumerate(chosen):
+        if title:
+            products.setdefault(tuple(sorted(token[term] for term in title)), []).append(place)
+    return TermSets(terms, list(products), list(products.values()))
+
+
+class SetIndex:
+    """An inverted index of sets: which of them hold given terms, and which terms can follow.
+
+    Answers for the first terms are kept, since many queries come by them.
+    """
+
+    def __init__(self, sets: Sequence[Tokens], terms: int):
+        self.rows: NDArray[np.int64] = np.full((len(sets), max(map(len, sets))), -1, np.int64)
+        for at, tokens in enumerate(sets):
+            self.rows[at, : len(tokens)] = tokens
+        self.sizes = (self.rows >= 0).sum(1)
+        sets_of, tokens_of = np.nonzero(self.rows >= 0)
+        order = np.argsort(self.rows[sets_of, tokens_of], kind="stable")
+        held = self.rows[sets_of, tokens_of][order]
+        self._postings = np.split(sets_of[order], np.searchsorted(held, np.arange(1, terms)))
+        self._next: dict[frozenset[int], NDArray[np.int64]] = {}
+
+    def members(self, terms: frozenset[int]) -> NDArray[np.int64]:
+        """Sets that hold all of `terms`, ascending."""
+        rarest, *others = sorted(terms, key=lambda term: len(self._postings[term]))
+        found = self._postings[rarest]
+        for term in others:
+            found = found[(self.rows[found] == term).any(1)]
+        return found
+
+    def following(self, terms: frozenset[int]) -> NDArray[np.int64]:
+        """Terms that some set holds beside `terms`, ascending; -1 first where `terms` are a whole set."""
+        if terms in self._next:
+            return self._next[terms]
+        members = self.members(terms) if terms else np.arange(len(self.rows))
+        beside = np.unique(self.rows[members])
+        beside = beside[~np.isin(beside, [-1, *terms])]
+        if terms and (self.sizes[members] == len(terms)).any():
+            beside = np.concatenate(([-1], beside))
+        if len(terms) < 3:
+            self._next[terms] = beside
+        return beside
+
+    def whole(self, terms: frozenset[int]) -> int:
+        """The set that is exactly `terms`."""
+        members = self.members(terms)
+        return int(members[self.sizes[members] == len(terms)][0])
+
+    def near(self, parts: Sequence[frozenset[int]]) -> Iterator[int]:
+        """Sets that hold a part, the parts in their order; with repeats."""
+        for terms in parts:
+            yield from self.members(terms).tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class SetsFound:
+    """Whole sets with their log-probabilities, best first, and parts of sets: largest first, likeliest first."""
+
+    whole: list[tuple[int, float]]
+    parts: list[frozenset[int]]
+
+
+def search_sets(model: LanguageModel, index: SetIndex, first: Step, *, width: int) -> list[SetsFound]:
+    """Beam search over sets for the texts that `first` was made of (`model.start`)."""
+    step = first
+    beams = [[Prefix(frozenset(), 0.0, 0, 0)] for _ in first.log_probs]
+    whole: list[dict[int, float]] = [{} for _ in beams]
+    parts: list[list[list[Prefix]]] = [[] for _ in beams]
+    while widest := _advance(beams, step, index, whole, model.end, width):
+        for row, alive in enumerate(beams):
+            parts[row].append(alive)
+        parents = np.zeros((len(beams), widest), np.int64)
+        tokens = np.zeros_like(parents)
+        for row, alive in enumerate(beams):
+            for at, beam in enumerate(alive):
+                parents[row, at], tokens[row, at] = beam.row, beam.last
+        step = model.advance(step.state, parents, tokens)
+    return [
+        SetsFound(
+            sorted(found.items(), key=lambda item: (-item[1], item[0])),
+            [beam.terms for level in reversed(levels) for beam in level],
+        )
+        for found, levels in zip(whole, parts, strict=True)
+    ]
+
+
+def _advance(
+    beams: list[list[Prefix]],
+    step: Step,
+    index: SetIndex,
+    whole: list[dict[int, float]],
+    end: int,
+    width: int,
+) -> int:
+    """Close what is whole, lengthen the rest in place; returns the most beams that a text has left."""
+    for row, alive in enumerate(beams):
+        longer: dict[frozenset[int], Prefix] = {}
+        following = [index.following(beam.terms) for beam in alive]
+        totals, owners, tokens = _continuations(alive, following, step.log_probs[row], end)
+        # Orders of one set stand apart here, so more is looked at than is kept.
+        for at in _best(totals, 4 * width):
+            beam, token, score = alive[owners[at]], int(tokens[at]), float(totals[at])
+            if token == -1:
+                whole[row][index.whole(beam.terms)] = score
+                continue
+            terms = beam.terms | {token}
+            known = longer.get(terms)
+            if known is None:
+                longer[terms] = Prefix(terms, score, int(owners[at]), token)
+            else:  # the likeliest order came first and gives the model's state
+                longer[terms] = Prefix(terms, float(np.logaddexp(known.score, score)), known.row, known.last)
+        ranked = sorted(longer.values(), key=lambda beam: (-beam.score, sorted(beam.terms)))
+        beams[row] = ranked[:width]
+    return max(map(len, beams), default=0)
+
+
+def _continuations(
+    alive: Sequence[Prefix], following: Sequence[NDArray[np.int64]], log_probs: FloatArray, end: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Scores of all continuations, the beams that they continue, and their tokens (-1 closes)."""
+    if not alive:
+        return np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    owners = np.repeat(np.arange(len(alive)), [len(tokens) for tokens in following])
+    tokens = np.concatenate(following)
+    gains = log_probs[owners, np.where(tokens < 0, end, tokens)].astype(np.float64)
+    return np.array([beam.score for beam in alive])[owners] + gains, owners, tokens
+
+
+def _best(totals: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Places of the `most` highest, best first; equal ones in their order."""
+    kept = np.argpartition(-totals, most - 1)[:most] if len(totals) > most else np.arange(len(totals))
+    return kept[np.lexsort((kept, -totals[kept]))]
