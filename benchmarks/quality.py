@@ -20,6 +20,7 @@ from benchmarks.peers.rows import ROWS, Library
 from benchmarks.peers.run_cache import Part
 from benchmarks.peers.statistics import Difference, RowResult, compare_rows, measure_row
 from benchmarks.peers.table import measure_entries, print_tables
+from benchmarks.peers.tuning import list_candidates, print_trials, try_settings
 from gram_os.errors import GramError, InputError
 
 WORK = Path("models/runs/quality")
@@ -95,6 +96,11 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--expansion", action="append", default=[], metavar="PART=FILE",
         help="extra texts for bm25_expanded: dev=FILE, and held=FILE by a generator that has not seen those clicks")  # fmt: skip
+    add(
+        "--tune",
+        metavar="ROW",
+        help="try the settings of a peer on the held-out train queries, and nothing else",
+    )
     add("--winner", default="hybrid", help="the row that is tested against every other (default hybrid)")
     add(
         "--relevant",
@@ -112,9 +118,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and answer 1 when a goal is missed or no row is there."""
     options = parse_options(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
     try:
         library = build_library(options)
+        if options.tune:
+            print_trials(try_settings(library.bench, list_candidates(library, options.tune)))
+            return 0
         names = options.only.split(",") if options.only else [*ROWS, *_new_names(library)]
         rows, notes = measure(library, names, [int(seed) for seed in options.seeds.split(",")])
     except GramError as error:

@@ -8,10 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from benchmarks.peers.interface import Benchmark, Split
 from gram_os.catalogue import read_judgments, read_products, read_queries
@@ -39,16 +36,6 @@ def read_benchmark(
 
     products = list(read_products(folder / FILES[0]))
     return Benchmark(products, read_split("train"), read_split("dev"), folder, work)
-
-
-def shrink_catalogue(bench: Benchmark, most: int, *, seed: int = 0) -> Benchmark:
-    """The same task on at most about `most` products, for choosing settings: all that dev judged, then random ones."""
-    judged = {id_ for grades in bench.dev.judgments.grades.values() for id_ in grades}
-    order = np.random.default_rng(seed).permutation(len(bench.products))
-    rest = [int(at) for at in order if bench.products[at].id not in judged]
-    kept = set(rest[: max(0, most - len(judged))])
-    products = [p for at, p in enumerate(bench.products) if p.id in judged or at in kept]
-    return replace(bench, products=products)
 
 
 def fingerprint(bench: Benchmark, queries: Mapping[str, str], settings: str) -> str:

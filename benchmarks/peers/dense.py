@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.losses import MultipleNegativesRankingLoss
-from sentence_transformers.models import Normalize, Pooling, Transformer
+from sentence_transformers.base.modules.transformer import Transformer
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.relevance import Run
@@ -145,7 +146,7 @@ def find_lessons(bench: Benchmark, lexical: Run, hard_from: int, hard_to: int) -
 def load_sentence_model() -> SentenceTransformer:
     """MiniLM with mean pooling and unit vectors, as its authors publish it."""
     words = Transformer(str(pretrained_folder()), max_seq_length=MOST_TOKENS)
-    return SentenceTransformer(modules=[words, Pooling(words.get_word_embedding_dimension()), Normalize()])
+    return SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension()), Normalize()])
 
 
 def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:

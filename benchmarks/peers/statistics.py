@@ -68,10 +68,14 @@ def measure_row(name: str, runs: Sequence[Run], judgments: JudgmentSet) -> RowRe
     table = np.mean(per_seed, axis=0)
     intervals = bootstrap_intervals(table)
     figures = {
-        metric: Figure(float(table[:, at].mean()), *map(float, intervals[at]),
-                       _spread([float(each[:, at].mean()) for each in per_seed]))
+        metric: Figure(
+            mean=float(table[:, at].mean()),
+            low=float(intervals[at, 0]),
+            high=float(intervals[at, 1]),
+            spread=_spread([float(each[:, at].mean()) for each in per_seed]),
+        )
         for at, metric in enumerate(METRICS)
-    }  # fmt: skip
+    }
     for cut in RELEVANCE_CUTS:
         counts = [_judged_counts(run, judgments, query_ids, cut) for run in runs]  # seeds x (queries, 2)
         figures[f"RelR@{cut}"] = _ratio_figure(counts)
@@ -87,11 +91,20 @@ def compare_rows(better: RowResult, others: Sequence[RowResult], metrics: Sequen
     columns = np.column_stack([better.values[metric] - other.values[metric] for other, metric in pairs])
     intervals = bootstrap_intervals(columns)
     p_values = randomisation_p_values(columns)
+    corrected = correct_holm(p_values)
     return [
-        Difference(better.name, other.name, metric, float(columns[:, at].mean()), *map(float, intervals[at]),
-                   p=float(p_values[at]), p_holm=float(corrected))
-        for at, ((other, metric), corrected) in enumerate(zip(pairs, correct_holm(p_values), strict=True))
-    ]  # fmt: skip
+        Difference(
+            better=better.name,
+            other=other.name,
+            metric=metric,
+            mean=float(columns[:, at].mean()),
+            low=float(intervals[at, 0]),
+            high=float(intervals[at, 1]),
+            p=float(p_values[at]),
+            p_holm=float(corrected[at]),
+        )
+        for at, (other, metric) in enumerate(pairs)
+    ]
 
 
 def correct_holm(p_values: Sequence[float] | FloatArray) -> FloatArray:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.generative import words_of
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.errors import GramError
 
@@ -47,6 +46,7 @@ class XrLinear:
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
         """Train on the clicks and the titles, and predict."""
+        uv = _find_uv()
         place = {product.id: at for at, product in enumerate(bench.products)}
         learned = sorted({query_id for query_id, _ in bench.clicks})
         row = {query_id: at for at, query_id in enumerate(learned)}
@@ -64,7 +64,7 @@ class XrLinear:
         with tempfile.TemporaryDirectory(prefix="gram-os-xr-linear-") as scratch:
             folder = Path(scratch)
             (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-            _run_worker(folder)
+            _run_worker(uv, folder)
             with np.load(folder / "scores.npz") as found:
                 indptr, indices, data = found["indptr"], found["indices"], found["data"]
         rankings: Rankings = {}
@@ -77,15 +77,23 @@ class XrLinear:
 
 def _stem(texts: list[str]) -> list[str]:
     """Words as GRAM normalises them (stems, units), so that the peer does not lose by its words alone."""
+    from benchmarks.peers.generative import (
+        words_of,
+    )  # imports torch, which the rest of this module does without
+
     return [" ".join(word.replace(" ", "_") for word in words) for words in words_of(texts)]
 
 
-def _run_worker(folder: Path) -> None:
+def _find_uv() -> str:
     uv = shutil.which("uv")
     if uv is None:
         raise GramError(
             "XR-Linear needs uv on the PATH: libpecos runs in an environment of its own (pip install uv)"
         )
+    return uv
+
+
+def _run_worker(uv: str, folder: Path) -> None:
     done = subprocess.run(
         [uv, "run", "--script", WORKER, folder], capture_output=True, text=True, check=False
     )
