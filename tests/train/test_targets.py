@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -9,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram_os.train.mining import Mined, mine
-from gram_os.train.targets import Target, Teacher, _fuse
+from gram_os.train.targets import Target, Teacher, _fuse, _top
 from tests.train.catalogues import PRODUCTS, SPANS
 
 LAPTOP, TONER = 0, 1  # directions of the made vectors
@@ -154,3 +156,52 @@ def test_what_no_ranking_has_weighs_nothing() -> None:
 def test_a_text_without_any_product_gets_no_codes(mined: Mined) -> None:
     (target,) = Teacher(mined, VECTORS).query_targets([[]], _vectors((-1, -1, -1)))
     assert target == Target((), ())
+
+
+@pytest.mark.parametrize("width", [40, 64 * 3, 64 * 3 + 31, 500])
+def test_the_largest_of_a_wide_row_are_found_block_by_block(width: int) -> None:
+    scores = torch.randn(20, width, generator=torch.Generator().manual_seed(width))
+    scores[:, -1] = 9  # the largest stands where the blocks end
+    values, places = _top(scores, 3)
+    expected = scores.topk(3)
+    assert torch.equal(values, expected.values)
+    assert torch.equal(places, expected.indices)
+
+
+def test_of_equals_the_literal_ranking_comes_first() -> None:
+    places, _ = _fuse(torch.tensor([[0.0, 0.0, 2.0, 1.0]]), torch.tensor([[2.0, 1.0, 0.0, 0.0]]), 4)
+    # Products 2 and 0 have 1/61 each, 3 and 1 have 1/62.
+    assert places.tolist() == [[2, 0, 3, 1]]
+
+
+def test_targets_are_those_of_a_slow_count(mined: Mined) -> None:
+    teacher = Teacher(mined, VECTORS, depth=5)
+    rows, vectors = [["canon", "toner"], ["hp", "silver", "elite"]], _vectors((0, 1, 0.1), (1, 0, 0.05))
+    places, weights = _fuse(
+        torch.from_numpy((teacher._own_matrix(rows) @ teacher._length_normalised()).toarray()),
+        torch.from_numpy(vectors @ VECTORS.T),
+        5,
+    )
+    for target, ranked, weight in zip(teacher.query_targets(rows, vectors), places, weights, strict=True):
+        held = {int(p): set(mined.own[p].indices) for p in ranked}
+        share = {int(p): w / weight.sum() for p, w in zip(ranked, weight, strict=True)}
+        support = {
+            c: sum(share[p] for p in held if c in held[p])
+            for c in set().union(*held.values())
+            if mined.known[c] >= 0
+        }
+        gains = {c: s * mined.idf[c] for c, s in support.items() if s > 0}
+        best = sorted(gains, key=lambda c: (-gains[c], c))
+        singles = {(int(mined.known[c]),): gains[c] for c in best[:16]}
+        pairs = []
+        for i, j in itertools.combinations(best[:8], 2):
+            pair = tuple(sorted((int(mined.known[i]), int(mined.known[j]))))
+            together = sum(share[p] for p in held if {i, j} <= held[p])
+            if pair in set(mined.codes) and together > 0:
+                pairs.append(0.5 * together * (mined.idf[i] + mined.idf[j]))
+        expected = [*singles.values(), *sorted(pairs)[-8:]]
+        assert {code for code in target.codes if len(code) == 1} == set(singles)
+        # Equally good pairs differ in the last bit, so which of them are the eight best is left open.
+        assert sorted(target.shares) == pytest.approx(
+            sorted(gain / sum(expected) for gain in expected), rel=1e-4
+        )
