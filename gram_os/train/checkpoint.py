@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
-from accelerate import PartialState
 
 from gram_os.errors import InputError
-from gram_os.train.stages import write_whole
+from gram_os.train.stages import processes, write_whole
 
 _FILE = re.compile(r"step-(\d+)\.(\d+)\.pt")
 _KEPT = 2  # processes are at most one save apart, so the one before the last is whole for all of them
@@ -48,7 +47,7 @@ class TrainingState:
     def __init__(self, folder: Path, *, every: int = 200):
         self.folder = folder
         self.every = every
-        self._rank, self._processes = PartialState().process_index, PartialState().num_processes
+        self._rank, self._processes = processes().process_index, processes().num_processes
         folder.mkdir(parents=True, exist_ok=True)
 
     def due(self, step: int) -> bool:

@@ -22,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from pydantic import BaseModel
 
@@ -63,7 +64,7 @@ class StageRunner:
         self.work = work
         self._costs: list[StageCost] = []
         self._used: set[str] = set()
-        self._processes = PartialState()
+        self._processes = processes()
         work.mkdir(parents=True, exist_ok=True)
 
     def run(
@@ -149,6 +150,11 @@ class StageRunner:
             for path in stale:
                 shutil.rmtree(path)
         return tuple(path.name for path in stale)
+
+
+def processes() -> PartialState:
+    """The processes of this training, one without a launcher; on the CPU where there is no GPU, like the loops' `Accelerator`."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def hash_input(value: object) -> str:
