@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules.transformer import Transformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers.util import batch_to_device
 
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.relevance import Run
@@ -180,7 +181,7 @@ def _encode(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:
 
 
 def _features(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Any]:
-    return {name: tensor.to(model.device) for name, tensor in model.tokenize(list(texts)).items()}
+    return dict(batch_to_device(model.preprocess(list(texts)), model.device))
 
 
 def _ramp(step: int, steps: int, warm_up: float) -> float:

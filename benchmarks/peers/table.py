@@ -5,6 +5,7 @@ Knows results, not how they came about.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -25,6 +26,7 @@ GOALS: Mapping[tuple[str, str], float] = {
     ("hybrid", "nDCG@10"): 0.47,
 }
 P_GOAL = 0.01
+WIDTH = 150
 # The order that the paper's ablation finds, best first, and in which metrics.
 ABLATION = ("gram", "gram_no_cotraining", "gram_no_cotraining_no_alignment")
 ABLATION_METRICS = ("R@300", "RelR@300")
@@ -69,7 +71,8 @@ def print_tables(
     rows: Sequence[RowResult], differences: Sequence[Difference], *, queries: int, notes: Sequence[str] = ()
 ) -> None:
     """The rows, then what the differences are worth."""
-    console = Console()
+    # Where the output is no terminal rich takes it for 80 columns wide, which would cut the intervals.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     table = Table(title=f"{queries} queries with a relevant product; mean, and 95 % interval below")
     for column in ("row", "seeds", *SHOWN):
         table.add_column(column, justify="left" if column == "row" else "right")
