@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram_os.train.mining import Mined, mine
-from gram_os.train.targets import Target, Teacher, _fuse, _top
+from gram_os.train.targets import Target, Teacher, _fuse, _similarity, _top
 from tests.train.catalogues import PRODUCTS, SPANS
 
 LAPTOP, TONER = 0, 1  # directions of the made vectors
@@ -179,7 +179,7 @@ def test_targets_are_those_of_a_slow_count(mined: Mined) -> None:
     rows, vectors = [["canon", "toner"], ["hp", "silver", "elite"]], _vectors((0, 1, 0.1), (1, 0, 0.05))
     places, weights = _fuse(
         torch.from_numpy((teacher._own_matrix(rows) @ teacher._length_normalised()).toarray()),
-        torch.from_numpy(vectors @ VECTORS.T),
+        _similarity(vectors, teacher._titles()),
         5,
     )
     for target, ranked, weight in zip(teacher.query_targets(rows, vectors), places, weights, strict=True):
