@@ -95,7 +95,8 @@ class TrainingState:
         try:
             return cast("dict[str, Any]", torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:  # damaged files fail in as many ways as pickle and zip know
-            raise InputError(f"{path} is no checkpoint that can be read ({error}); delete it") from error
+            # Torch's own text is left out: it advises to read the file with less care.
+            raise InputError(f"{path} is damaged or no checkpoint of ours; delete it") from error
 
 
 class BatchStream(Generic[T]):
