@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 FloatArray = NDArray[np.float32]
 
 MOST_TOKENS = 64
+# Batches are padded to their longest text; a title's first 32 tokens are all of it in nine of ten cases, at half the cost.
+MOST_TOKENS_LEARNED = 32
 QUERIES_AT_ONCE = 256
 LOG_EVERY = 50
 
@@ -56,8 +58,8 @@ class TunedDense:
 
     lexical: Callable[[], Run] = field(repr=False, compare=False)
     seed: int = 0
-    epochs: int = 6
-    batch: int = 128
+    epochs: int = 2
+    batch: int = 64
     rate: float = 5e-5
     negatives: int = 1
     hard_from: int = 20
@@ -79,6 +81,7 @@ class TunedDense:
         steps = self.epochs * -(-len(lessons) // self.batch)
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.rate, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _ramp(step, steps, self.warm_up))
+        model.max_seq_length = MOST_TOKENS_LEARNED
         model.train()
         for step, columns in enumerate(self._batches(bench, lessons)):
             with torch.autocast(model.device.type, torch.bfloat16):
@@ -90,6 +93,7 @@ class TunedDense:
             optimizer.zero_grad()
             if step % LOG_EVERY == 0:
                 log.info("%s: step %d of %d, loss %.4f", self.name, step, steps, value.item())
+        model.max_seq_length = MOST_TOKENS
         return model
 
     def _batches(self, bench: Benchmark, lessons: Sequence[Lesson]) -> Iterator[list[list[str]]]:
