@@ -98,18 +98,23 @@ def words_of(texts: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def encode_texts(texts: Sequence[str], most: int) -> list[list[int]]:
-    """The encoder's token ids of each text, `most` at most."""
-    return [item.ids[:most] for item in load_tokenizer().encode_batch(list(texts))]
+def encode_texts(texts: Sequence[str], most: int, encoder: Path | None = None) -> list[list[int]]:
+    """Token ids of each text, `most` at most, by the tokenizer of the encoder's folder (None: MiniLM)."""
+    return [item.ids[:most] for item in load_tokenizer(encoder).encode_batch(list(texts))]
 
 
-def title_vectors(bench: Benchmark) -> FloatArray:
-    """MiniLM's unit vectors of the titles, float32 (products, width), kept under `bench.work`."""
+def embed_texts(texts: Sequence[str], encoder: Path | None = None) -> FloatArray:
+    """Unit vectors of texts by the encoder as published, float32 (texts, width)."""
+    return embed(load_encoder(encoder), load_tokenizer(encoder), texts, most=TITLE_TOKENS)
+
+
+def title_vectors(bench: Benchmark, encoder: Path | None = None) -> FloatArray:
+    """Unit vectors of the titles, float32 (products, width), kept under `bench.work`."""
     titles = [product.title for product in bench.products]
-    path = bench.work / "vectors" / f"minilm-{fingerprint(titles)}.npy"
+    path = bench.work / "vectors" / f"titles-{fingerprint(titles, str(encoder))}.npy"
     if not path.is_file():
         log.info("encoding %d titles", len(titles))
-        vectors = embed(load_encoder(), load_tokenizer(), titles, most=TITLE_TOKENS)
+        vectors = embed_texts(titles, encoder)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npy")
         np.save(part, vectors)
@@ -145,12 +150,12 @@ def trained_model(
     return model.eval()
 
 
-def make_model(vectors: FloatArray, longest: int, seed: int) -> CompactModel:
-    """MiniLM with a new decoder; vectors: float32 (values, width), where the values' embeddings start from."""
+def make_model(vectors: FloatArray, longest: int, seed: int, folder: Path | None = None) -> CompactModel:
+    """The encoder with a new decoder; vectors: float32 (values, width), where the values' embeddings start from."""
     torch.manual_seed(seed)
-    encoder = load_encoder()
+    encoder = load_encoder(folder)
     encoder.embeddings.word_embeddings.weight.requires_grad_(False)
-    shape = CompactShape(values=len(vectors), max_tokens=longest + 1)
+    shape = CompactShape(values=len(vectors), width=vectors.shape[1], max_tokens=longest + 1)
     model = CompactModel(encoder, CompactDecoder(shape))
     model.decoder.initialise(torch.from_numpy(vectors))
     return model
@@ -300,8 +305,9 @@ class _State:
 class TorchModel:
     """A trained model as `gram_os.decode.LanguageModel`, with a KV cache."""
 
-    def __init__(self, model: CompactModel):
+    def __init__(self, model: CompactModel, encoder: Path | None = None):
         self.model = model.eval()
+        self._tokenizer = load_tokenizer(encoder)
 
     @property
     def end(self) -> int:
@@ -313,7 +319,10 @@ class TorchModel:
         """Read the texts; log-probabilities of the first token, (texts, 1, vocabulary)."""
         shape, device = self.model.decoder.shape, _device(self.model)
         most = QUERY_TOKENS if side is Side.QUERY else TITLE_TOKENS
-        ids, mask = (part.to(device) for part in pad(encode_texts(texts, most)))
+        ids, mask = (
+            part.to(device)
+            for part in pad([item.ids[:most] for item in self._tokenizer.encode_batch(list(texts))])
+        )
         memory = self.model.decoder.memory(self.model.encode(ids, mask))
         past = torch.zeros(
             shape.layers, 2, len(texts), 1, shape.heads, 0, shape.width // shape.heads, device=device

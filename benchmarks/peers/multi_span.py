@@ -32,6 +32,7 @@ from benchmarks.peers.generative import (
     TorchModel,
     clicked_queries,
     data_fingerprint,
+    embed_texts,
     encode_texts,
     fingerprint,
     in_batches,
@@ -46,7 +47,6 @@ from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.attribute import Side
 from gram_os.decode import Generated, beam_search
 from gram_os.train.compact import CompactModel
-from gram_os.train.encoder import embed, load_encoder, load_tokenizer
 from gram_os.trie import CodeTrie
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class MultiSpan:
     spans_a_query: int = 20
     rarity: float = 0.5  # power of idf in a span's share
     plan: Plan = PLAN
+    encoder: Path | None = None  # its folder; None is MiniLM
     preference_steps: int = 120
     preference_rate: float = 0.1  # of the peak rates of `plan`
     preference_beta: float = 0.1
@@ -108,7 +109,7 @@ class MultiSpan:
         titles = words_of([product.title for product in bench.products])
         spans = find_spans(titles, least_products=self.least_products, most_words=self.most_words)
         log.info("%d words, %d spans", len(spans.words), len(spans.counts))
-        model = TorchModel(self._model(bench, spans))
+        model = TorchModel(self._model(bench, spans), self.encoder)
         trie = CodeTrie.build(spans.counts)
         scorer = SpanScorer(spans, power=self.power, repeat_discount=self.repeat_discount)
         product_ids = [product.id for product in bench.products]
@@ -122,7 +123,7 @@ class MultiSpan:
     def _model(self, bench: Benchmark, spans: Spans) -> CompactModel:
         """Fine-tuned on spans, then, when asked for, on preferences; both are kept."""
         clicked = clicked_queries(bench)
-        texts = encode_texts([query.text for query in clicked], QUERY_TOKENS)
+        texts = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
         queries = [
             Lesson(text, *query_spans(spans, query, most=self.spans_a_query, rarity=self.rarity))
             for text, query in zip(texts, clicked, strict=True)
@@ -130,14 +131,14 @@ class MultiSpan:
         titles = [
             Lesson(text, *_shares({span: spans.idf(span) ** self.rarity for span in held}))
             for text, held in zip(
-                encode_texts([product.title for product in bench.products], TITLE_TOKENS),
+                encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder),
                 spans.titles,
                 strict=True,
             )
         ]
 
         def make() -> CompactModel:
-            return make_model(embed(load_encoder(), load_tokenizer(), spans.words), LONGEST, self.seed)
+            return make_model(embed_texts(spans.words, self.encoder), LONGEST, self.seed, self.encoder)
 
         def prefer(model: CompactModel) -> None:
             model.load_state_dict(tuned.state_dict())
@@ -165,7 +166,7 @@ class MultiSpan:
         trained = [self.least_products, self.most_words, self.spans_a_query, self.rarity, asdict(self.plan)]
         if stage == "preference":
             trained += [self.preference_steps, self.preference_rate, self.preference_beta]
-        key = fingerprint(trained, data_fingerprint(bench))
+        key = fingerprint(trained, str(self.encoder), data_fingerprint(bench))
         return bench.work / "models" / f"{self.name}-{self.seed}-{key}" / f"{stage}.pt"
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans  # type: ignore[import-untyped]
+from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.peers.generative import (
     QUERY_TOKENS,
     TITLE_TOKENS,
-    Clicked,
     FloatArray,
     Lesson,
     Plan,
@@ -67,6 +67,7 @@ class SemanticIds:
     levels: int = 3
     codewords: int = 256
     plan: Plan = PLAN
+    encoder: Path | None = None  # its folder; None is MiniLM
 
     @property
     def name(self) -> str:
@@ -75,8 +76,8 @@ class SemanticIds:
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
         """Generated ids by probability, then the products that share most of a generated id."""
-        quantised = quantise(title_vectors(bench), self.levels, self.codewords, self.seed)
-        model = TorchModel(self._model(bench, quantised))
+        quantised = quantise(title_vectors(bench, self.encoder), self.levels, self.codewords, self.seed)
+        model = TorchModel(self._model(bench, quantised), self.encoder)
         neighbours = Neighbours(quantised.ids)
         product_ids = [product.id for product in bench.products]
         trie = CodeTrie.build(quantised.ids)
@@ -90,16 +91,29 @@ class SemanticIds:
         return found
 
     def _model(self, bench: Benchmark, quantised: Quantised) -> CompactModel:
-        key = fingerprint(asdict(self.plan), self.levels, self.codewords, data_fingerprint(bench))
+        key = fingerprint(
+            asdict(self.plan), self.levels, self.codewords, str(self.encoder), data_fingerprint(bench)
+        )
         path = bench.work / "models" / f"{self.name}-{self.seed}-{key}" / "model.pt"
 
         def train(model: CompactModel) -> None:
-            queries = query_lessons(clicked_queries(bench), quantised.ids)
-            texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS)
+            clicked = clicked_queries(bench)
+            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
+            queries = [
+                Lesson(
+                    text,
+                    tuple(quantised.ids[p] for p in query.clicked),
+                    (1 / len(query.clicked),) * len(query.clicked),
+                )
+                for text, query in zip(asked, clicked, strict=True)
+            ]
+            texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder)
             titles = [Lesson(text, (id_,), (1.0,)) for text, id_ in zip(texts, quantised.ids, strict=True)]
             train_model(model, queries, titles, self.plan, self.seed)
 
-        return trained_model(path, lambda: make_model(quantised.vectors, self.levels + 1, self.seed), train)
+        return trained_model(
+            path, lambda: make_model(quantised.vectors, self.levels + 1, self.seed, self.encoder), train
+        )
 
 
 def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Quantised:
@@ -127,17 +141,6 @@ def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Qua
     )
     rest = np.random.default_rng(seed).normal(size=(most, vectors.shape[1]))
     return Quantised(ids, unit(np.concatenate([*tables, rest])))
-
-
-def query_lessons(clicked: Sequence[Clicked], ids: Sequence[Tokens]) -> list[Lesson]:
-    """Each query with the ids of its clicked products, all alike."""
-    texts = encode_texts([query.text for query in clicked], QUERY_TOKENS)
-    return [
-        Lesson(
-            text, tuple(ids[place] for place in query.clicked), (1 / len(query.clicked),) * len(query.clicked)
-        )
-        for text, query in zip(texts, clicked, strict=True)
-    ]
 
 
 class Neighbours:

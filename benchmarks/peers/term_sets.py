@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from benchmarks.peers.generative import (
     TorchModel,
     clicked_queries,
     data_fingerprint,
+    embed_texts,
     encode_texts,
     fingerprint,
     in_batches,
@@ -41,7 +43,6 @@ from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.attribute import Side
 from gram_os.decode import LanguageModel, Step
 from gram_os.train.compact import CompactModel
-from gram_os.train.encoder import embed, load_encoder, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class TermSetPeer:
     size: int = 6  # terms that identify a product
     least_products: int = 3  # that hold a term
     plan: Plan = PLAN
+    encoder: Path | None = None  # its folder; None is MiniLM
 
     @property
     def name(self) -> str:
@@ -93,7 +95,7 @@ class TermSetPeer:
         titles = words_of([product.title for product in bench.products])
         sets = make_sets(titles, clicked, size=self.size, least_products=self.least_products)
         log.info("%d terms, %d sets of %d products", len(sets.terms), len(sets.sets), len(titles))
-        model = TorchModel(self._model(bench, clicked, sets))
+        model = TorchModel(self._model(bench, clicked, sets), self.encoder)
         index = SetIndex(sets.sets, len(sets.terms))
         popular = Counter(place for query in clicked for place in query.clicked)
         product_ids = [product.id for product in bench.products]
@@ -111,20 +113,22 @@ class TermSetPeer:
         return found
 
     def _model(self, bench: Benchmark, clicked: Sequence[Clicked], sets: TermSets) -> CompactModel:
-        key = fingerprint(asdict(self.plan), self.size, self.least_products, data_fingerprint(bench))
+        key = fingerprint(
+            asdict(self.plan), self.size, self.least_products, str(self.encoder), data_fingerprint(bench)
+        )
         path = bench.work / "models" / f"{self.name}-{self.seed}-{key}" / "model.pt"
         set_of = {
             place: tokens for tokens, places in zip(sets.sets, sets.products, strict=True) for place in places
         }
 
         def make() -> CompactModel:
-            vectors: FloatArray = embed(load_encoder(), load_tokenizer(), sets.terms)
-            return make_model(vectors, self.size, self.seed)
+            vectors: FloatArray = embed_texts(sets.terms, self.encoder)
+            return make_model(vectors, self.size, self.seed, self.encoder)
 
         def train(model: CompactModel) -> None:
-            texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS)
+            texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder)
             titles = [_lesson(text, [set_of.get(place)]) for place, text in enumerate(texts)]
-            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS)
+            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
             queries = [
                 _lesson(text, [set_of.get(place) for place in query.clicked])
                 for text, query in zip(asked, clicked, strict=True)

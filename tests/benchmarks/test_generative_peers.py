@@ -12,15 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import BertConfig, BertModel
 
 from benchmarks.peers import generative, multi_span, semantic_ids, term_sets
 from benchmarks.peers.generative import Clicked, Lesson, Plan, rank_down
-from benchmarks.peers.interface import Benchmark, Peer, Split
+from benchmarks.peers.interface import Benchmark, Split
 from gram_os.attribute import Side
 from gram_os.catalogue import Judgment, Product
 from gram_os.decode import Generated, IntArray, Step
 from gram_os.relevance import JudgmentSet
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.encoder import pad
 
 TITLES = [
     "red hammer",
@@ -47,7 +52,25 @@ def _bench(work: Path) -> Benchmark:
     return Benchmark(products, split, split, work, work)
 
 
-TINY = Plan(steps=30, queries=3, titles=8, drawn=2, decoder_rate=3e-3, encoder_rate=3e-4)
+TINY = Plan(steps=60, queries=3, titles=8, drawn=2, decoder_rate=5e-3, encoder_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an encoder of one layer, 24 wide, that knows the words of this file."""
+    folder = tmp_path_factory.mktemp("encoder")
+    words = sorted({word for text in [*TITLES, *QUERIES.values()] for word in text.split()})
+    tokenizer = Tokenizer(
+        WordLevel({word: at for at, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=40, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -59,7 +82,12 @@ TINY = Plan(steps=30, queries=3, titles=8, drawn=2, decoder_rate=3e-3, encoder_r
     ],
     ids=lambda peer: peer.name,
 )
-def test_a_peer_learns_its_clicks_and_keeps_its_model(peer: Peer, tmp_path: Path) -> None:
+def test_a_peer_learns_its_clicks_and_keeps_its_model(
+    peer: semantic_ids.SemanticIds | term_sets.TermSetPeer | multi_span.MultiSpan,
+    encoder: Path,
+    tmp_path: Path,
+) -> None:
+    peer = replace(peer, encoder=encoder)
     bench = _bench(tmp_path)
     ranked = peer.rank(bench, QUERIES)
     for query, clicked in CLICKS.items():
@@ -126,14 +154,14 @@ def test_loss_is_the_likelihood_of_the_sequence() -> None:
     assert log_prob.shape == (1, 2)
 
 
-def test_kv_cache_agrees_with_the_whole_prefix() -> None:
+def test_kv_cache_agrees_with_the_whole_prefix(encoder: Path) -> None:
     model = _model(5)
-    adapter = generative.TorchModel(model)
+    adapter = generative.TorchModel(model, encoder)
     step = adapter.start(["red hammer", "drill"], Side.QUERY)
     step = adapter.advance(step.state, np.zeros((2, 2), np.int64), np.array([[0, 1], [2, 3]]))
     step = adapter.advance(step.state, np.array([[1, 0], [0, 0]]), np.array([[4, 4], [1, 2]]))
-    ids = generative.encode_texts(["red hammer", "drill"], 32)
-    rows = model(*generative.pad(ids), torch.tensor([[[6, 1, 4], [6, 0, 4]], [[6, 2, 1], [6, 2, 2]]]))
+    ids = generative.encode_texts(["red hammer", "drill"], 32, encoder)
+    rows = model(*pad(ids), torch.tensor([[[6, 1, 4], [6, 0, 4]], [[6, 2, 1], [6, 2, 2]]]))
     expected = rows[:, :, -1].log_softmax(-1).detach().numpy()
     np.testing.assert_allclose(step.log_probs, expected, atol=1e-5)
 
@@ -256,7 +284,7 @@ def test_preference_loss_starts_at_log_two_and_prefers() -> None:
     before = generative.sequence_log_probs(model, [[3, 4]], [[(0,), (1, 2)]])[0]
     for _ in range(3):
         optimiser.zero_grad()
-        loss().backward()
+        torch.autograd.backward(loss())
         optimiser.step()
     after = generative.sequence_log_probs(model, [[3, 4]], [[(0,), (1, 2)]])[0]
     assert (after[0] - after[1] > before[0] - before[1]).item()
