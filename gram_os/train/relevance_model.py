@@ -125,8 +125,10 @@ def train_relevance_model(
     checkpoints.mkdir(parents=True, exist_ok=True)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))
     trainer.save_model(str(folder))
-    tokenizer.save_pretrained(folder)
-    shutil.rmtree(checkpoints)
+    if trainer.is_world_process_zero():
+        tokenizer.save_pretrained(folder)
+        shutil.rmtree(checkpoints)
+    trainer.accelerator.wait_for_everyone()
     # Not the trained object itself: the trainer has wrapped its forward in bfloat16 for good.
     return load_relevance_model(folder)
 
