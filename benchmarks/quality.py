@@ -42,7 +42,7 @@ def measure(
         rows.append(measure_row(name, runs, library.bench.dev.judgments))
     notes += [
         f"{name}, seed {seed}: {fusion.form} with weights {', '.join(f'{w:g}' for w in fusion.weights)}; "
-        f"{fusion.validated:.4f} on queries left out of the choice"
+        f"{fusion.objective:.4f} where they were chosen, {fusion.validated:.4f} on queries left out of the choice"
         for (name, seed), fusion in library.fusions.items()
     ]
     return rows, notes

@@ -39,10 +39,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """A form and weights, with the mean objective on queries that had no say in choosing (`validated`)."""
+    """A form and weights: their mean objective on the queries they were chosen on, and on ones that had no say."""
 
     form: Form
     weights: tuple[float, ...]
+    objective: float
     validated: float
 
 
@@ -83,8 +84,9 @@ def cross_validated_fusion(runs: Sequence[Run], judgments: JudgmentSet, *, folds
     for each in np.unique(fold):
         chosen = int(values[fold != each].mean(axis=0).argmax())
         left_out.extend(values[fold == each, chosen])
-    form, weights = candidates[int(values.mean(axis=0).argmax())]
-    return Fusion(form, weights, float(np.mean(left_out)))
+    means = values.mean(axis=0)
+    form, weights = candidates[int(means.argmax())]
+    return Fusion(form, weights, float(means.max()), float(np.mean(left_out)))
 
 
 def simplex(branches: int) -> list[tuple[float, ...]]:

@@ -177,6 +177,7 @@ def test_weights_are_chosen_as_a_slow_search_over_whole_runs_would() -> None:
 
     chosen = cross_validated_fusion(runs, judgments)
     best = max(objective(form, weights) for form in Form for weights in simplex(2))
+    assert chosen.objective == pytest.approx(best)
     assert objective(chosen.form, chosen.weights) == pytest.approx(best)
     assert 0 < chosen.validated <= best + 1e-9
 
