@@ -1,6 +1,6 @@
 """The rows of the table: which peer stands behind each name, and which are fused from others.
 
-Knows every peer's module and imports it only when its run has to be made: with the runs at hand, a table needs no torch.
+Knows every peer's module and imports it only when its row is asked for: what one peer needs, the others do without.
 """
 
 from __future__ import annotations
