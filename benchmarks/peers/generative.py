@@ -42,9 +42,9 @@ QUERY_TOKENS, TITLE_TOKENS = 32, 64
 class Plan:
     """How a peer is trained; rates are AdamW's peaks, batches are texts a step."""
 
-    steps: int = 600
+    steps: int = 400
     queries: int = 64
-    titles: int = 48
+    titles: int = 32
     title_weight: float = 0.7
     drawn: int = 4  # sequences of a text whose later tokens are learned in a step
     any_order: bool = False  # the tokens of a sequence are a set: learned in a new order each time

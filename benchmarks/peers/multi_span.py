@@ -51,7 +51,7 @@ from gram_os.trie import CodeTrie
 
 log = logging.getLogger(__name__)
 
-PLAN = Plan()
+PLAN = Plan(steps=340)  # the preferences take the rest of the time
 
 LONGEST = 3  # words of a span
 
@@ -95,7 +95,7 @@ class MultiSpan:
     rarity: float = 0.5  # power of idf in a span's share
     plan: Plan = PLAN
     encoder: Path | None = None  # its folder; None is MiniLM
-    preference_steps: int = 120
+    preference_steps: int = 60
     preference_rate: float = 0.1  # of the peak rates of `plan`
     preference_beta: float = 0.1
 

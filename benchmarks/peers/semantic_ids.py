@@ -43,7 +43,7 @@ from gram_os.trie import CodeTrie
 
 log = logging.getLogger(__name__)
 
-PLAN = Plan()
+PLAN = Plan(steps=500)  # its output layer is small, so a step costs less
 
 
 @dataclass(frozen=True, slots=True)
