@@ -1,6 +1,6 @@
 """Settings of peers, tried on the held-out tenth of the train queries: `quality.py --tune ROW`.
 
-What won is the default of the peer's dataclass; this module keeps what it won against. Dev is never looked at.
+What wins becomes the default of the peer's dataclass; the list here is what it has to win against. Dev is never looked at.
 """
 
 from __future__ import annotations
