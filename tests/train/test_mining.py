@@ -160,6 +160,12 @@ def test_the_dictionary_keeps_the_commonest() -> None:
     assert set(mine(PRODUCTS, SPANS, least_products=6).dictionary.values) == set(small.dictionary.values)
 
 
+def test_equally_common_values_are_kept_by_the_alphabet() -> None:
+    # Six values stand in six products each; of the six that stand in three, two more are kept.
+    kept = set(mine(PRODUCTS, SPANS, most_values=8).dictionary.values)
+    assert kept - set(mine(PRODUCTS, SPANS, most_values=6).dictionary.values) == {"canon", "cyan"}
+
+
 def test_own_values_stand_in_a_matrix_with_their_weights(mined: Mined) -> None:
     assert mined.own.shape == (12, len(mined.columns))
     row = {name for name, at in mined.columns.items() if mined.own[0, at]}
