@@ -6,12 +6,19 @@ head (train/tagger.py). Knows tensors only; texts, codes and ONNX live elsewhere
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from gram_os.attribute import Side
+from gram_os.train.encoder import length_buckets, pad
+from gram_os.train.likelihood import Tokens
+
+_CHUNK = 64  # texts of like length that are read at once: padding costs more than small products of matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +204,69 @@ class CompactModel(nn.Module):
         hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return hidden
 
+    def first_log_probs(self, texts: Sequence[Sequence[int]], side: Side) -> Tensor:
+        """Natural log-probabilities of the first token of texts, given as token ids: float (texts, values + 1)."""
+        order, parts = [], []
+        for places in length_buckets([len(text) for text in texts], _CHUNK):
+            order += places
+            parts.append(self._first(*self._read([texts[i] for i in places]), side))
+        return torch.cat(parts)[_inverse(order)]
+
+    def log_probs(
+        self, texts: Sequence[Sequence[int]], side: Side, codes: Sequence[Tokens], wanted: Tensor
+    ) -> Tensor:
+        """`CodeModel.log_probs`: one decoder step for all first tokens, and prefixes for the codes that go on."""
+        longer = [at for at, code in enumerate(codes) if len(code) > 1]
+        first = torch.tensor([code[0] for code in codes])
+        order, parts = [], []
+        for places in length_buckets([len(text) for text in texts], _CHUNK):
+            order += places
+            memory, mask = self._read([texts[i] for i in places])
+            found = self._first(memory, mask, side)[:, first.to(mask.device)][..., None]  # (texts, codes, 1)
+            if longer:
+                asked = wanted[places][:, longer].to(mask.device)
+                later = self._later(memory, mask, side, [codes[at] for at in longer], asked)
+                found = functional.pad(found, (0, later.shape[-1])).clone()
+                found[:, longer, 1:] = later
+            parts.append(found)
+        together = torch.cat(parts)[_inverse(order)]
+        return together * wanted[..., None].to(together.device)
+
+    def _read(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """The decoder's memory of texts, and their mask."""
+        device = self.decoder.bias.device
+        ids, mask = (part.to(device) for part in pad(texts))
+        return self.decoder.memory(self.encode(ids, mask)), mask
+
+    def _first(self, memory: Tensor, mask: Tensor, side: Side) -> Tensor:
+        opening = torch.full((len(mask), 1, 1), self.decoder.shape.side_tokens[side is Side.TITLE])
+        return functional.log_softmax(
+            self.decoder(opening.to(mask.device), memory, mask)[:, 0, 0].float(), -1
+        )
+
+    def _later(
+        self, memory: Tensor, mask: Tensor, side: Side, codes: Sequence[Tokens], wanted: Tensor
+    ) -> Tensor:
+        """Log-probabilities of the second and further tokens: float (texts, codes, longest - 1)."""
+        longest = max(map(len, codes))
+        rows = torch.full((len(codes), longest + 1), -1, device=mask.device)
+        for row, code in enumerate(codes):
+            opening = self.decoder.shape.side_tokens[side is Side.TITLE]
+            rows[row, : len(code) + 1] = torch.tensor([opening, *code])
+        prefixes = rows[:, :-1].clamp(min=0).expand(len(mask), -1, -1)
+        hidden = self.decoder.hidden(prefixes, memory, mask)[:, :, 1:]  # (texts, codes, longest - 1, width)
+        labels = rows[:, 2:].expand(len(mask), -1, -1)
+        asked = (labels >= 0) & wanted[..., None]  # only what is asked goes through the large output layer
+        scores = functional.log_softmax(self.decoder.logits(hidden[asked]).float(), -1)
+        found = torch.zeros(labels.shape, device=mask.device)
+        found[asked] = scores.gather(1, labels[asked][:, None])[:, 0]
+        return found
+
     def forward(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Logits of the prefixes `tokens` (texts, beams, tokens) of the texts `ids` (texts, words)."""
         return self.decoder(tokens, self.decoder.memory(self.encode(ids, mask)), mask)  # type: ignore[no-any-return]
+
+
+def _inverse(order: Sequence[int]) -> Tensor:
+    """The permutation that undoes `order`."""
+    return torch.argsort(torch.tensor(order))

@@ -1,0 +1,76 @@
+"""What a code weighs on either side of a pair: the parameters of the pair score, as a bundle keeps them.
+
+The pair score (GRAM section 6) of a query q and a product t over the codes that both have is
+
+    S(q, t) = sum over shared codes c of  g(|c|) idf(c)^iota A_q(c) A_t(c),    A_s(c) = scale (P_s(c) / P_s*)^exponent
+
+P_s(c) is the geometric mean of the probabilities that side s gives the code's values, P_s* the largest of that text's
+codes, and scale and exponent differ between a text's own values and generated codes; a value that the model does not know
+counts `unknown`. g weighs the granularity: codes of one or two values, of three, of more. This is a similarity, larger is
+better: a weighted Chernoff coefficient of the two sides, which falls with the divergence that the paper prints. Because it
+is a sum of products, the cluster itself adds it up (docs/log.md has the readings that it was compared with).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_LEAST = 1e-4  # a weight below it would be lost in the index anyway
+
+
+class Emphasis(BaseModel):
+    """Scale (P / P*)^exponent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: float = Field(1.0, gt=0, allow_inf_nan=False)
+    exponent: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+    def at(self, log_ratio: float) -> float:
+        """The weight at ln(P / P*)."""
+        return max(_LEAST, self.scale * exp(self.exponent * log_ratio))
+
+
+class SideWeights(BaseModel):
+    """What one side's codes weigh."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    own: Emphasis = Emphasis()
+    generated: Emphasis = Emphasis()
+    unknown: float = Field(1.0, gt=0, allow_inf_nan=False)
+
+    def weigh(self, probabilities: Sequence[Sequence[float] | None], own: Sequence[bool]) -> list[float]:
+        """Weights of a text's codes: the probabilities of each code's values (None: unknown), and whether the text says it.
+
+        >>> side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=1, exponent=0.5), unknown=3)
+        >>> [round(weight, 3) for weight in side.weigh([[0.5], [0.125], None], [True, False, True])]
+        [2.0, 0.5, 3.0]
+        """
+        logs = [
+            None if values is None else sum(log(max(p, 1e-30)) for p in values) / len(values)
+            for values in probabilities
+        ]
+        best = max((value for value in logs if value is not None), default=0.0)
+        return [
+            self.unknown if value is None else (self.own if said else self.generated).at(value - best)
+            for value, said in zip(logs, own, strict=True)
+        ]
+
+
+class PairWeights(BaseModel):
+    """All parameters of the pair score."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: SideWeights = SideWeights(generated=Emphasis(scale=0.3, exponent=0.5))
+    title: SideWeights = SideWeights()
+    idf_exponent: float = Field(1.0, ge=0, allow_inf_nan=False)
+    granularity: tuple[float, float, float] = (1.0, 1.0, 1.0)  # coarse (1-2 values), medium (3), fine (more)
+
+    def of_length(self, values: int) -> float:
+        """The granularity weight of a code of so many values."""
+        return self.granularity[0 if values <= 2 else 1 if values == 3 else 2]
