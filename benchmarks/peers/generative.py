@@ -25,10 +25,10 @@ from torch.nn import functional
 
 from benchmarks.peers.interface import Benchmark
 from gram_os.attribute import Side
-from gram_os.decode import IntArray, Step
 from gram_os.normalise import Normaliser
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
 from gram_os.train.encoder import embed, load_encoder, load_tokenizer, pad
+from gram_os.train.torch_lm import TorchLanguageModel
 
 log = logging.getLogger(__name__)
 
@@ -294,57 +294,12 @@ def _device(model: CompactModel) -> torch.device:
     return model.decoder.bias.device
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    memory: Tensor
-    mask: Tensor
-    past: Tensor
-    position: int
-
-
-class TorchModel:
-    """A trained model as `gram_os.decode.LanguageModel`, with a KV cache."""
+class TorchModel(TorchLanguageModel):
+    """A trained model as `gram_os.decode.LanguageModel`, reading as many tokens of a text as the peers' training does."""
 
     def __init__(self, model: CompactModel, encoder: Path | None = None):
-        self.model = model.eval()
-        self._tokenizer = load_tokenizer(encoder)
-
-    @property
-    def end(self) -> int:
-        """The token that closes a sequence."""
-        return self.model.decoder.shape.end
-
-    @torch.inference_mode()
-    def start(self, texts: Sequence[str], side: Side) -> Step:
-        """Read the texts; log-probabilities of the first token, (texts, 1, vocabulary)."""
-        shape, device = self.model.decoder.shape, _device(self.model)
-        most = QUERY_TOKENS if side is Side.QUERY else TITLE_TOKENS
-        ids, mask = (
-            part.to(device)
-            for part in pad([item.ids[:most] for item in self._tokenizer.encode_batch(list(texts))])
-        )
-        memory = self.model.decoder.memory(self.model.encode(ids, mask))
-        past = torch.zeros(
-            shape.layers, 2, len(texts), 1, shape.heads, 0, shape.width // shape.heads, device=device
-        )
-        opening = torch.full((len(texts), 1), shape.side_tokens[side is Side.TITLE], device=device)
-        return self._answer(opening, _State(memory, mask, past, 0))
-
-    @torch.inference_mode()
-    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """Append one token to each beam; parents, tokens: int64 (texts, beams)."""
-        before = cast(_State, state)
-        device = _device(self.model)
-        rows = torch.arange(len(parents), device=device)[:, None]
-        past = before.past[:, :, rows, torch.from_numpy(parents).to(device)]
-        kept = _State(before.memory, before.mask, past, before.position)
-        return self._answer(torch.from_numpy(tokens).to(device), kept)
-
-    def _answer(self, tokens: Tensor, state: _State) -> Step:
-        position = torch.tensor([state.position], device=tokens.device)
-        logits, past = self.model.decoder.step(tokens, position, state.memory, state.mask, state.past)
-        log_probs = logits.float().log_softmax(-1).cpu().numpy()
-        return Step(log_probs, _State(state.memory, state.mask, past, state.position + 1))
+        most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}
+        super().__init__(model.eval(), load_tokenizer(encoder), most)
 
 
 def in_batches(queries: Mapping[str, str], size: int) -> Iterator[tuple[list[str], list[str]]]:

@@ -249,18 +249,23 @@ class CompactModel(nn.Module):
     ) -> Tensor:
         """Log-probabilities of the second and further tokens: float (texts, codes, longest - 1)."""
         longest = max(map(len, codes))
+        opening = self.decoder.shape.side_tokens[side is Side.TITLE]
         rows = torch.full((len(codes), longest + 1), -1, device=mask.device)
         for row, code in enumerate(codes):
-            opening = self.decoder.shape.side_tokens[side is Side.TITLE]
             rows[row, : len(code) + 1] = torch.tensor([opening, *code])
-        prefixes = rows[:, :-1].clamp(min=0).expand(len(mask), -1, -1)
-        hidden = self.decoder.hidden(prefixes, memory, mask)[:, :, 1:]  # (texts, codes, longest - 1, width)
-        labels = rows[:, 2:].expand(len(mask), -1, -1)
-        asked = (labels >= 0) & wanted[..., None]  # only what is asked goes through the large output layer
+        found = torch.zeros(len(mask), len(codes), longest - 1, device=mask.device)
+        # A batch's codes are many and a text wants few of them: only those are read, the texts' first ones side by side.
+        most = int(wanted.sum(1).max())
+        chosen = wanted.int().argsort(dim=1, descending=True, stable=True)[:, :most]  # (texts, most)
+        labels = rows[chosen][:, :, 2:]  # (texts, most, longest - 1)
+        asked = (labels >= 0) & wanted.gather(1, chosen)[..., None]
+        if not asked.any():
+            return found
+        hidden = self.decoder.hidden(rows[chosen][:, :, :-1].clamp(min=0), memory, mask)[:, :, 1:]
         scores = functional.log_softmax(self.decoder.logits(hidden[asked]).float(), -1)
-        found = torch.zeros(labels.shape, device=mask.device)
-        found[asked] = scores.gather(1, labels[asked][:, None])[:, 0]
-        return found
+        values = torch.zeros(labels.shape, device=mask.device)
+        values[asked] = scores.gather(1, labels[asked][:, None])[:, 0]
+        return found.scatter(1, chosen[..., None].expand_as(values), values)
 
     def forward(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Logits of the prefixes `tokens` (texts, beams, tokens) of the texts `ids` (texts, words)."""

@@ -47,11 +47,14 @@ class RateGroup:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where a stage leaves its traces: checkpoints in `folder`, losses under `stage` in `curves`."""
+    """Where a stage leaves its traces: checkpoints in `folder`, losses under `stage` in `curves`.
+
+    curves: the first process's; None in the others of a distributed training.
+    """
 
     stage: str
     folder: Path
-    curves: CurveWriter
+    curves: CurveWriter | None
 
 
 def run_loop(
@@ -67,9 +70,9 @@ def run_loop(
     objective: batch -> {name: loss}, of which "loss" is minimised and all are logged. batches: seed -> stream; each
     process has one of its own seed. The same settings give the same weights, whether the run was broken off or not.
     """
+    # The precision is not accelerate's business: it keeps one for the process, and the tagger's training has another.
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
-        mixed_precision="bf16",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     torch.manual_seed(settings.seed + accelerator.process_index)
@@ -87,14 +90,11 @@ def run_loop(
     parts = {"model": objective, "optimiser": optimiser, "schedule": schedule, "batches": stream}
     state = None if journal is None else TrainingState(journal.folder, every=settings.save_every)
     done = 0 if state is None else state.load(parts)
-    if journal is not None:
-        journal.curves.resume(journal.stage, done)
-        if done:
-            log.info("%s goes on after step %d of %d", journal.stage, done, settings.steps)
     objective.train()
-    report = _Report(settings.steps, journal if accelerator.is_main_process else None)
+    report = _Report(settings.steps, done, journal)
     for step in range(done, settings.steps):
-        losses = prepared(next(stream))
+        with torch.autocast(accelerator.device.type, torch.bfloat16):
+            losses = prepared(next(stream))
         accelerator.backward(losses["loss"])
         accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
         optimiser.step()
@@ -103,8 +103,6 @@ def run_loop(
         report.add(step + 1, losses)
         if state is not None and state.due(step + 1):
             state.save(step + 1, parts)
-    # Without this the objective's forward would go on computing in bfloat16.
-    accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     objective.cpu().eval()
 
 
@@ -117,19 +115,25 @@ def _shape(settings: LoopSettings) -> Callable[[int], float]:
 class _Report:
     """Writes every step's losses to the curves and now and then their mean to the log."""
 
-    def __init__(self, steps: int, journal: Journal | None):
-        self._steps, self._journal = steps, journal
+    def __init__(self, steps: int, done: int, journal: Journal | None):
+        self._steps = steps
+        self._stage = "training" if journal is None else journal.stage
+        self._curves = None if journal is None else journal.curves
         self._sum: dict[str, float] = {}
         self._count = 0
+        if self._curves is not None:
+            self._curves.resume(self._stage, done)
+        if done:
+            log.info("%s goes on after step %d of %d", self._stage, done, steps)
 
     def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
         values = {name: float(loss.detach()) for name, loss in losses.items()}
-        if self._journal is not None:
-            self._journal.curves.write(self._journal.stage, step, values)
+        if self._curves is not None:
+            self._curves.write(self._stage, step, values)
         for name, value in values.items():
             self._sum[name] = self._sum.get(name, 0.0) + value
         self._count += 1
         if step % _REPORTED == 0 or step == self._steps:
             means = ", ".join(f"{name} {total / self._count:.4f}" for name, total in self._sum.items())
-            log.info("step %d of %d: %s", step, self._steps, means)
+            log.info("%s, step %d of %d: %s", self._stage, step, self._steps, means)
             self._sum, self._count = {}, 0
