@@ -1,45 +1,59 @@
 """Co-alignment (GRAM section 5): preference optimisation of the codes that a clicked pair's two sides agree on.
 
-For a clicked pair (q, t): positive codes are those that both sides have, negative ones those that one side alone has, and
+For a clicked pair (q, t): positive codes c_w are those that both sides have, negative ones c_l those that one side alone has,
 
     pi(c | q, t) = (pi(c | q) + pi(c | t)) / 2
-    L = -mean over pairs (c_w, c_l) of
+    L = -mean over (c_w, c_l) of
         log sigmoid( beta_w n_w log(pi(c_w | q, t) / pi_sft(c_w | q, t)) - beta_l n_l log(pi(c_l | q, t) / pi_sft(c_l | q, t)) )
 
 pi_sft is the frozen model that co-alignment starts from, and n the length penalty against the bias to short, coarse
-codes. The paper gives alpha = len / maxlen and n = sqrt(k) alpha without saying what k and maxlen count; here k is the
-code's tokens, len its attribute values and maxlen the longest code of the pair's two sets, so that n is 1 where both codes
-hold one value. The closing token is left out of pi(c), as it is in serving. Knows any backbone that is a `CodeModel`.
+codes: alpha = len / maxlen, n = sqrt(k) alpha. What the paper leaves open is read thus: n multiplies the log-ratio; k is the
+code's tokens, len its attribute values, and maxlen the attribute values of the longest code of the pair's two sets, so that
+n is 1 where all of them are one token; the mean is taken within a clicked pair first, so that all clicked pairs count
+alike; both models read without dropout, so that the ratio tells what was learned and not which units fell out. The
+closing token is left out of pi(c), as it is in serving. Knows any backbone that is a `CodeModel`.
 """
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import log, sqrt
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gram_os.attribute import Side
+from gram_os.errors import InputError
+from gram_os.train.checkpoint import BatchStream
 from gram_os.train.likelihood import CodeModel, Tokens
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
-    """A clicked pair: token ids of both texts, and the codes that both sides have and that one side alone has."""
+    """A clicked pair: token ids of both texts, and the codes that both sides have and that one side alone has.
+
+    longest: attribute values of the longest code of either set; it stays when only some of the codes are drawn.
+    """
 
     query: Sequence[int]
     title: Sequence[int]
     shared: tuple[Tokens, ...]
     unshared: tuple[Tokens, ...]
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentSettings:
-    """How co-alignment is trained; beta_w and beta_l are the paper's, batch is clicked pairs a step."""
+    """How co-alignment is trained; batch is clicked pairs a step.
+
+    beta_w, beta_l: how hard shared codes are pulled up and unshared ones pushed down; the names are the paper's, the
+    values ours.
+    """
 
     steps: int = 150
     batch: int = 32
@@ -53,54 +67,106 @@ class AlignmentSettings:
 
 
 def compare_codes(
-    query: Sequence[int], title: Sequence[int], of_query: Iterable[Tokens], of_title: Iterable[Tokens]
+    query: Sequence[int],
+    title: Sequence[int],
+    of_query: Iterable[Tokens],
+    of_title: Iterable[Tokens],
+    *,
+    count_values: Callable[[Tokens], int] = len,
 ) -> AlignedPair:
-    """Sort the codes of a clicked pair's two sides into shared and unshared."""
+    """Sort the codes of a clicked pair's two sides into shared and unshared.
+
+    count_values: attribute values of a code, where these are not its tokens (`CodeTokeniser.value_lengths`).
+    """
     ours, theirs = set(of_query), set(of_title)
-    return AlignedPair(query, title, tuple(sorted(ours & theirs)), tuple(sorted(ours ^ theirs)))
+    longest = max(map(count_values, ours | theirs), default=0)
+    return AlignedPair(query, title, tuple(sorted(ours & theirs)), tuple(sorted(ours ^ theirs)), longest)
 
 
-def draw_codes(pairs: Sequence[AlignedPair], most: int, rng: random.Random) -> list[AlignedPair]:
+def draw_codes(pairs: Iterable[AlignedPair], most: int, rng: random.Random) -> list[AlignedPair]:
     """At most `most` codes of either set; pairs that lack one of the sets are left out, as nothing can be compared."""
     return [
-        AlignedPair(
-            pair.query,
-            pair.title,
-            tuple(rng.sample(pair.shared, min(most, len(pair.shared)))),
-            tuple(rng.sample(pair.unshared, min(most, len(pair.unshared)))),
+        replace(
+            pair,
+            shared=tuple(rng.sample(pair.shared, min(most, len(pair.shared)))),
+            unshared=tuple(rng.sample(pair.unshared, min(most, len(pair.unshared)))),
         )
         for pair in pairs
         if pair.shared and pair.unshared
     ]
 
 
-class AlignmentObjective(nn.Module):
-    """The loss above over a batch of clicked pairs, against a frozen copy of the model."""
+def alignment_batches(
+    pairs: Iterable[AlignedPair], settings: AlignmentSettings
+) -> Callable[[int], BatchStream[list[AlignedPair]]]:
+    """Return what `run_loop` asks for: seed -> endless batches of the pairs that can be compared, newly drawn every pass.
 
-    def __init__(self, model: nn.Module, reference: nn.Module, settings: AlignmentSettings):
+    Raises InputError where no pair has both a shared and an unshared code.
+    """
+    usable = [pair for pair in pairs if pair.shared and pair.unshared]
+    if not usable:
+        raise InputError(
+            "no clicked pair has a code that both sides share and one that they do not, so co-alignment has nothing to "
+            "compare; generate more codes a text, or leave the stage out"
+        )
+
+    def epoch(rng: random.Random) -> Iterator[list[AlignedPair]]:
+        order = rng.sample(usable, len(usable))
+        for start in range(0, len(order), settings.batch):
+            yield draw_codes(order[start : start + settings.batch], settings.codes, rng)
+
+    return lambda seed: BatchStream(epoch, seed)
+
+
+class AlignmentObjective(nn.Module):
+    """The loss above over a batch of clicked pairs, against a frozen copy of the model as it is now (after SFT)."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: AlignmentSettings,
+        *,
+        count_values: Callable[[Tokens], int] = len,
+    ):
         super().__init__()
         self.model = model
         self.settings = settings
-        # In a list, so that the frozen copy is neither trained nor saved nor switched to training with the model.
-        self._frozen = [reference.eval().requires_grad_(False)]
+        self._count_values = count_values
+        # In a list, so that the frozen copy is neither trained nor saved with the model.
+        self._frozen = [copy.deepcopy(model).eval().requires_grad_(False)]
+
+    def train(self, mode: bool = True) -> AlignmentObjective:
+        """Dropout stays off: with it on one side only, the ratio would be noise before anything is learned."""
+        super().train(mode)
+        self.model.eval()
+        return self
 
     def forward(self, batch: Sequence[AlignedPair]) -> dict[str, Tensor]:
-        """Batch of pairs, both of whose sets hold a code -> the loss, and by how much positive codes are ahead."""
+        """Batch of pairs, both of whose sets hold a code -> the loss, and how often positive codes are ahead."""
         now = log_pair_probs(self.model, batch)
         with torch.no_grad():
             self._frozen[0].to(now[0].device)
             before = log_pair_probs(self._frozen[0], batch)
-        return alignment_loss(batch, now, before, self.settings)
+        return alignment_loss(batch, now, before, self.settings, count_values=self._count_values)
 
 
 def alignment_loss(
-    batch: Sequence[AlignedPair], now: Sequence[Tensor], before: Sequence[Tensor], settings: AlignmentSettings
+    batch: Sequence[AlignedPair],
+    now: Sequence[Tensor],
+    before: Sequence[Tensor],
+    settings: AlignmentSettings,
+    *,
+    count_values: Callable[[Tokens], int] = len,
 ) -> dict[str, Tensor]:
-    """The loss from log pi(c | q, t) of the model and of the frozen one: float (shared + unshared codes,) a pair."""
+    """The loss from log pi(c | q, t) of the model and of the frozen one: float (shared + unshared codes,) a pair.
+
+    "ahead" is the share of (c_w, c_l) whose penalised log-ratio is the larger one for c_w.
+    """
     losses, ahead = [], []
     for pair, ours, theirs in zip(batch, now, before, strict=True):
-        penalty = length_penalties(pair, settings.length_penalty).to(ours.device)
-        ratio = penalty * (ours - theirs)
+        ratio = ours - theirs  # (shared + unshared,)
+        if settings.length_penalty:
+            ratio = ratio * length_penalties(pair, count_values).to(ratio.device)
         won, lost = ratio[: len(pair.shared)], ratio[len(pair.shared) :]
         margin = settings.beta_w * won[:, None] - settings.beta_l * lost[None, :]  # (shared, unshared)
         losses.append(-functional.logsigmoid(margin).mean())
@@ -108,23 +174,23 @@ def alignment_loss(
     return {"loss": torch.stack(losses).mean(), "ahead": torch.stack(ahead).mean()}
 
 
-def length_penalties(pair: AlignedPair, used: bool) -> Tensor:
-    """N of each code, the shared ones first: sqrt(tokens) x length / longest length of the pair's codes."""
+def length_penalties(pair: AlignedPair, count_values: Callable[[Tokens], int] = len) -> Tensor:
+    """The n of each code, sqrt(tokens) x values / values of the longest one: float (shared + unshared,)."""
     codes = (*pair.shared, *pair.unshared)
-    longest = max(map(len, codes))
-    return torch.tensor([sqrt(len(code)) * len(code) / longest if used else 1.0 for code in codes])
+    return torch.tensor([sqrt(len(code)) * count_values(code) / pair.longest for code in codes])
 
 
 def log_pair_probs(model: CodeModel | nn.Module, batch: Sequence[AlignedPair]) -> list[Tensor]:
-    """Log pi(c | q, t) of each pair's shared, then unshared codes."""
+    """Log pi(c | q, t) of each pair's shared, then unshared codes: float (shared + unshared,) a pair."""
     codes = sorted({code for pair in batch for code in (*pair.shared, *pair.unshared)})
     place = {code: at for at, code in enumerate(codes)}
     rows = [[place[code] for code in (*pair.shared, *pair.unshared)] for pair in batch]
     wanted = torch.zeros(len(batch), len(codes), dtype=torch.bool)
     for row, places in enumerate(rows):
         wanted[row, places] = True
-    assert isinstance(model, CodeModel)
-    query = model.log_probs([pair.query for pair in batch], Side.QUERY, codes, wanted).sum(-1)
-    title = model.log_probs([pair.title for pair in batch], Side.TITLE, codes, wanted).sum(-1)
-    both = torch.logaddexp(query, title) - torch.log(torch.tensor(2.0))
+    backbone = cast(CodeModel, model)
+    # A code's log-probability is the sum over its tokens: (texts, codes, tokens) -> (texts, codes)
+    query = backbone.log_probs([pair.query for pair in batch], Side.QUERY, codes, wanted).sum(-1)
+    title = backbone.log_probs([pair.title for pair in batch], Side.TITLE, codes, wanted).sum(-1)
+    both = torch.logaddexp(query, title) - log(2)
     return [both[row, places] for row, places in enumerate(rows)]
