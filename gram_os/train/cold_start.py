@@ -17,7 +17,6 @@ import numpy as np
 import scipy.sparse as sparse
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from gram_os.annotation import read_marked, score_tagger
 from gram_os.attribute import Side
@@ -31,9 +30,9 @@ from gram_os.train.encoder import embed, load_encoder, load_tokenizer
 from gram_os.train.export import compare_with_torch, export_compact
 from gram_os.train.mining import Mined, mine
 from gram_os.train.recipe import Recipe
-from gram_os.train.sft import Example, train_generator
+from gram_os.train.sft import Example, TagReplay, train_generator
 from gram_os.train.synthesis import product_surfaces, synthesise_queries, value_queries
-from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_batches, make_tagger
+from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
 from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
 from gram_os.train.targets import Teacher
 from gram_os.trie import CodeTrie
@@ -165,10 +164,7 @@ def _fine_tune(
 ) -> None:
     # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
     model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
-    train_generator(
-        model, queries, titles, recipe.sft, tagging_loss=_replay(tag_model, tokenizer, recipe.tagger),
-        extra_parameters=list(tag_model.head.parameters()), report=_reporter(recipe.sft.steps),
-    )  # fmt: skip
+    train_generator(model, queries, titles, recipe.sft, replay=_replay(tag_model, tokenizer, recipe.tagger))
 
 
 def _reporter(steps: int) -> Callable[[int, float], None]:
@@ -183,21 +179,12 @@ def _reporter(steps: int) -> Callable[[int, float], None]:
     return report
 
 
-def _replay(tag_model: TagModel, tokenizer: Tokenizer, recipe: TagRecipe) -> Callable[[], Tensor]:
-    """The tagger's loss on one batch after the other, for ever."""
+def _replay(tag_model: TagModel, tokenizer: Tokenizer, recipe: TagRecipe) -> TagReplay:
+    """The tagger's own data, in small batches."""
     data = tagging_data()
     marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
     examples = encode_marked(tokenizer, marked)
-    small = replace(recipe, query_batch=16, title_batch=4)
-
-    def batches() -> Iterator[Tensor]:
-        rng = np.random.default_rng(recipe.seed)
-        while True:
-            for batch in make_batches(examples, small, rng):
-                yield tag_model(batch)
-
-    stream = batches()
-    return lambda: next(stream)
+    return TagReplay(tag_model.head, examples, replace(recipe, query_batch=16, title_batch=4))
 
 
 def _export(

@@ -2,32 +2,42 @@
 
 Each side's loss is the negative log-likelihood of a text's codes, weighted by their shares. The first token's part is
 exact, over all codes of the text at once; the later tokens' part is taken over codes drawn by share. The tagger's
-loss goes along, so that the shared encoder keeps its tags.
+loss goes along, so that the shared encoder keeps its tags. All that is drawn is drawn in the stream of batches, which
+is saved with the training, so that a resumed run draws what the whole one would have.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from gram_os.attribute import Side
+from gram_os.errors import InputError
+from gram_os.train.checkpoint import BatchStream
 from gram_os.train.compact import CompactModel
 from gram_os.train.encoder import pad
+from gram_os.train.likelihood import Tokens
+from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
+from gram_os.train.tagger import TagBatch, TagExample, TagHead, TagRecipe, make_batches
 from gram_os.train.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text's token ids and the codes that it should get."""
+    """A text's token ids and the codes that it should get.
+
+    weight: how often the text is read in a pass over all of them; of a fraction, the chance.
+    """
 
     ids: Sequence[int]
     target: Target
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,73 +56,144 @@ class SftSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TagReplay:
+    """What the encoder keeps its tags by: the tag head, and marked texts in batches of the recipe's sizes."""
+
+    head: TagHead
+    examples: Sequence[TagExample]
+    recipe: TagRecipe
+
+    def batches(self, rng: random.Random) -> Iterator[TagBatch]:
+        """Endless batches."""
+        generator = np.random.default_rng(rng.getrandbits(64))
+        while True:
+            yield from make_batches(self.examples, self.recipe, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnTexts:
+    """Texts of one side, and of each the codes that were drawn by their shares, equally many."""
+
+    examples: Sequence[Example]
+    codes: Sequence[Sequence[Tokens]]
+
+
+@dataclass(frozen=True, slots=True)
+class SftBatch:
+    """What a step learns from."""
+
+    queries: DrawnTexts
+    titles: DrawnTexts
+    tags: TagBatch | None = None
+
+
+class SftObjective(nn.Module):
+    """L_q + lambda L_t, and the tagger's loss where the batch has marked texts."""
+
+    def __init__(self, model: CompactModel, head: TagHead | None, settings: SftSettings):
+        super().__init__()
+        self.model = model
+        self.head = head
+        self.settings = settings
+
+    def forward(self, batch: SftBatch) -> dict[str, Tensor]:
+        """Losses of both sides and of the tags, and as "loss" their weighted sum."""
+        query = code_loss(self.model, batch.queries, Side.QUERY)
+        title = code_loss(self.model, batch.titles, Side.TITLE)
+        loss = query + self.settings.title_weight * title
+        if self.head is None or batch.tags is None:
+            return {"loss": loss, "query": query, "title": title}
+        tags = tag_loss(self.model, self.head, batch.tags)
+        loss = loss + self.settings.tagging_weight * tags
+        return {"loss": loss, "query": query, "title": title, "tags": tags}
+
+
 def train_generator(
     model: CompactModel,
     queries: Sequence[Example],
     titles: Sequence[Example],
     settings: SftSettings,
     *,
-    tagging_loss: Callable[[], Tensor] | None = None,
-    extra_parameters: Sequence[Tensor] = (),
-    report: Callable[[int, float], None] = lambda *_: None,
+    replay: TagReplay | None = None,
+    journal: Journal | None = None,
 ) -> None:
-    """Train in place. `tagging_loss` gives the tagger's loss on a batch of its own; `extra_parameters` are its head's."""
-    torch.manual_seed(settings.seed)
-    rng = random.Random(settings.seed)  # noqa: S311
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
-    optimiser = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in model.encoder.parameters() if p.requires_grad],
-                "lr": settings.encoder_rate,
-            },
-            {"params": [*model.decoder.parameters(), *extra_parameters], "lr": settings.decoder_rate},
-        ],
-        weight_decay=0.01,
-        fused=True,
+    """Train in place, the tag head of `replay` too; co-training calls it again with lessons of its own.
+
+    Raises InputError where no text of a side has a code.
+    """
+    objective = SftObjective(model, None if replay is None else replay.head, settings)
+    decoder = [*model.decoder.parameters(), *([] if replay is None else replay.head.parameters())]
+    groups = [
+        RateGroup([p for p in model.encoder.parameters() if p.requires_grad], settings.encoder_rate),
+        RateGroup(decoder, settings.decoder_rate),
+    ]
+    sizes, drawn = (settings.queries, settings.titles), settings.drawn
+    run_loop(
+        objective,
+        groups,
+        lambda seed: draw_batches(queries, titles, sizes, drawn=drawn, seed=seed, replay=replay),
+        LoopSettings(settings.steps, warm_up=settings.warm_up, seed=settings.seed),
+        journal=journal,
     )
-    warm = max(1, int(settings.warm_up * settings.steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / warm, max(0.02, (settings.steps - s) / (settings.steps - warm)))
-    )
-    model, optimiser = accelerator.prepare(model, optimiser)
-    model.train()
-    query_batches = batches(queries, settings.queries, rng)
-    title_batches = batches(titles, settings.titles, rng)
-    for step in range(settings.steps):
-        with accelerator.autocast():
-            loss = code_loss(model, next(query_batches), Side.QUERY, settings.drawn, rng)
-            loss = loss + settings.title_weight * code_loss(
-                model, next(title_batches), Side.TITLE, settings.drawn, rng
+
+
+def draw_batches(
+    queries: Sequence[Example],
+    titles: Sequence[Example],
+    sizes: tuple[int, int],
+    *,
+    drawn: int,
+    seed: int,
+    replay: TagReplay | None = None,
+) -> BatchStream[SftBatch]:
+    """Endless batches of `sizes` queries and titles, `drawn` codes a text; any backbone's."""
+    usable = [_with_codes(queries, Side.QUERY), _with_codes(titles, Side.TITLE)]
+
+    def epoch(rng: random.Random) -> Iterator[SftBatch]:
+        ours, theirs = (batches(found, size, rng) for found, size in zip(usable, sizes, strict=True))
+        tags = None if replay is None else replay.batches(rng)
+        while True:
+            yield SftBatch(
+                draw_codes(next(ours), drawn, rng),
+                draw_codes(next(theirs), drawn, rng),
+                None if tags is None else next(tags),
             )
-            if tagging_loss is not None:
-                loss = loss + settings.tagging_weight * tagging_loss()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        schedule.step()
-        report(step, float(loss.detach()))
-    # Without this the model's forward would go on computing in bfloat16.
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
+
+    return BatchStream(epoch, seed)
 
 
-def code_loss(
-    model: CompactModel, batch: Sequence[Example], side: Side, drawn: int, rng: random.Random
-) -> Tensor:
-    """Mean negative log-likelihood of the batch's codes on one side, natural logarithm."""
+def _with_codes(examples: Sequence[Example], side: Side) -> list[Example]:
+    usable = [example for example in examples if example.target.codes and example.weight > 0]
+    if not usable:
+        raise InputError(
+            f"none of {len(examples)} {side.value} texts has a code to learn; give texts whose values the dictionary holds"
+        )
+    return usable
+
+
+def code_loss(model: CompactModel, texts: DrawnTexts, side: Side) -> Tensor:
+    """Mean negative log-likelihood of the texts' codes on one side, natural logarithm."""
     shape = model.decoder.shape
-    opening = shape.side_tokens[side is Side.TITLE]
-    ids, mask = pad([example.ids for example in batch])
+    opening, device = shape.side_tokens[side is Side.TITLE], model.decoder.bias.device
+    ids, mask = (part.to(device) for part in pad([example.ids for example in texts.examples]))
     memory = model.decoder.memory(model.encode(ids, mask))
-    first = model.decoder(torch.full((len(batch), 1, 1), opening), memory, mask)[:, 0, 0]
-    loss = -(first_shares(batch, shape.values + 1) * functional.log_softmax(first.float(), -1)).sum(-1).mean()
-    prefixes, labels = draw_codes(batch, drawn, opening, shape.end, rng)
+    alone = torch.full((len(ids), 1, 1), opening, device=device)
+    first = functional.log_softmax(model.decoder(alone, memory, mask)[:, 0, 0].float(), -1)
+    shares = first_shares(texts.examples, shape.values + 1).to(device)
+    prefixes, labels = (part.to(device) for part in prefix_grid(texts.codes, opening, shape.end))
     hidden = model.decoder.hidden(prefixes, memory, mask)[:, :, 1:]
     learned = labels >= 0  # codes differ in length; only what is learned goes through the large output layer
     logits = model.decoder.logits(hidden[learned]).float()
     later = functional.cross_entropy(logits, labels[learned], reduction="sum")
-    return loss + later / (len(batch) * drawn)
+    return later / (labels.shape[0] * labels.shape[1]) - (shares * first).sum(-1).mean()
+
+
+def tag_loss(model: CompactModel, head: TagHead, batch: TagBatch) -> Tensor:
+    """The tagger's loss on a batch of marked texts, through the generator's encoder."""
+    device = model.decoder.bias.device
+    ids, mask, labels = batch.ids.to(device), batch.mask.to(device), batch.labels.to(device)
+    return head.loss(model.encode(ids, mask), TagBatch(ids, mask, labels, batch.side))
 
 
 def first_shares(batch: Sequence[Example], values: int) -> Tensor:
@@ -124,18 +205,20 @@ def first_shares(batch: Sequence[Example], values: int) -> Tensor:
     return shares
 
 
-def draw_codes(
-    batch: Sequence[Example], drawn: int, opening: int, end: int, rng: random.Random
-) -> tuple[Tensor, Tensor]:
-    """Draw codes of each text by share.
+def draw_codes(batch: Sequence[Example], drawn: int, rng: random.Random) -> DrawnTexts:
+    """Draw codes of each text by share."""
+    return DrawnTexts(batch, [rng.choices(e.target.codes, e.target.shares, k=drawn) for e in batch])
+
+
+def prefix_grid(codes: Sequence[Sequence[Tokens]], opening: int, end: int) -> tuple[Tensor, Tensor]:
+    """Codes of each text, equally many, as the decoder's input and as what it should answer.
 
     Returns prefixes int64 (texts, drawn, tokens + 1) with the opening token first, and labels int64 (texts, drawn,
     tokens): what follows from the second token on, -1 where there is nothing to learn.
     """
-    codes = [rng.choices(e.target.codes, e.target.shares, k=drawn) for e in batch]
-    longest = max(len(code) for row in codes for code in row)
-    prefixes = torch.full((len(batch), drawn, longest + 1), end)
-    labels = torch.full((len(batch), drawn, longest), -1)
+    drawn, longest = len(codes[0]), max(len(code) for row in codes for code in row)
+    prefixes = torch.full((len(codes), drawn, longest + 1), end)
+    labels = torch.full((len(codes), drawn, longest), -1)
     for row, drawn_codes in enumerate(codes):
         for at, code in enumerate(drawn_codes):
             prefixes[row, at, : len(code) + 1] = torch.tensor([opening, *code])
@@ -144,13 +227,18 @@ def draw_codes(
 
 
 def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """Endless batches of texts of like length, in random order; texts without codes are left out."""
-    usable = [example for example in examples if example.target.codes]
+    """Endless batches of texts of like length, in random order, each text as often as its weight says."""
     while True:
-        shuffled = rng.sample(range(len(usable)), len(usable))
-        for start in range(0, len(shuffled), 32 * size):
-            chunk = sorted(shuffled[start : start + 32 * size], key=lambda i: len(usable[i].ids))
-            batches = [chunk[i : i + size] for i in range(0, len(chunk), size)]
-            rng.shuffle(batches)
-            for batch in batches:
-                yield [usable[i] for i in batch]
+        read = [at for at, example in enumerate(examples) for _ in range(_times(example.weight, rng))]
+        rng.shuffle(read)
+        for start in range(0, len(read), 32 * size):
+            chunk = sorted(read[start : start + 32 * size], key=lambda i: len(examples[i].ids))
+            found = [chunk[i : i + size] for i in range(0, len(chunk), size)]
+            rng.shuffle(found)
+            for batch in found:
+                yield [examples[i] for i in batch]
+
+
+def _times(weight: float, rng: random.Random) -> int:
+    whole = int(weight)
+    return whole + (weight > whole and rng.random() < weight - whole)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations, islice
+from dataclasses import replace
+from itertools import combinations, count, islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,17 +16,26 @@ from transformers import BertConfig, BertModel
 
 from gram_os.attribute import Side
 from gram_os.decode import IntArray, Step, beam_search
+from gram_os.errors import InputError
+from gram_os.tagger import Words
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.curves import CurveWriter, read_curves
 from gram_os.train.encoder import length_buckets, mean_pool, pad
+from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
 from gram_os.train.sft import (
     Example,
+    SftObjective,
     SftSettings,
+    TagReplay,
     batches,
     code_loss,
+    draw_batches,
     draw_codes,
     first_shares,
+    prefix_grid,
     train_generator,
 )
+from gram_os.train.tagger import TagExample, TagHead, TagRecipe
 from gram_os.train.targets import Target
 from gram_os.trie import CodeTrie
 
@@ -48,7 +59,7 @@ def _tiny_model(values: int = 8) -> CompactModel:
 
 @torch.inference_mode()
 def _loss(model: CompactModel, batch: Sequence[Example], side: Side, drawn: int, rng: random.Random) -> float:
-    return float(code_loss(model, batch, side, drawn, rng))
+    return float(code_loss(model, draw_codes(batch, drawn, rng), side))
 
 
 class _TorchModel:
@@ -87,7 +98,8 @@ def test_first_shares_add_up_by_first_value() -> None:
 
 
 def test_drawn_codes_by_hand() -> None:
-    prefixes, labels = draw_codes([_example((4, 6, 7)), _example((5,))], 2, OPENING, END, random.Random(0))
+    drawn = draw_codes([_example((4, 6, 7)), _example((5,))], 2, random.Random(0))
+    prefixes, labels = prefix_grid(drawn.codes, OPENING, END)
     assert prefixes.tolist() == [[[9, 4, 6, 7]] * 2, [[9, 5, 8, 8]] * 2]
     # The first value is learned exactly elsewhere: what follows 4 is 6, what follows 5 is the end.
     assert labels.tolist() == [[[6, 7, 8]] * 2, [[8, -1, -1]] * 2]
@@ -96,10 +108,10 @@ def test_drawn_codes_by_hand() -> None:
 
 def test_codes_are_drawn_by_their_shares() -> None:
     batch = [_example((1,), (2,), (3,), shares=(0.7, 0.3, 0.0))]
-    prefixes, _ = draw_codes(batch, 4000, OPENING, END, random.Random(1))
-    counts = Counter(prefixes[0, :, 1].tolist())
-    assert set(counts) == {1, 2}
-    assert counts[1] / 4000 == pytest.approx(0.7, abs=0.03)
+    (codes,) = draw_codes(batch, 4000, random.Random(1)).codes
+    counts = Counter(codes)
+    assert set(counts) == {(1,), (2,)}
+    assert counts[1,] / 4000 == pytest.approx(0.7, abs=0.03)
 
 
 @pytest.mark.parametrize("side", Side)
@@ -142,8 +154,8 @@ def _one(token: int) -> tuple[IntArray, IntArray]:
     return torch.zeros(1, 1, dtype=torch.int64).numpy(), tokens
 
 
-def test_batches_hold_every_text_once_an_epoch_and_none_without_codes() -> None:
-    examples = [_example((i % 8,), ids=(i,) * (1 + i % 5)) for i in range(23)] + [_example()]
+def test_batches_hold_every_text_once_a_pass() -> None:
+    examples = [_example((i % 8,), ids=(i,) * (1 + i % 5)) for i in range(23)]
     stream = batches(examples, 4, random.Random(0))
     for _ in range(2):
         epoch = list(islice(stream, 6))
@@ -153,24 +165,43 @@ def test_batches_hold_every_text_once_an_epoch_and_none_without_codes() -> None:
     assert all(len({len(e.ids) for e in batch}) <= 2 for batch in epoch)
 
 
-def test_a_tiny_model_learns_codes_of_both_sides_by_heart() -> None:
+def test_a_weight_says_how_often_a_text_is_read() -> None:
+    weights = (1.0, 2.0, 0.25)
+    examples = [replace(_example((0,), ids=(at,)), weight=weight) for at, weight in enumerate(weights)]
+    stream = batches(examples, 1, random.Random(0))
+    counts = Counter(batch[0].ids[0] for batch in islice(stream, 3250))  # about a thousand passes
+    assert [counts[at] / 1000 for at in range(3)] == pytest.approx(weights, abs=0.05)
+
+
+def test_texts_without_codes_or_weight_are_left_out() -> None:
+    examples = [_example((1,), ids=(1,)), _example(ids=(2,)), replace(_example((3,), ids=(3,)), weight=0.0)]
+    for batch in islice(draw_batches(examples, examples, (1, 1), drawn=2, seed=0), 5):
+        assert [e.ids for e in (*batch.queries.examples, *batch.titles.examples)] == [(1,), (1,)]
+        assert batch.queries.codes == [[(1,), (1,)]]
+    with pytest.raises(InputError, match="none of 1 title texts has a code"):
+        draw_batches(examples, [_example()], (1, 1), drawn=2, seed=0)
+
+
+def test_a_tiny_model_learns_codes_of_both_sides_by_heart(tmp_path: Path) -> None:
     model = _tiny_model()
     queries = [_example(code, ids=(2, 10 + at, 3)) for at, code in enumerate([(0,), (1, 4), (2,), (3, 5, 7)])]
     titles = [_example(code, ids=(2, 10 + at, 3)) for at, code in enumerate([(6,), (2, 3), (0, 1), (4,)])]
-    losses: list[float] = []
     settings = SftSettings(
         steps=120,
         queries=4,
         titles=4,
-        title_weight=1.0,
+        title_weight=0.5,
         drawn=2,
         encoder_rate=2e-3,
         decoder_rate=1e-2,
         seed=3,
     )
-    train_generator(model, queries, titles, settings, report=lambda _, loss: losses.append(loss))
-    assert len(losses) == 120
-    assert losses[-1] < 0.3 < 3 < losses[0]
+    with CurveWriter(tmp_path / "curves.csv") as curves:
+        train_generator(model, queries, titles, settings, journal=Journal("sft", tmp_path / "state", curves))
+    values = {(p.name, p.step): p.value for p in read_curves(tmp_path / "curves.csv") if p.stage == "sft"}
+    assert set(values) == {(name, step) for name in ("loss", "query", "title") for step in range(1, 121)}
+    assert values["loss", 120] < 0.3 < 3 < values["loss", 1]
+    assert values["loss", 1] == pytest.approx(values["query", 1] + 0.5 * values["title", 1], rel=1e-4)
     everything = [c for size in (1, 2, 3) for c in combinations(range(8), size)]
     language_model, trie = _TorchModel(model), CodeTrie.build(everything)
     for side, examples in ((Side.QUERY, queries), (Side.TITLE, titles)):
@@ -179,43 +210,86 @@ def test_a_tiny_model_learns_codes_of_both_sides_by_heart() -> None:
         assert [row[0].tokens for row in greedy] == [e.target.codes[0] for e in examples]
 
 
-def test_the_taggers_loss_goes_along_and_frozen_parameters_stay() -> None:
-    model, head = _tiny_model(), nn.Linear(24, 2)
+def _replay() -> TagReplay:
+    torch.manual_seed(0)
+    words = [Words(((0, 3),), (1, 4 + at, 2), (1,)) for at in range(4)]
+    examples = [TagExample(item, (at % 2,), Side(side)) for side in Side for at, item in enumerate(words)]
+    return TagReplay(TagHead(24), examples, TagRecipe(query_batch=2, title_batch=2))
+
+
+def test_the_taggers_loss_goes_along_and_frozen_parameters_stay(tmp_path: Path) -> None:
+    model, replay = _tiny_model(), _replay()
     words = model.encoder.embeddings.word_embeddings.weight
     words.requires_grad_(False)
-    before, weight = words.clone(), head.weight.detach().clone()
-    calls = []
-
-    def tagging_loss() -> torch.Tensor:
-        calls.append(1)
-        ids, mask = pad([[1, 2, 3]])
-        return head(model.encode(ids, mask)).float().square().mean()  # type: ignore[no-any-return]
-
-    train_generator(
-        model,
-        [_example((1,))],
-        [_example((2,))],
-        SftSettings(steps=3, queries=1, titles=1),
-        tagging_loss=tagging_loss,
-        extra_parameters=list(head.parameters()),
-    )
-    assert len(calls) == 3
+    before, weight = words.clone(), replay.head.project.weight.detach().clone()
+    settings = SftSettings(steps=3, queries=1, titles=1, tagging_weight=0.3)
+    with CurveWriter(tmp_path / "curves.csv") as curves:
+        train_generator(
+            model,
+            [_example((1,))],
+            [_example((2,))],
+            settings,
+            replay=replay,
+            journal=Journal("sft", tmp_path / "state", curves),
+        )
+    values = {p.name: p.value for p in read_curves(tmp_path / "curves.csv") if p.step == 1}
+    parts = values["query"] + settings.title_weight * values["title"] + 0.3 * values["tags"]
+    assert values["loss"] == pytest.approx(parts, rel=1e-4)
     assert torch.equal(words, before)
-    assert not torch.equal(head.weight, weight)
+    assert not torch.equal(replay.head.project.weight, weight)
     assert not model.training
     ids, mask = pad([[1, 2, 3]])
     assert model.encode(ids, mask).dtype == torch.float32  # training in bfloat16 leaves no trace
 
 
-def test_training_is_repeatable() -> None:
+def test_the_tags_come_in_batches_of_both_sides() -> None:
+    stream = draw_batches([_example((1,))], [_example((2,))], (1, 1), drawn=1, seed=0, replay=_replay())
+    tags = [batch.tags for batch in islice(stream, 4)]
+    assert Counter(tag.side for tag in tags if tag is not None) == {Side.QUERY: 2, Side.TITLE: 2}
+
+
+def test_training_is_repeatable_and_another_seed_differs() -> None:
     outcomes = []
-    for _ in range(2):
+    for seed in (5, 5, 6):
         model = _tiny_model()
-        train_generator(
-            model, [_example((1, 2))], [_example((3,))], SftSettings(steps=4, queries=1, titles=1, seed=5)
-        )
+        lessons = [_example((1, 2), (3,), ids=(1, at)) for at in range(4)]
+        train_generator(model, lessons, lessons, SftSettings(steps=4, queries=2, titles=2, seed=seed))
         outcomes.append(model.decoder.tokens.weight.detach().clone())
-    assert torch.equal(*outcomes)
+    assert torch.equal(outcomes[0], outcomes[1])
+    assert not torch.equal(outcomes[0], outcomes[2])
+
+
+def test_a_broken_off_training_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """Draws, dropout and the tagger's batches go on where they were."""
+    lessons = [_example((at, 6), (7,), ids=(1, at)) for at in range(6)]
+
+    def train(name: str, *, breaks: bool) -> list[torch.Tensor]:
+        model, replay = _tiny_model(), _replay()
+        objective = SftObjective(model, replay.head, SftSettings())
+        calls = count()
+
+        def interrupt(*_: object) -> None:
+            if breaks and next(calls) == 5:
+                raise KeyboardInterrupt
+
+        objective.register_forward_pre_hook(interrupt)
+        with CurveWriter(tmp_path / f"{name}.csv") as curves:
+            run_loop(
+                objective,
+                [RateGroup(list(objective.parameters()), 0.01)],
+                lambda seed: draw_batches(lessons, lessons, (2, 2), drawn=2, seed=seed, replay=replay),
+                LoopSettings(8, save_every=2),
+                journal=Journal("sft", tmp_path / name, curves),
+            )
+        return [p.detach().clone() for p in objective.parameters()]
+
+    whole = train("whole", breaks=False)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", breaks=True)
+    assert max(p.step for p in read_curves(tmp_path / "broken.csv")) == 5  # the last save was after step 4
+    resumed = train("broken", breaks=False)
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert read_curves(tmp_path / "whole.csv") == read_curves(tmp_path / "broken.csv")
 
 
 def test_pad_fills_with_zeros_and_says_where() -> None:
