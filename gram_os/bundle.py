@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -31,10 +31,16 @@ from gram_os.attribute import AttributeType
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.errors import BundleError
 from gram_os.normalise import Normaliser
+from gram_os.pair_weights import PairWeights
 from gram_os.trie import CodeTrie
 
 FORMAT = 1
-_NOT_IN_CODES = {"measures", "source", "generated_weight", "divergence_weight", "gram_weight"}
+_NOT_IN_DOCUMENTS: dict[str, Any] = {
+    "measures": True,
+    "source": True,
+    "gram_weight": True,
+    "pair": {"query", "idf_exponent", "granularity"},  # the title's side is written with the codes
+}
 MANIFEST = "manifest.json"
 TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
@@ -62,8 +68,7 @@ class Manifest(BaseModel):
         str, ...
     ] = ()  # further text fields of the catalogue whose words are a product's own values too
     title_codes: int = 10  # codes that are generated for a title, beside its own values
-    generated_weight: float = 0.3  # of a generated code against a query's own value
-    divergence_weight: float = 0.25  # gamma of the pair score (scorer.py)
+    pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
     gram_weight: float = 1.5  # of GRAM against BM25 in the hybrid
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
     measures: Mapping[str, float] = {}  # what it was accepted with
@@ -100,11 +105,12 @@ class Bundle:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits that change when anything does that codes depend on.
+        """Twelve hexadecimal digits that change when anything does that is written into documents.
 
-        The weights of the ranking are not among that: they may be set anew without coding any document again.
+        That is the codes and their weights on the title's side. What a query's codes weigh is not among it, and may be set
+        anew without coding any document again.
         """
-        content = self.manifest.model_dump_json(exclude=_NOT_IN_CODES)
+        content = self.manifest.model_dump_json(exclude=_NOT_IN_DOCUMENTS)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @cached_property

@@ -5,13 +5,15 @@ Knows the names and types of fields on the cluster; never talks to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 # Longer values would be Lucene terms that nobody filters by; the document keeps them all the same.
 IGNORE_ABOVE: Final = 512
 # What may be added to the mapping later: code fields, and what other writers bring.
 FIELD_HEADROOM: Final = 1000
+# What a code counts that is in `codes` without a weight: enough to be found, not to be ranked by.
+HAND_WRITTEN: Final = 1e-4
 
 _KEYWORD: Final[Mapping[str, Any]] = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
 _ENGLISH: Final[Mapping[str, Any]] = {"type": "text", "analyzer": "english"}
@@ -76,7 +78,8 @@ def build_code_mapping(label: str) -> dict[str, Any]:
             "dynamic": "strict",
             "properties": {
                 "codes": {"type": "keyword"},
-                # One byte a value, read for the hits that are scored: doc values, nothing to search.
+                "weights": {"type": "rank_features"},
+                # One byte a value, read where a pair is explained: doc values, nothing to search.
                 "probabilities": {"type": "binary", "doc_values": True},
                 "source": {"type": "keyword", "index": False, "doc_values": True},
                 "coded_at": {"type": "date"},
@@ -85,19 +88,64 @@ def build_code_mapping(label: str) -> dict[str, Any]:
     }
 
 
-def build_codes_query(field: str, weights: Mapping[str, float]) -> dict[str, Any]:
-    """Build the first stage: any of the codes, ordered by the sum of the matching codes' weights.
+def feature_name(code: str) -> str:
+    """A code as the name of a feature of `weights`; a dot would be refused there by older versions of OpenSearch.
 
-    The weights already hold each code's idf over the whole index, so scores do not depend on the shard, and a coarse
-    code cannot fill the window ahead of a finer match.
-
-    >>> build_codes_query("gram_v1.codes", {"toner": 2.5})["bool"]["should"]
-    [{'constant_score': {'filter': {'term': {'gram_v1.codes': 'toner'}}, 'boost': 2.5}}]
+    >>> feature_name("3.5 mm | jack")
+    '3·5 mm | jack'
     """
-    clauses = [
-        {"constant_score": {"filter": {"term": {field: code}}, "boost": round(weight, 5)}}
-        for code, weight in weights.items()
+    return code.replace(".", "\u00b7")
+
+
+def build_weights(weights: Mapping[str, float]) -> list[dict[str, float]]:
+    """Build the value of `weights`: code -> what it weighs in this document, above 0.
+
+    A list of one object, because a partial update merges an object into the one that is there, and codes of an older title
+    would stay; a list is replaced. Two codes of one feature name count as the heavier of them.
+
+    >>> build_weights({"toner": 1.0, "3.5 mm": 0.25, "3·5 mm": 0.5})
+    [{'toner': 1.0, '3·5 mm': 0.5}]
+    """
+    features: dict[str, float] = {}
+    for code, weight in weights.items():
+        name = feature_name(code)
+        features[name] = max(round(weight, 5), features.get(name, 0.0))
+    return [features]
+
+
+def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) -> dict[str, float]:
+    """What some codes weigh in a document, by the value of its `weights`; without those that it has no weight for.
+
+    >>> read_weights([{"toner": 1.0, "3·5 mm": 0.5}], ["3.5 mm", "laptop"])
+    {'3.5 mm': 0.5}
+    """
+    features = {name: float(weight) for part in stored for name, weight in part.items()}
+    return {code: features[name] for code in codes if (name := feature_name(code)) in features}
+
+
+def build_codes_query(codes: str, weights: str, asked: Mapping[str, float]) -> dict[str, Any]:
+    """Build the search by code: the sum of what the shared codes weigh in the query times what they weigh in the document.
+
+    codes, weights: the names of the two fields; asked: code -> the query's weight, which already holds the code's idf
+    over the whole index, so that scores do not depend on the shard. Whoever adds a code to `codes` by hand need not know of
+    weights: the last clause finds it all the same, behind all that have one, and adds the same `HAND_WRITTEN` to every hit
+    that it matches, which is less than the weights are exact to.
+
+    >>> build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5})["bool"]["should"]
+    [{'rank_feature': {'field': 'gram_v1.weights.toner', 'linear': {}, 'boost': 2.5}}, \
+{'terms': {'gram_v1.codes': ['toner'], 'boost': 0.0001}}]
+    """
+    clauses: list[dict[str, Any]] = [
+        {
+            "rank_feature": {
+                "field": f"{weights}.{feature_name(code)}",
+                "linear": {},
+                "boost": round(weight, 5),
+            }
+        }
+        for code, weight in asked.items()
     ]
+    clauses.append({"terms": {codes: list(asked), "boost": HAND_WRITTEN}})
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
@@ -111,16 +159,19 @@ def build_search(
     size: int,
     *,
     filters: Sequence[Mapping[str, Any]] = (),
-    docvalues: Sequence[str] = (),
+    fields: Sequence[str] = (),
     source: Sequence[str] | bool = False,
 ) -> dict[str, Any]:
-    """Build a search for the best `size` documents, equal scores in the index's order; filters do not score."""
+    """Build a search for the best `size` documents, equal scores in the index's order; filters do not score.
+
+    fields: what comes back as lists under `fields`, beside the `source`.
+    """
     body = {"bool": {"must": [query], "filter": list(filters)}} if filters else dict(query)
     return {
         "query": body,
         "size": size,
         "_source": source,
-        "docvalue_fields": list(docvalues),
+        "fields": list(fields),
         "track_total_hits": False,
     }
 

@@ -7,7 +7,7 @@ beneath nor the cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from math import exp
 
@@ -28,14 +28,14 @@ class ScoredCode:
     """A code of one text.
 
     probabilities: P(value | text, side, values before) of each value of the code, the product over its tokens, None
-    when the model does not know one of them; own: whether the text itself says it; share: what it counts in the first
-    stage, 1 for a text's own value, less for a generated one.
+    when the model does not know one of them; own: whether the text itself says it; weight: what it counts on its side of
+    the pair score (pair_weights.py), a query's with the granularity's weight in it.
     """
 
     code: Code
     probabilities: tuple[float, ...] | None
     own: bool
-    share: float = 1.0
+    weight: float = 1.0
 
     @property
     def probability(self) -> float | None:
@@ -111,7 +111,7 @@ class Generator:
         ]
         scored = score_sequences(self._model, first, [list(tokens.values()) for tokens in known])
         return [
-            self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found)
+            self._weigh(self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found), side)
             for codes, tokens, log_probs, found in zip(kept, known, scored, generated, strict=True)
         ]
 
@@ -119,12 +119,24 @@ class Generator:
         self, own: Sequence[Code], known: Mapping[Code, tuple[float, ...]], generated: Sequence[Generated]
     ) -> list[ScoredCode]:
         found = {code: ScoredCode(code, _own_probability(known.get(code)), own=True) for code in own}
-        best = max((g.score for g in generated), default=0.0)
         for item in generated:
             code = self._tokeniser.decode(item.tokens)
-            share = self.bundle.manifest.generated_weight * exp(0.5 * (item.score - best))
-            found.setdefault(code, ScoredCode(code, self._probabilities(item), own=False, share=share))
+            found.setdefault(code, ScoredCode(code, self._probabilities(item), own=False))
         return list(found.values())
+
+    def _weigh(self, codes: Sequence[ScoredCode], side: Side) -> list[ScoredCode]:
+        """The codes of one text with their weights on its side of a pair."""
+        pair = self.bundle.manifest.pair
+        probabilities, own = [scored.probabilities for scored in codes], [scored.own for scored in codes]
+        if side is Side.TITLE:
+            weights = pair.title.weigh(probabilities, own)
+        else:
+            weights = pair.query.weigh(probabilities, own)
+            weights = [
+                pair.of_length(len(scored.code.values)) * weight
+                for scored, weight in zip(codes, weights, strict=True)
+            ]
+        return [replace(scored, weight=weight) for scored, weight in zip(codes, weights, strict=True)]
 
     def _probabilities(self, item: Generated) -> tuple[float, ...]:
         """P of each value, the closing token left out."""

@@ -13,6 +13,7 @@ from gram_os.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.generator import Generator
 from gram_os.normalise import Normaliser
+from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.trie import CodeTrie
 from tests.fakes import TableModel
 
@@ -32,8 +33,17 @@ VALUES = {
 }
 
 
+# No parameter at its default, so that a test which compares sums sees one that is forgotten.
+PAIR = PairWeights(
+    query=SideWeights(own=Emphasis(exponent=0.1), generated=Emphasis(scale=0.4, exponent=0.5), unknown=1.1),
+    title=SideWeights(own=Emphasis(exponent=0.2), generated=Emphasis(scale=0.6, exponent=0.3), unknown=0.9),
+    idf_exponent=1.2,
+    granularity=(1.0, 1.3, 1.6),
+)
+
+
 def make_bundle(
-    folder: Path, *, label: str = "t1", generated_weight: float = 0.4, gram_weight: float = 1.0
+    folder: Path, *, label: str = "t1", pair: PairWeights = PAIR, gram_weight: float = 1.0
 ) -> Bundle:
     """Write a bundle of `VALUES`, with every value, every pair that begins with a brand, and two longer ones as codes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +67,7 @@ def make_bundle(
         attributes={"brand": T.BRAND, "tags": T.OTHER},
         texts=("description",),
         title_codes=5,
-        generated_weight=generated_weight,
+        pair=pair,
         gram_weight=gram_weight,
     )
     return seal(folder, manifest)
@@ -67,10 +77,10 @@ def make_generator(
     folder: Path,
     *,
     label: str = "t1",
-    generated_weight: float = 0.4,
+    pair: PairWeights = PAIR,
     gram_weight: float = 1.0,
     seed: int = 0,
 ) -> Generator:
     """A generator of that bundle whose model is a table."""
-    bundle = make_bundle(folder, label=label, generated_weight=generated_weight, gram_weight=gram_weight)
+    bundle = make_bundle(folder, label=label, pair=pair, gram_weight=gram_weight)
     return Generator(bundle, TableModel(len(VALUES), seed))

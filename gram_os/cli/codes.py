@@ -60,7 +60,7 @@ def run(
 
 
 def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]:
-    """A code as JSON: text, granularity, values with their types, probability, and where it comes from."""
+    """A code as JSON: text, granularity, types of its values, probability, where it comes from, weight on its side."""
     kinds = [generator.type_of(value) for value in scored.code.values]
     return {
         "code": str(scored.code),
@@ -68,7 +68,7 @@ def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]
         "types": [kind.value if kind else None for kind in kinds],
         "probability": None if scored.probability is None else round(scored.probability, 6),
         "from": "text" if scored.own else "model",
-        "share": round(scored.share, 4),
+        "weight": round(scored.weight, 4),
     }
 
 
@@ -80,8 +80,8 @@ def print_codes(title: str, rows: list[dict[str, object]]) -> None:
             ", ".join(str(kind or "-") for kind in row["types"]),  # type: ignore[attr-defined]
             str(row["from"]),
             "" if row["probability"] is None else f"{row['probability']:.4f}",
-            f"{row['share']:.2f}",
+            f"{row['weight']:.2f}",
         ]
         for row in rows
     ]
-    output.print_table(title, ["code", "attributes", "from", "P", "share"], cells)
+    output.print_table(title, ["code", "attributes", "from", "P", "weight"], cells)

@@ -53,7 +53,13 @@ def run(
         pipeline = open_pipeline(cluster, index, bundle)
         title = pipeline.fields.title
         answer = pipeline.search(
-            text, mode=Mode(mode), size=size, start=start, filters=clauses, source=[title]
+            text,
+            mode=Mode(mode),
+            size=size,
+            start=start,
+            filters=clauses,
+            source=[title],
+            explain=explain,
         )
     if as_json:
         output.print_json(describe_answer(text, mode, answer, title=title, explain=explain))
@@ -87,7 +93,11 @@ def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain
         if explain:
             row["bm25"] = hit.bm25
             row["shared_codes"] = [
-                {"code": p.code, "weight": round(p.weight, 4), "agreement": round(p.agreement, 4)}
+                {
+                    "code": p.code,
+                    "query_weight": round(p.query_weight, 4),
+                    "title_weight": round(p.title_weight, 4),
+                }
                 for p in (hit.pair.parts if hit.pair else ())
             ]
         hits.append(row)
@@ -116,12 +126,14 @@ def print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int
         ]
         for place, hit in enumerate(answer.hits)
     ]
-    columns = ["", "id", "score", "title", *(["shared codes: weight x agreement; BM25"] if explain else [])]
+    columns = ["", "id", "score", "title", *(["shared codes: query x title weight; BM25"] if explain else [])]
     output.print_table(f"{mode}: {text}", columns, rows, caption="" if rows else "no hit", text_columns=True)
 
 
 def _reasons(hit: Hit) -> str:
-    parts = [f"{p.code} {p.weight:.2f} x {p.agreement:.2f}" for p in (hit.pair.parts if hit.pair else ())]
+    parts = [
+        f"{p.code} {p.query_weight:.2f} x {p.title_weight:.2f}" for p in (hit.pair.parts if hit.pair else ())
+    ]
     return "; ".join(
         [*parts[:6], *(["..."] if len(parts) > 6 else []), f"BM25 {hit.bm25:.2f}" if hit.bm25 else "no BM25"]
     )

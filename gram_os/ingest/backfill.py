@@ -18,10 +18,10 @@ from gram_os.attachment import LabelState
 from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.cluster import Cluster
-from gram_os.dsl import code_field, read_field
+from gram_os.dsl import build_weights, code_field, read_field
 from gram_os.errors import IndexUnfitError
 from gram_os.generator import ScoredCode
-from gram_os.scorer import pack_codes
+from gram_os.packing import pack_codes
 
 _ROUNDS = 5  # times that a document is read again because someone else wrote it
 _CHUNK = 512  # documents that are coded and written together
@@ -151,6 +151,7 @@ def _action(
     packed = pack_codes(codes)
     fields = {
         "codes": list(packed.codes),
+        "weights": build_weights({str(scored.code): scored.weight for scored in codes}),
         "probabilities": packed.probabilities,
         "source": source,
         "coded_at": datetime.now(UTC).isoformat(timespec="seconds"),

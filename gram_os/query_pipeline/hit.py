@@ -12,8 +12,8 @@ from gram_os.scorer import PairScore
 class Hit:
     """One product found: its final score, and what made it.
 
-    pair: the pair score over the shared codes, None when no code led here; bm25: the lexical score, None when BM25 did
-    not find it; source: the document's fields that were asked for.
+    pair: the pair score over the shared codes, None when no code led here, its parts only of a search that explains; bm25:
+    the lexical score, None when BM25 did not find it; source: the document's fields that were asked for.
     """
 
     id: str

@@ -1,9 +1,9 @@
-"""A query against one index: codes, recall by code, pair scores, and the fusion with BM25.
+"""A query against one index: codes, recall and ranking by code, and the fusion with BM25.
 
-    text -> generator -> codes x idf -> first stage (top `WINDOW` by weight) -> pair scorer -> hits
-                                                         BM25 on the title ------------------> hybrid
+    text -> generator -> codes x idf -> pair scores, added up by the cluster -> hits
+                                            BM25 on the title ----------------> hybrid
 
-Knows the generator and the scorer by what they do, and the cluster by `Cluster`.
+Knows the generator by what it does, and the cluster by `Cluster`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from gram_os.cluster import Cluster
-from gram_os.dsl import build_codes_query, build_search, build_text_query
+from gram_os.dsl import build_codes_query, build_search, build_text_query, read_weights
 from gram_os.errors import InputError
 from gram_os.generator import ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.query_pipeline.hit import Hit
-from gram_os.scorer import PackedCodes, PairScore, WeightedCode
+from gram_os.scorer import PairScore, WeightedCode, score_pair
 
-WINDOW = 300  # hits that the pair scorer sees, and that each branch gives to the fusion (GRAM section 7)
+WINDOW = 300  # hits that each branch gives to the fusion (GRAM section 7)
 DEEPEST = 10_000  # index.max_result_window's default: no search of the cluster gives more
 MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
 MAX_QUERY_CHARACTERS = 1000  # what stands behind is no query; 100 kB of text would be thousands of clauses
@@ -43,21 +43,14 @@ class CodeGenerator(Protocol):
         """The codes of each query."""
 
 
-class PairScorer(Protocol):
-    """Scores a query's codes against products' codes."""
-
-    def score(self, query: Sequence[WeightedCode], products: Sequence[PackedCodes]) -> list[PairScore]:
-        """One score a product."""
-
-
 @dataclass(frozen=True, slots=True)
 class IndexFields:
-    """Where a label's codes and the title are in an index."""
+    """Where a label's codes, their weights and the title are in an index."""
 
     index: str
     title: str
     codes: str
-    probabilities: str
+    weights: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +69,15 @@ class QueryPipeline:
         cluster: Cluster,
         fields: IndexFields,
         generator: CodeGenerator,
-        scorer: PairScorer,
         *,
+        idf_exponent: float = 1.0,
         gram_weight: float = 1.0,
         frequencies: CodeFrequencies | None = None,
     ):
         self.fields = fields
         self._cluster = cluster
-        self._generator, self._scorer = generator, scorer
-        self._gram_weight = gram_weight
+        self._generator = generator
+        self._idf_exponent, self._gram_weight = idf_exponent, gram_weight
         self._frequencies = frequencies or CodeFrequencies(cluster, fields.index, fields.codes)
 
     def search(
@@ -96,11 +89,13 @@ class QueryPipeline:
         start: int = 0,
         filters: Sequence[Mapping[str, Any]] = (),
         source: Sequence[str] | bool = False,
+        explain: bool = False,
     ) -> Answer:
         """The hits `start` to `start + size` of a query; `filters` are OpenSearch clauses that every hit must meet.
 
-        The order is settled over each branch's best `WINDOW` hits (or `start + size`, when that is more). An empty
-        query finds nothing. Raises InputError for an offset or size below 0, or beyond `DEEPEST`.
+        A hybrid's order is settled over each branch's best `WINDOW` hits (or `start + size`, when that is more). With
+        `explain` the pair scores of the hits say their parts. An empty query finds nothing. Raises InputError for an offset
+        or size below 0, or beyond `DEEPEST`.
         """
         if start < 0 or size < 0:
             raise InputError(f"from ({start}) and size ({size}) must not be negative")
@@ -112,17 +107,21 @@ class QueryPipeline:
         text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
         if not text or not size:
             return Answer((), ())
-        window = max(WINDOW, start + size)
+        window = max(WINDOW, start + size) if mode is Mode.HYBRID else start + size
         codes = self._weigh(text) if mode is not Mode.BM25 else ()
         found = self._recall(text, codes, mode, window, filters)
-        hits = self._rank(found, codes, mode)[start : start + size]
-        return Answer(tuple(self._with_source(hits, source)), codes)
+        hits = self._rank(found, mode)[start : start + size]
+        return Answer(tuple(self._read_shown(hits, source, codes if explain else ())), codes)
 
     def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
-        """The query's codes that the index holds, each with share x idf, heaviest first."""
+        """The query's codes that the index holds, each with its weight x idf, heaviest first."""
         scored = self._generator.code_queries([text])[0]
         idf = self._frequencies.idf([str(s.code) for s in scored])
-        weighed = [WeightedCode(s, s.share * i) for s, i in zip(scored, idf, strict=True) if i > 0]
+        weighed = [
+            WeightedCode(s, s.weight * i**self._idf_exponent)
+            for s, i in zip(scored, idf, strict=True)
+            if i > 0 and s.weight > 0
+        ]
         return tuple(sorted(weighed, key=lambda w: -w.weight)[:MAX_CLAUSES])
 
     def _recall(
@@ -137,42 +136,54 @@ class QueryPipeline:
         fields = self.fields
         bodies: dict[Mode, dict[str, Any]] = {}
         if codes:
-            query = build_codes_query(fields.codes, {str(w.code.code): w.weight for w in codes})
-            docvalues = (fields.codes, fields.probabilities)
-            bodies[Mode.GRAM] = build_search(query, window, filters=filters, docvalues=docvalues)
+            asked = {str(w.code.code): w.weight for w in codes}
+            query = build_codes_query(fields.codes, fields.weights, asked)
+            bodies[Mode.GRAM] = build_search(query, window, filters=filters)
         if mode is not Mode.GRAM:
             bodies[Mode.BM25] = build_search(build_text_query(fields.title, text), window, filters=filters)
         answers = self._cluster.msearch(fields.index, list(bodies.values()))
         return {branch: answer["hits"]["hits"] for branch, answer in zip(bodies, answers, strict=True)}
 
-    def _rank(
-        self, found: Mapping[Mode, list[dict[str, Any]]], codes: Sequence[WeightedCode], mode: Mode
-    ) -> list[Hit]:
-        coded = found.get(Mode.GRAM, [])
-        scores = self._scorer.score(codes, [self._packed(hit) for hit in coded])
-        pairs = {hit["_id"]: pair for hit, pair in zip(coded, scores, strict=True)}
-        lexical = {hit["_id"]: float(hit["_score"]) for hit in found.get(Mode.BM25, [])}
-        branches = [{product: pair.total for product, pair in pairs.items()}, lexical]
+    def _rank(self, found: Mapping[Mode, list[dict[str, Any]]], mode: Mode) -> list[Hit]:
+        pairs, lexical = (
+            {hit["_id"]: float(hit["_score"]) for hit in found.get(branch, [])}
+            for branch in (Mode.GRAM, Mode.BM25)
+        )
         if mode is Mode.HYBRID:
-            final = fuse_scores(branches, [self._gram_weight, 1.0])
+            final = fuse_scores([pairs, lexical], [self._gram_weight, 1.0])
         else:
-            chosen = branches[mode is Mode.BM25]
-            # sorted() keeps the cluster's order among equals, so that the first stage decides there.
-            final = dict(sorted(chosen.items(), key=lambda item: -item[1]))
+            final = lexical if mode is Mode.BM25 else pairs  # in the cluster's order
         return [
-            Hit(product, score, pairs.get(product), lexical.get(product)) for product, score in final.items()
+            Hit(
+                product,
+                score,
+                PairScore(pairs[product]) if product in pairs else None,
+                lexical.get(product),
+            )
+            for product, score in final.items()
         ]
 
-    def _packed(self, hit: Mapping[str, Any]) -> PackedCodes:
-        fields = hit["fields"]
-        packed = fields.get(self.fields.probabilities, [""])  # none where someone wrote the codes by hand
-        return PackedCodes(tuple(fields[self.fields.codes]), packed[0])
-
-    def _with_source(self, hits: Sequence[Hit], source: Sequence[str] | bool) -> list[Hit]:
-        """Read the fields that were asked for, of the hits that are shown only."""
-        if not source or not hits:
+    def _read_shown(
+        self, hits: Sequence[Hit], source: Sequence[str] | bool, codes: Sequence[WeightedCode]
+    ) -> list[Hit]:
+        """Read the fields that were asked for, and the parts of the pair scores over `codes`, of the hits that are shown."""
+        if not hits or not (source or codes):
             return list(hits)
-        body = build_search({"ids": {"values": [hit.id for hit in hits]}}, len(hits), source=source)
+        fields = [self.fields.weights] if codes else []
+        body = build_search(
+            {"ids": {"values": [h.id for h in hits]}}, len(hits), source=source, fields=fields
+        )
         answer = self._cluster.search(self.fields.index, body)
-        sources = {found["_id"]: found["_source"] for found in answer["hits"]["hits"]}
-        return [replace(hit, source=sources.get(hit.id, {})) for hit in hits]
+        found = {document["_id"]: document for document in answer["hits"]["hits"]}
+        return [self._complete(hit, found.get(hit.id, {}), bool(source), codes) for hit in hits]
+
+    def _complete(
+        self, hit: Hit, document: Mapping[str, Any], source: bool, codes: Sequence[WeightedCode]
+    ) -> Hit:
+        if source:
+            hit = replace(hit, source=document.get("_source", {}))
+        if hit.pair is None:
+            return hit
+        stored = document.get("fields", {}).get(self.fields.weights, [])
+        title = read_weights(stored, [str(w.code.code) for w in codes])
+        return replace(hit, pair=replace(hit.pair, parts=score_pair(codes, title).parts))

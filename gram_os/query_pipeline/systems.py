@@ -13,7 +13,6 @@ from gram_os.dsl import code_field
 from gram_os.generator import Generator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
-from gram_os.scorer import JensenShannonScorer
 
 SYSTEM_NAMES = tuple(mode.value for mode in Mode)
 
@@ -47,10 +46,15 @@ def open_pipeline(
         generator = load_generator(bundle)
     require_bundle(state, index, generator.bundle)
     field = code_field(state.label)
-    fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.probabilities")
+    fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.weights")
     manifest = generator.bundle.manifest
-    scorer = JensenShannonScorer(manifest.divergence_weight)
-    return QueryPipeline(cluster, fields, generator, scorer, gram_weight=manifest.gram_weight)
+    return QueryPipeline(
+        cluster,
+        fields,
+        generator,
+        idf_exponent=manifest.pair.idf_exponent,
+        gram_weight=manifest.gram_weight,
+    )
 
 
 def build_systems(

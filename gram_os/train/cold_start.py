@@ -216,8 +216,7 @@ def _manifest(mined: Mined, recipe: Recipe, measures: Mapping[str, float] | None
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
         attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=serving.title_codes,
-        generated_weight=serving.generated_weight, divergence_weight=serving.divergence_weight,
-        gram_weight=serving.gram_weight, measures=measures or {}, source=recipe.source,
+        pair=serving.pair, gram_weight=serving.gram_weight, measures=measures or {}, source=recipe.source,
     )  # fmt: skip
 
 

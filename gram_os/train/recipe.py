@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gram_os.attribute import AttributeType
 from gram_os.errors import FileFormatError, InputError
+from gram_os.pair_weights import PairWeights
 from gram_os.train.causal import CausalSettings
 from gram_os.train.sft import SftSettings
 from gram_os.train.tagger import TagRecipe
@@ -41,8 +42,7 @@ class ServingRecipe(_Part):
     """What the manifest tells serving; see `Manifest`."""
 
     title_codes: int = 10
-    generated_weight: float = 0.3
-    divergence_weight: float = 0.25
+    pair: PairWeights = PairWeights()
     gram_weight: float = 1.5
 
 

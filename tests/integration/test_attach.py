@@ -64,6 +64,7 @@ def test_mappings_that_are_closed_take_the_fields(
     attach(cluster, index, V1)
     fields = {
         "codes": ["toner"],
+        "weights": [{"toner": 0.5}],
         "probabilities": "Cw==",
         "source": "0",
         "coded_at": "2026-11-22T08:30:00+00:00",

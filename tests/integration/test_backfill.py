@@ -15,7 +15,7 @@ from gram_os.cluster import Cluster
 from gram_os.errors import IndexMissingError, IndexUnfitError
 from gram_os.generator import Generator, ScoredCode
 from gram_os.ingest.backfill import BackfillReport, Refusal, backfill
-from gram_os.scorer import pack_codes
+from gram_os.packing import pack_codes
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
 
@@ -85,13 +85,16 @@ def test_what_is_written(cluster: Cluster, index: str, generator: Generator) -> 
     found = _read(cluster, index)
     for id_, document in DOCUMENTS.items():
         product = Product(id_, document["title"], document)
-        packed = pack_codes(next(generator.code_products([product])))
+        codes = next(generator.code_products([product]))
+        packed = pack_codes(codes)
         fields = found[id_]["_source"].pop("gram_t1")
         assert found[id_]["_source"] == document  # nothing of the writer's is touched
         assert (tuple(fields["codes"]), fields["probabilities"]) == (packed.codes, packed.probabilities)
+        (weights,) = fields["weights"]
+        assert weights == pytest.approx({str(scored.code): scored.weight for scored in codes}, abs=1e-5)
         assert re.fullmatch("[0-9a-f]{16}", fields["source"])
         assert started <= datetime.fromisoformat(fields["coded_at"]) <= started + timedelta(minutes=5)
-        assert set(fields) == {"codes", "probabilities", "source", "coded_at"}
+        assert set(fields) == {"codes", "weights", "probabilities", "source", "coded_at"}
     coded = cluster.search(index, {"query": {"term": {"gram_t1.codes": "toner cartridge"}}})
     assert "1" in {hit["_id"] for hit in coded["hits"]["hits"]}
 
@@ -132,6 +135,17 @@ def test_only_what_changed_is_coded_again(
     assert backfill(cluster, index, _state(generator), generator) == BackfillReport(again, 3 - again)
     after = _seq_nos(cluster, index)
     assert {id_ for id_ in after if after[id_] != before[id_]} == ({"2"} if again else set())
+
+
+def test_weights_of_an_old_title_do_not_stay(cluster: Cluster, index: str, generator: Generator) -> None:
+    # A partial update merges objects; what is left over would be found for ever.
+    for title, held in (("zebra", True), ("Red HP laptop", False)):
+        _write(cluster, index, {"1": {"doc": {"title": title}}}, op="update")
+        backfill(cluster, index, _state(generator), generator)
+        fields = _read(cluster, index)["1"]["_source"]["gram_t1"]
+        (weights,) = fields["weights"]
+        assert set(weights) == set(fields["codes"])
+        assert ("zebra" in weights) == held
 
 
 def test_another_bundle_codes_all_again(

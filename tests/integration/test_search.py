@@ -16,13 +16,14 @@ import pytest
 from gram_os.attachment import LabelState, attach
 from gram_os.catalogue import Product
 from gram_os.cluster import Cluster
+from gram_os.dsl import HAND_WRITTEN
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
 from gram_os.generator import Generator, ScoredCode
 from gram_os.ingest.backfill import backfill
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, open_pipeline
-from gram_os.scorer import JensenShannonScorer, WeightedCode, pack_codes
+from gram_os.scorer import PairScore, WeightedCode, score_pair
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
 
@@ -81,21 +82,30 @@ def own_corpus(cluster: Cluster, make_index: MakeIndex, generator: Generator) ->
     return Corpus(cluster, make_index(properties=PROPERTIES), generator)
 
 
-def _reference(generator: Generator, text: str) -> dict[str, float]:
+BITS = 2**-8  # what the cluster's 9 significant bits of a weight may be off by
+
+
+def _title_weights(generator: Generator) -> dict[str, dict[str, float]]:
+    coded = zip(PRODUCTS, generator.code_products(PRODUCTS), strict=True)
+    return {p.id: {str(s.code): s.weight for s in codes} for p, codes in coded}
+
+
+def _reference(generator: Generator, text: str) -> dict[str, PairScore]:
     """Every product's pair score, by counting and adding over the whole catalogue."""
-    coded = {
-        p.id: pack_codes(codes) for p, codes in zip(PRODUCTS, generator.code_products(PRODUCTS), strict=True)
-    }
-    counts = Counter(code for packed in coded.values() for code in packed.codes)
+    titles = _title_weights(generator)
+    counts = Counter(code for weights in titles.values() for code in weights)
     total = len(PRODUCTS)
     asked = [
-        WeightedCode(s, s.share * log(1 + (total - counts[c] + 0.5) / (counts[c] + 0.5)))
+        WeightedCode(s, s.weight * log(1 + (total - counts[c] + 0.5) / (counts[c] + 0.5)) ** 1.2)
         for s in generator.code_queries([text])[0]
         if counts[c := str(s.code)]
     ]
-    scorer = JensenShannonScorer(generator.bundle.manifest.divergence_weight)
-    scores = zip(coded, scorer.score(asked, list(coded.values())), strict=True)
-    return {id_: score.total for id_, score in scores if score.parts}
+    scores = {id_: score_pair(asked, weights) for id_, weights in titles.items()}
+    return {id_: score for id_, score in scores.items() if score.parts}
+
+
+def _totals(scores: dict[str, PairScore]) -> dict[str, float]:
+    return {id_: score.total + HAND_WRITTEN for id_, score in scores.items()}
 
 
 def _bm25(corpus: Corpus, text: str) -> dict[str, float]:
@@ -113,9 +123,9 @@ def _ids(answer: Answer) -> list[str]:
 
 @pytest.mark.parametrize("text", [QUERY, "apple mouse", "wireless 101", "cartridge"])
 def test_gram_gives_every_product_its_pair_score(corpus: Corpus, text: str) -> None:
-    expected = _reference(corpus.generator, text)
+    expected = _totals(_reference(corpus.generator, text))
     answer = corpus.pipeline.search(text, mode=Mode.GRAM, size=100)
-    assert _scores(answer) == pytest.approx(expected)
+    assert _scores(answer) == pytest.approx(expected, rel=BITS)
     ordered = [hit.score for hit in answer.hits]
     assert ordered == sorted(ordered, reverse=True)
     assert all(hit.bm25 is None for hit in answer.hits)
@@ -130,24 +140,48 @@ def test_bm25_is_the_clusters(corpus: Corpus) -> None:
 
 def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
     answer = corpus.pipeline.search(QUERY, size=100)
-    expected = fuse_scores([_reference(corpus.generator, QUERY), _bm25(corpus, QUERY)], [0.8, 1.0])
-    assert _scores(answer) == pytest.approx(expected)
+    pairs = _totals(_reference(corpus.generator, QUERY))
+    expected = fuse_scores([pairs, _bm25(corpus, QUERY)], [0.8, 1.0])
+    assert _scores(answer) == pytest.approx(expected, rel=2 * BITS)
     assert max(hit.score for hit in answer.hits) <= 0.8 + 1.0 + 1e-9
     assert any(hit.bm25 is None for hit in answer.hits)  # found by code alone
 
 
-def test_parts_add_up_to_the_total_and_name_codes_of_both_sides(corpus: Corpus) -> None:
-    answer = corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100)
-    weights = {str(w.code.code): w.weight for w in answer.codes}
-    coded = dict(zip([p.id for p in PRODUCTS], corpus.generator.code_products(PRODUCTS), strict=True))
+def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100, explain=True)
+    expected = _reference(corpus.generator, QUERY)
+    asked = {str(w.code.code): w.weight for w in answer.codes}
+    titles = _title_weights(corpus.generator)
     assert answer.hits
     for hit in answer.hits:
         assert hit.pair is not None
-        assert (
-            hit.pair.total == hit.score == pytest.approx(sum(p.weight * p.agreement for p in hit.pair.parts))
+        assert hit.pair.total == hit.score
+        parts = hit.pair.parts
+        assert sum(p.query_weight * p.title_weight for p in parts) == pytest.approx(
+            hit.score, rel=BITS, abs=2e-4
         )
-        assert {p.code for p in hit.pair.parts} == weights.keys() & {str(s.code) for s in coded[hit.id]}
-        assert all(p.weight == weights[p.code] and 0 < p.agreement <= 1 for p in hit.pair.parts)
+        assert {p.code for p in parts} == {p.code for p in expected[hit.id].parts}
+        assert all(p.query_weight == asked[p.code] for p in parts)
+        assert {p.code: p.title_weight for p in parts} == pytest.approx(
+            {p.code: titles[hit.id][p.code] for p in parts}, abs=1e-5
+        )
+    assert len({p.title_weight for hit in answer.hits if hit.pair for p in hit.pair.parts}) > 5
+
+
+@pytest.mark.parametrize("source", [False, True, ["title"]])
+def test_explaining_changes_neither_hits_nor_their_fields(corpus: Corpus, source: list[str] | bool) -> None:
+    plain = corpus.pipeline.search(QUERY, size=40, source=source)
+    told = corpus.pipeline.search(QUERY, size=40, source=source, explain=True)
+    assert all(hit.pair is None or not hit.pair.parts for hit in plain.hits)
+    assert any(hit.pair and hit.pair.parts for hit in told.hits)
+    bare = [replace(h, pair=h.pair and replace(h.pair, parts=())) for h in told.hits]
+    assert tuple(bare) == plain.hits
+
+
+def test_explaining_bm25_has_nothing_to_say(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY, mode=Mode.BM25, explain=True)
+    assert answer.hits
+    assert all(hit.pair is None for hit in answer.hits)
 
 
 def test_codes_that_no_product_holds_are_not_asked_for(corpus: Corpus) -> None:
@@ -253,7 +287,7 @@ class ManyCodes:
 def test_more_codes_than_a_query_may_have_clauses(corpus: Corpus) -> None:
     codes = [code for found in corpus.generator.code_products(PRODUCTS) for code in found]
     distinct = list({str(scored.code): scored for scored in codes}.values())
-    many = [replace(distinct[n % len(distinct)], share=1 / (n + 1)) for n in range(1200)]
+    many = [replace(distinct[n % len(distinct)], weight=1 / (n + 1)) for n in range(1200)]
     pipeline = _pipeline(corpus, ManyCodes(many))
     answer = pipeline.search("x", mode=Mode.GRAM, size=100)
     assert len(answer.codes) == 1000
@@ -261,7 +295,7 @@ def test_more_codes_than_a_query_may_have_clauses(corpus: Corpus) -> None:
 
 
 def _pipeline(corpus: Corpus, generator: CodeGenerator) -> QueryPipeline:
-    return QueryPipeline(corpus.cluster, corpus.pipeline.fields, generator, JensenShannonScorer(0.5))
+    return QueryPipeline(corpus.cluster, corpus.pipeline.fields, generator)
 
 
 def test_first_stage_keeps_the_best_of_more_than_the_window(
@@ -287,27 +321,46 @@ def test_first_stage_keeps_the_best_of_more_than_the_window(
     assert len(pipeline.search("xerox laptop", mode=Mode.GRAM, size=300, start=10).hits) == 300
 
 
-@pytest.mark.parametrize("codes", [["toner"], ["toner", "handmade", "x | y"], "toner"])
+def _put(corpus: Corpus, id_: str, op: str, body: dict[str, Any]) -> None:
+    (item,) = corpus.cluster.bulk([{"op": op, "index": corpus.index, "id": id_, "body": body}])
+    assert item.ok
+    corpus.cluster.refresh(corpus.index)
+
+
+@pytest.mark.parametrize("codes", [["hm77"], ["toner", "hm77", "x | y"], "hm77"])
 def test_codes_edited_by_hand_are_found(own_corpus: Corpus, codes: object) -> None:
-    change = {"doc": {"gram_t1": {"codes": codes}}}
-    (item,) = own_corpus.cluster.bulk(
-        [{"op": "update", "index": own_corpus.index, "id": "p01", "body": change}]
-    )
-    assert item.ok
-    own_corpus.cluster.refresh(own_corpus.index)
-    hits = {hit.id: hit for hit in own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100).hits}
-    assert hits["p01"].pair is not None
-    assert [part.code for part in hits["p01"].pair.parts] == ["toner"]
+    _put(own_corpus, "p01", "update", {"doc": {"gram_t1": {"codes": codes}}})
+    answer = own_corpus.pipeline.search("hm77", mode=Mode.GRAM, size=100)
+    assert "hm77" in {str(w.code.code) for w in answer.codes}
+    assert "p01" in _ids(answer)
 
 
-def test_codes_written_without_probabilities_are_found(own_corpus: Corpus) -> None:
-    body = {"title": "by hand", "gram_t1": {"codes": ["toner"]}}
-    (item,) = own_corpus.cluster.bulk([{"op": "index", "index": own_corpus.index, "id": "new", "body": body}])
-    assert item.ok
-    own_corpus.cluster.refresh(own_corpus.index)
-    hits = {hit.id: hit for hit in own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100).hits}
-    assert hits["new"].pair is not None
-    assert hits["new"].pair.parts[0].agreement == 1.0
+def test_codes_without_weights_are_found_behind_those_that_have_them(own_corpus: Corpus) -> None:
+    _put(own_corpus, "new", "index", {"title": "by hand", "gram_t1": {"codes": ["toner"]}})
+    answer = own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100, explain=True)
+    assert _ids(answer)[-1] == "new"
+    assert answer.hits[-1].score == pytest.approx(HAND_WRITTEN)
+    assert answer.hits[-1].pair == PairScore(answer.hits[-1].score, ())
+    assert len(answer.hits) > 10
+
+
+def test_weights_by_hand_are_ranked_by(own_corpus: Corpus) -> None:
+    fields = {"codes": ["toner"], "weights": {"toner": 50}}
+    _put(own_corpus, "new", "index", {"title": "by hand", "gram_t1": fields})
+    answer = own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100, explain=True)
+    assert _ids(answer)[0] == "new"
+    assert answer.hits[0].pair is not None
+    assert [(p.code, p.title_weight) for p in answer.hits[0].pair.parts] == [("toner", 50.0)]
+
+
+def test_codes_with_dots_meet(own_corpus: Corpus) -> None:
+    _put(own_corpus, "new", "index", {"title": "Jack 3.5"})
+    state = LabelState("t1", own_corpus.generator.bundle.id, "title")
+    assert backfill(own_corpus.cluster, own_corpus.index, state, own_corpus.generator).coded == 1
+    answer = own_corpus.pipeline.search("3.5", mode=Mode.GRAM, explain=True)
+    assert _ids(answer)[0] == "new"
+    assert answer.hits[0].pair is not None
+    assert "3.5" in {part.code for part in answer.hits[0].pair.parts}
 
 
 def test_index_that_is_attached_but_not_coded_answers_with_bm25(

@@ -130,12 +130,13 @@ def test_search_explains_itself(shop: Shop) -> None:
     assert {code["code"] for code in found["codes"] if code["from"] == "text"} >= {"bluetooth", "speaker"}
     for hit in found["hits"]:
         assert hit["title"] == shop.products[hit["id"]]["title"]
-        assert all(weights[part["code"]] == part["weight"] for part in hit["shared_codes"])
+        assert all(weights[part["code"]] == part["query_weight"] for part in hit["shared_codes"])
+        assert all(part["title_weight"] > 0 for part in hit["shared_codes"])
     assert any(hit["shared_codes"] and hit["bm25"] for hit in found["hits"])
     shown = run("search", "bluetooth speakers", "--index", shop.index, "--explain", "--size", "5")
     assert shown.code == 0
     assert "codes: " in shown.out
-    assert "shared codes: weight x agreement; BM25" in shown.out
+    assert "shared codes: query x title weight; BM25" in shown.out
     assert all(hit["id"] in shown.out for hit in found["hits"])
 
 

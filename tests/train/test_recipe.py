@@ -37,6 +37,10 @@ steps = 3
 decoder_rate = 1e-3
 [serving]
 title_codes = 4
+[serving.pair]
+idf_exponent = 0.5
+[serving.pair.title.generated]
+scale = 0.7
 """
     recipe = read_recipe(_write(tmp_path, text))
     assert (recipe.label, recipe.precision, recipe.tagger.epochs) == ("shop", "fp32", 1)
@@ -48,6 +52,8 @@ title_codes = 4
         64,
     )  # the last by default
     assert recipe.serving.title_codes == 4
+    pair = recipe.serving.pair
+    assert (pair.idf_exponent, pair.title.generated.scale, pair.title.own.scale) == (0.5, 0.7, 1)
 
 
 def test_everything_has_a_default(tmp_path: Path) -> None:

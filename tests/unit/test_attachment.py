@@ -116,6 +116,17 @@ def test_field_of_the_label_that_is_someone_elses() -> None:
     assert build_attachment(ours, "shop", V1)["_meta"]["gram"]["active"] == "v1"
 
 
+def test_label_of_before_there_were_weights_gets_them() -> None:
+    fields = build_code_mapping("v1")
+    del fields["gram_v1"]["properties"]["weights"]
+    before = {**_mapping(V1), "properties": {"title": TEXT, **fields}}
+    body = build_attachment(before, "shop", V1)
+    assert body["properties"]["gram_v1"]["properties"]["weights"] == {"type": "rank_features"}
+    fields["gram_v1"]["properties"]["weights"] = {"type": "float"}
+    with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
+        build_attachment(before, "shop", V1)
+
+
 @pytest.mark.parametrize("kind", ["text", "match_only_text", "search_as_you_type"])
 def test_title_within_an_object(kind: str) -> None:
     mapping = {"properties": {"name": {"properties": {"en": {"type": kind}}}}}

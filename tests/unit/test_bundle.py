@@ -14,6 +14,7 @@ from gram_os.bundle import FORMAT, Bundle, FileRecord, Manifest, seal, write_tab
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.errors import BundleError
 from gram_os.normalise import Normaliser
+from gram_os.pair_weights import PairWeights, SideWeights
 from gram_os.trie import CodeTrie
 from tests.bundles import make_bundle
 
@@ -100,13 +101,18 @@ def test_the_tokenizer_neither_pads_nor_cuts(tmp_path: Path) -> None:
     assert tokenizer.padding is None
 
 
-def test_the_id_changes_with_what_codes_depend_on_but_not_with_measures_and_weights(folder: Path) -> None:
+def test_the_id_changes_with_what_is_written_into_documents_but_not_with_the_querys_side(
+    folder: Path,
+) -> None:
     first = seal(folder, MANIFEST).id
     assert len(first) == 12
     assert int(first, 16) >= 0
     assert seal(folder, MANIFEST.model_copy(update={"measures": {}, "source": "elsewhere"})).id == first
-    weights = {"generated_weight": 0.5, "divergence_weight": 0.0, "gram_weight": 2.0}
-    assert seal(folder, MANIFEST.model_copy(update=weights)).id == first
+    query = SideWeights(unknown=0.5)
+    ranking = PairWeights(query=query, idf_exponent=0.5, granularity=(1, 2, 3))
+    assert seal(folder, MANIFEST.model_copy(update={"pair": ranking, "gram_weight": 2.0})).id == first
+    written = PairWeights(title=SideWeights(unknown=0.5))
+    assert seal(folder, MANIFEST.model_copy(update={"pair": written})).id != first
     assert seal(folder, MANIFEST.model_copy(update={"title_codes": 7})).id != first
     assert seal(folder, MANIFEST.model_copy(update={"label": "t2"})).id != first
     (folder / "encoder.onnx").write_bytes(b"other")

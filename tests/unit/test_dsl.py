@@ -14,7 +14,9 @@ from gram_os.dsl import (
     build_index_body,
     build_search,
     build_text_query,
+    build_weights,
     code_field,
+    feature_name,
     read_field,
 )
 
@@ -22,25 +24,28 @@ RED = {"term": {"colour": "red"}}
 CHEAP = {"range": {"price": {"lt": 5}}}
 
 
-def test_codes_query_adds_up_the_weights_of_the_codes_that_match() -> None:
-    assert build_codes_query("gram_v1.codes", {"toner": 2.5, "black | toner": 1.123456789}) == {
+def test_codes_query_adds_up_products_of_weights_and_finds_codes_without_one() -> None:
+    asked = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
+    assert build_codes_query("gram_v1.codes", "gram_v1.weights", asked) == {
         "bool": {
             "should": [
-                {"constant_score": {"filter": {"term": {"gram_v1.codes": "toner"}}, "boost": 2.5}},
-                {
-                    "constant_score": {
-                        "filter": {"term": {"gram_v1.codes": "black | toner"}},
-                        "boost": 1.12346,
-                    }
-                },
+                {"rank_feature": {"field": "gram_v1.weights.toner", "linear": {}, "boost": 2.5}},
+                {"rank_feature": {"field": "gram_v1.weights.3·5 mm | jack", "linear": {}, "boost": 1.12346}},
+                {"terms": {"gram_v1.codes": ["toner", "3.5 mm | jack"], "boost": 0.0001}},
             ],
             "minimum_should_match": 1,  # with a filter beside it, `should` would be optional
         }
     }
 
 
-def test_codes_query_of_no_codes_matches_nothing() -> None:
-    assert build_codes_query("f", {}) == {"bool": {"should": [], "minimum_should_match": 1}}
+def test_weights_are_a_list_which_a_partial_update_replaces() -> None:
+    assert build_weights({"toner": 1, "black | toner": 0.123456}) == [{"toner": 1, "black | toner": 0.12346}]
+    assert build_weights({}) == [{}]
+
+
+def test_two_codes_of_one_feature_count_as_the_heavier() -> None:
+    assert build_weights({"3.5": 0.2, "3·5": 0.7, "a.b": 0.3}) == [{"3·5": 0.7, "a·b": 0.3}]
+    assert feature_name("3.5 | 7.1.2") == "3·5 | 7·1·2"
 
 
 def test_text_query() -> None:
@@ -50,7 +55,7 @@ def test_text_query() -> None:
 def test_search_without_filters_is_the_query_itself() -> None:
     body = build_search(RED, 300)
     assert body["query"] == RED
-    assert (body["size"], body["_source"], body["docvalue_fields"]) == (300, False, [])
+    assert (body["size"], body["_source"], body["fields"]) == (300, False, [])
     assert body["track_total_hits"] is False  # counting would cost what skipping saves
 
 
@@ -60,8 +65,8 @@ def test_filters_do_not_score() -> None:
 
 
 def test_search_asks_for_fields() -> None:
-    body = build_search(RED, 3, docvalues=("a", "b"), source=["title"])
-    assert (body["docvalue_fields"], body["_source"]) == (["a", "b"], ["title"])
+    body = build_search(RED, 3, fields=("a", "b"), source=["title"])
+    assert (body["fields"], body["_source"]) == (["a", "b"], ["title"])
 
 
 def test_count_takes_no_hits_and_counts_all() -> None:
@@ -75,6 +80,7 @@ def test_fields_of_a_label() -> None:
     kinds = {name: (kind["type"], kind.get("index", True)) for name, kind in found["properties"].items()}
     assert kinds == {
         "codes": ("keyword", True),
+        "weights": ("rank_features", True),
         "probabilities": ("binary", True),
         "source": ("keyword", False),
         "coded_at": ("date", True),

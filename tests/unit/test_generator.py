@@ -1,17 +1,17 @@
-"""Codes of texts: own values first, what a generated code counts, and that batches change nothing."""
+"""Codes of texts: own values first, what a code counts, and that batches change nothing."""
 
 from __future__ import annotations
 
 from itertools import count, islice
-from math import exp
+from math import exp, prod
 from pathlib import Path
 
 import pytest
 
 from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
-from gram_os.decode import beam_search
-from gram_os.generator import MAX_VALUE_CHARACTERS, Generator
+from gram_os.generator import MAX_VALUE_CHARACTERS, Generator, ScoredCode
+from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
 from tests.bundles import VALUES, make_bundle, make_generator
 from tests.fakes import TableModel
 
@@ -33,7 +33,6 @@ def test_own_values_come_first(generator: Generator) -> None:
     own = [str(scored.code) for scored in codes if scored.own]
     assert own == ["black", "xerox", "toner", "cartridge", "006r90321", "toner cartridge"]
     assert [scored.own for scored in codes] == sorted((scored.own for scored in codes), reverse=True)
-    assert all(scored.share == 1 for scored in codes if scored.own)
 
 
 def test_probabilities_are_the_models(generator: Generator) -> None:
@@ -52,16 +51,39 @@ def test_probabilities_are_the_models(generator: Generator) -> None:
     assert longer.probability == pytest.approx(exp(expected[0] + expected[1]))
 
 
-def test_share_of_a_generated_code(tmp_path: Path) -> None:
-    generator = make_generator(tmp_path, generated_weight=0.3)
-    text = "zebra"
-    model = TableModel(len(VALUES))
-    best_first = beam_search(model, generator.bundle.trie, model.start([text], Side.QUERY), width=10)[0]
-    codes = [scored for scored in generator.code_queries([text])[0] if not scored.own]
-    assert len(codes) == 10
-    best = best_first[0].score
-    assert codes[0].share == pytest.approx(0.3)  # the likeliest has the whole weight
-    assert [c.share for c in codes] == pytest.approx([0.3 * exp((g.score - best) / 2) for g in best_first])
+def _mean(scored: ScoredCode) -> float:
+    """The geometric mean of a code's probabilities."""
+    assert scored.probabilities is not None
+    return prod(scored.probabilities) ** (1 / len(scored.probabilities))
+
+
+def test_weight_of_a_querys_code(tmp_path: Path) -> None:
+    side = SideWeights(
+        own=Emphasis(scale=2, exponent=0.25), generated=Emphasis(scale=0.3, exponent=0.5), unknown=3
+    )
+    generator = make_generator(tmp_path, pair=PairWeights(query=side, granularity=(0.5, 7, 11)))
+    codes = {str(scored.code): scored for scored in generator.code_queries(["black zebra"], width=30)[0]}
+    best = max(_mean(scored) for scored in codes.values() if scored.probabilities)
+    assert codes["zebra"].weight == pytest.approx(0.5 * 3)
+    assert codes["black"].weight == pytest.approx(0.5 * 2 * (_mean(codes["black"]) / best) ** 0.25)
+    sizes = set()
+    for scored in codes.values():
+        if not scored.own:
+            sizes.add(len(scored.code.values))
+            granularity = {1: 0.5, 2: 0.5, 3: 7, 4: 11}[len(scored.code.values)]
+            assert scored.weight == pytest.approx(granularity * 0.3 * (_mean(scored) / best) ** 0.5)
+    assert sizes >= {1, 2}
+
+
+def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
+    side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=0.3, exponent=1), unknown=3)
+    generator = make_generator(tmp_path, pair=PairWeights(title=side, granularity=(5, 7, 11)))
+    (codes,) = generator.code_products([Product("1", "black zebra", {})])
+    best = max(_mean(scored) for scored in codes if scored.probabilities)
+    assert [(str(s.code), s.weight) for s in codes if s.own] == [("black", 2), ("zebra", 3)]
+    made = [scored for scored in codes if not scored.own]
+    assert [s.weight for s in made] == pytest.approx([0.3 * _mean(s) / best for s in made])
+    assert len(made) == 5
 
 
 def test_an_own_value_that_is_generated_too_stays_own(generator: Generator) -> None:

@@ -34,12 +34,13 @@ ORDER = [
         "dictionary",
         "own_values",
         "decode",
+        "pair_weights",
         "bundle",
         "onnx_lm",
         "causal_lm",
         "code_tokens",
     ),
-    *("dsl", "generator", "backbone", "scorer", "cluster", "attachment", "embedded", "sample"),
+    *("dsl", "generator", "backbone", "packing", "scorer", "cluster", "attachment", "embedded", "sample"),
     *("ingest", "query_pipeline", "relevance", "server", "train", "cli"),
 ]
 

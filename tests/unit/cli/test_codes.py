@@ -38,13 +38,13 @@ def test_codes_as_json(side: str) -> None:
     assert [row["code"] for row in own][:3] == ["black", "toner", "xerox"]
     assert own[0] == {
         "code": "black", "granularity": "coarse", "types": ["colour"], "probability": own[0]["probability"],
-        "from": "text", "share": 1.0,
+        "from": "text", "weight": 1.0,
     }  # fmt: skip
     assert made
     for row in found["codes"]:
         assert len(row["types"]) == row["code"].count(" | ") + 1
         assert row["probability"] is None or 0 < row["probability"] < 1
-        assert 0 < row["share"] <= 1
+        assert 0 < row["weight"] <= 1
 
 
 def test_codes_as_a_table() -> None:
@@ -60,7 +60,7 @@ def test_codes_as_a_table() -> None:
 def test_unknown_value_has_no_probability() -> None:
     rows = run("codes", "--query", "zzz123", "--json").json()["codes"]
     assert rows[0] == {
-        "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text", "share": 1.0
+        "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text", "weight": 1.0
     }  # fmt: skip
 
 
