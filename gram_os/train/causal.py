@@ -8,16 +8,14 @@ tokenizer will do. Knows nothing of ONNX.
 from __future__ import annotations
 
 import inspect
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -26,8 +24,14 @@ from gram_os.code_tokens import CodeTokeniser, TextTokeniser, Tokens
 from gram_os.dictionary import AttributeDictionary
 from gram_os.errors import InputError
 from gram_os.prompts import PromptEncoder, pad_left, positions
-from gram_os.train.sft import Example, batches
+from gram_os.train.encoder import length_buckets
+from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
+from gram_os.train.sft import DrawnTexts, Example, SftBatch, draw_batches
 from gram_os.train.targets import Target
+
+_CHUNK = (
+    32  # prompts with a code that are read at once: each token asked for is scored over the whole vocabulary
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,57 +119,92 @@ class _Writer:
         return self._known[code]
 
 
+class CausalModel(nn.Module):
+    """A causal LM in training as `CodeModel`: its texts are prompts as token ids, its codes are the LM's tokens."""
+
+    def __init__(self, lm: Any):
+        super().__init__()
+        self.lm = lm
+
+    def log_probs(
+        self, texts: Sequence[Sequence[int]], side: Side, codes: Sequence[Tokens], wanted: Tensor
+    ) -> Tensor:
+        """`CodeModel.log_probs`; `side` says nothing that a prompt does not. Only the wanted pairs are read."""
+        del side
+        pairs: list[list[int]] = wanted.nonzero().tolist()
+        found, places = [], []
+        for chunk in length_buckets([len(texts[text]) + len(codes[code]) for text, code in pairs], _CHUNK):
+            read = [pairs[at] for at in chunk]
+            found.append(self._tokens([texts[text] for text, _ in read], [codes[code] for _, code in read]))
+            places += [(text, code, at) for text, code in read for at in range(len(codes[code]))]
+        shape = (len(texts), len(codes), max(map(len, codes)))
+        answer = torch.zeros(shape, device=next(self.lm.parameters()).device)
+        if not places:
+            return answer
+        where = torch.tensor(places, device=answer.device).unbind(1)
+        return answer.index_put(where, torch.cat(found))
+
+    def _tokens(self, prompts: Sequence[Sequence[int]], codes: Sequence[Tokens]) -> Tensor:
+        """Log-probabilities of the tokens of one code a prompt, one code after the other: float (tokens,)."""
+        # A code's last token is asked for and not read: what follows it is nobody's question.
+        rows = [[*prompt, *code[:-1]] for prompt, code in zip(prompts, codes, strict=True)]
+        labels = _right(codes)
+        logits = next_logits(self.lm, rows, labels.shape[1])
+        labels = labels.to(logits.device)
+        asked = labels >= 0
+        scores = functional.log_softmax(logits[asked].float(), -1)
+        return scores.gather(1, labels[asked][:, None])[:, 0]
+
+
+class CausalObjective(nn.Module):
+    """L_q + lambda L_t, of one code a text."""
+
+    def __init__(self, source: CausalSource, title_weight: float):
+        super().__init__()
+        self.lm = source.model
+        self._end, self._title_weight = source.end, title_weight
+
+    def forward(self, batch: SftBatch) -> dict[str, Tensor]:
+        """Losses of both sides, and as "loss" their weighted sum."""
+        query = code_loss(self.lm, batch.queries, self._end)
+        title = code_loss(self.lm, batch.titles, self._end)
+        return {"loss": query + self._title_weight * title, "query": query, "title": title}
+
+
 def train_causal(
     source: CausalSource,
     queries: Sequence[Example],
     titles: Sequence[Example],
     settings: CausalSettings,
     *,
-    report: Callable[[int, float], None] = lambda *_: None,
+    journal: Journal | None = None,
 ) -> None:
-    """Train in place; examples are `make_examples`'s. `report` hears the loss of every step."""
-    torch.manual_seed(settings.seed)
-    rng = random.Random(settings.seed)  # noqa: S311
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
-    optimiser = torch.optim.AdamW(source.model.parameters(), lr=settings.rate, weight_decay=0.01)
-    warm = max(1, int(settings.warm_up * settings.steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda s: min((s + 1) / warm, max(0.02, (settings.steps - s) / max(1, settings.steps - warm))),
+    """Train in place; examples are `make_examples`'s. Raises InputError where no text of a side has a code."""
+    run_loop(
+        CausalObjective(source, settings.title_weight),
+        [RateGroup(list(source.model.parameters()), settings.rate)],
+        lambda seed: draw_batches(queries, titles, (settings.queries, settings.titles), drawn=1, seed=seed),
+        LoopSettings(settings.steps, warm_up=settings.warm_up, seed=settings.seed),
+        journal=journal,
     )
-    model, optimiser = accelerator.prepare(source.model, optimiser)
-    model.train()
-    query_batches, title_batches = (
-        batches(queries, settings.queries, rng),
-        batches(titles, settings.titles, rng),
-    )
-    for step in range(settings.steps):
-        with accelerator.autocast():
-            loss = code_loss(model, next(query_batches), source.end, rng)
-            loss = loss + settings.title_weight * code_loss(model, next(title_batches), source.end, rng)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        schedule.step()
-        report(step, float(loss.detach()))
-    # The forward that accelerate wrapped for bfloat16 must not reach the export.
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False).cpu().eval()
 
 
-def code_loss(model: Any, batch: Sequence[Example], end: int, rng: random.Random) -> Tensor:
-    """Mean over the batch of -ln P(code, end | prompt), of one code a text drawn by share."""
-    codes = [rng.choices(example.target.codes, example.target.shares)[0] for example in batch]
-    asked = max(map(len, codes)) + 1
-    labels = torch.full((len(batch), asked), -1)
-    for row, code in enumerate(codes):
-        labels[row, asked - len(code) - 1 :] = torch.tensor([*code, end])
-    logits = next_logits(model, [[*e.ids, *code] for e, code in zip(batch, codes, strict=True)], asked)
-    labels = labels.to(logits.device)
+def code_loss(model: Any, texts: DrawnTexts, end: int) -> Tensor:
+    """Mean over the texts of -ln P(code, end | prompt), of the one code that was drawn of each."""
+    codes = [code for (code,) in texts.codes]
+    rows = [[*example.ids, *code] for example, code in zip(texts.examples, codes, strict=True)]
+    labels = _right([(*code, end) for code in codes])
+    logits = next_logits(model, rows, labels.shape[1])
     loss = functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-1, reduction="sum"
+        logits.flatten(0, 1).float(), labels.to(logits.device).flatten(), ignore_index=-1, reduction="sum"
     )
-    return loss / len(batch)
+    return loss / len(codes)
+
+
+def _right(rows: Sequence[Tokens]) -> Tensor:
+    """Tokens as int64 (rows, longest), -1 before the shorter ones, as rows are padded on the left."""
+    longest = max(map(len, rows))
+    return torch.tensor([[-1] * (longest - len(row)) + list(row) for row in rows])
 
 
 def next_logits(model: Any, rows: Sequence[Sequence[int]], asked: int) -> Tensor:

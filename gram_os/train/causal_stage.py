@@ -16,6 +16,7 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.train.causal import CausalSettings, load_causal, make_examples, train_causal
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
+from gram_os.train.loop import Journal
 from gram_os.train.mining import Mined
 from gram_os.train.targets import Target
 
@@ -39,9 +40,11 @@ def run_causal_stage(
     out: Path,
     *,
     precision: Precision = "int8",
-    report: Callable[[int, float], None] = lambda *_: None,
+    journal: Journal | None = None,
+    report: Callable[[int, float], None] | None = None,
 ) -> Bundle:
-    """Train `settings.model` on the lessons and write the bundle to `out`; `report` hears the loss of every step."""
+    """Train `settings.model` on the lessons and write the bundle to `out`; a journal keeps its state and losses."""
+    del report  # asked for by cold_start.py and goes with it: the loop logs its losses itself
     source = load_causal(settings.model, gguf_file=settings.gguf_file)
     dictionary = mined.dictionary
     train_causal(
@@ -49,7 +52,7 @@ def run_causal_stage(
         make_examples(source, dictionary, queries.texts, queries.targets, Side.QUERY),
         make_examples(source, dictionary, titles.texts, titles.targets, Side.TITLE),
         settings,
-        report=report,
+        journal=journal,
     )
     bundle = export_causal(
         source,

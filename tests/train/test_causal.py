@@ -36,6 +36,7 @@ from gram_os.errors import BundleError, InputError
 from gram_os.normalise import Normaliser
 from gram_os.prompts import PromptEncoder, pad_left
 from gram_os.train.causal import (
+    CausalModel,
     CausalSettings,
     CausalSource,
     code_loss,
@@ -45,10 +46,14 @@ from gram_os.train.causal import (
     train_causal,
 )
 from gram_os.train.cold_start import run_cold_start
+from gram_os.train.curves import CurveWriter, read_curves
 from gram_os.train.encoder import load_encoder
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
+from gram_os.train.likelihood import CodeModel
+from gram_os.train.loop import Journal
 from gram_os.train.recipe import read_recipe
+from gram_os.train.sft import draw_codes
 from gram_os.train.tagger import TagHead, TagModel
 from gram_os.train.tagger_stage import save_checkpoint
 from gram_os.train.targets import Target
@@ -266,7 +271,7 @@ def test_loss_is_that_of_the_code_and_its_end(made: Made) -> None:
     source, targets = made.source, [Target(((0,),), (1.0,)), Target(((4, 6, 7),), (1.0,))]
     batch = make_examples(source, DICTIONARY, TEXTS[:2], targets, Side.QUERY)
     with torch.inference_mode():
-        found = float(code_loss(source.model, batch, source.end, random.Random(0)))
+        found = float(code_loss(source.model, draw_codes(batch, 1, random.Random(0)), source.end))
     tokeniser = TextTokeniser(source.tokenizer, DICTIONARY)
     codes = [
         tokeniser.encode(Code(("black",))) or (),
@@ -277,6 +282,26 @@ def test_loss_is_that_of_the_code_and_its_end(made: Made) -> None:
         for text, code in zip(TEXTS[:2], codes, strict=True)
     ]
     assert found == pytest.approx(-sum(sums) / 2, rel=1e-4)
+
+
+def test_log_probs_of_wanted_codes_equal_one_at_a_time(made: Made) -> None:
+    model = CausalModel(made.source.model)
+    assert isinstance(model, CodeModel)
+    codes = [(40,), (41, 42), (43, 44, 45, 46)]
+    wanted = torch.tensor(
+        [[True, True, True], [False, False, True], [False, False, False], [True, False, True]]
+    )
+    prompts = PromptEncoder(made.source.tokenizer).encode(TEXTS, Side.TITLE)
+    found = model.log_probs(prompts, Side.TITLE, codes, wanted)
+    expected = torch.zeros(4, 3, 4)
+    for text, code in wanted.nonzero().tolist():
+        scores = torch_log_probs(made.source, TEXTS[text], Side.TITLE, codes[code])[:-1]
+        expected[text, code, : len(scores)] = torch.tensor(scores)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    (slope,) = torch.autograd.grad(found.sum(), [model.lm.get_output_embeddings().weight])
+    assert slope.isfinite().all()
+    assert slope.any()
+    assert not model.log_probs(prompts, Side.TITLE, codes, torch.zeros(4, 3, dtype=torch.bool)).any()
 
 
 def test_scores_of_the_prompt_are_left_out_or_cut_off(made: Made) -> None:
@@ -308,11 +333,11 @@ def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> 
     targets = [Target((DICTIONARY.encode(code) or (),), (1.0,)) for code in wanted]
     queries = make_examples(source, DICTIONARY, TEXTS, targets, Side.QUERY)
     titles = make_examples(source, DICTIONARY, TEXTS, targets[::-1], Side.TITLE)
-    losses: list[float] = []
-    train_causal(
-        source, queries, titles, CausalSettings(model="", steps=70, queries=4, titles=4, rate=5e-3),
-        report=lambda _, loss: losses.append(loss),
-    )  # fmt: skip
+    settings = CausalSettings(model="", steps=70, queries=4, titles=4, rate=5e-3)
+    with CurveWriter(tmp_path / "curves.csv") as curves:
+        train_causal(source, queries, titles, settings, journal=Journal("sft", tmp_path / "state", curves))
+    losses = [point.value for point in read_curves(tmp_path / "curves.csv") if point.name == "loss"]
+    assert len(losses) == 70
     assert losses[-1] < 0.1 < losses[0]
     export(source, tmp_path / "bundle")
     generator = load_generator(tmp_path / "bundle", device="cpu", threads=1)
