@@ -202,3 +202,17 @@ def test_drift_by_hand() -> None:
         "title_codes": pytest.approx(12 / 6),
     }
     assert measure_drift({}, []).met == 0
+
+
+def test_of_a_clicked_products_codes_the_rarest_that_the_query_lacks_is_tried() -> None:
+    # Product a has 1 (three holders), 2 (two) and (1, 2), which the query has itself.
+    found = _select({"q": [(1, 2)]}, Table(a=1, b=1, c=1), {"q": "a"}, most_taken=1)
+    assert set(found.queries["q"].codes) == {(1, 2), (2,)}
+
+
+def test_what_one_query_shares_with_a_product_does_not_count_for_the_next() -> None:
+    score = Table()
+    codes: dict[str, list[Tokens]] = {"q": [(1,)], "r": [(1,)], "p": [(3,), (4,)]}
+    _select(codes, score, {"q": "a", "r": "a", "p": "a"}, sampled=1)
+    # Product d has both of p's codes; c has one of them, and one that the queries before had.
+    assert {product for query, product in score.asked if query == "p"} == {3}
