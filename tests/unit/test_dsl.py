@@ -44,7 +44,7 @@ def test_weights_are_a_list_which_a_partial_update_replaces() -> None:
 
 
 def test_two_codes_of_one_feature_count_as_the_heavier() -> None:
-    assert build_weights({"3.5": 0.2, "3·5": 0.7, "a.b": 0.3}) == [{"3·5": 0.7, "a·b": 0.3}]
+    assert build_weights({"3.5": 0.7, "3·5": 0.2, "a·b": 0.1, "a.b": 0.3}) == [{"3·5": 0.7, "a·b": 0.3}]
     assert feature_name("3.5 | 7.1.2") == "3·5 | 7·1·2"
 
 
