@@ -2,9 +2,9 @@
 
 The pair score (GRAM section 6) of a query q and a product t over the codes that both have is
 
-    S(q, t) = sum over shared codes c of  g(|c|) idf(c)^iota A_q(c) A_t(c),    A_s(c) = scale (P_s(c) / P_s*)^exponent
+    S(q, t) = sum over shared codes c of  g(|c|) idf(c)^iota A_q(c) A_t(c),    A_s(c) = scale (P_s(c) / P_s*)^exponent n_s^-length
 
-P_s(c) is the geometric mean of the probabilities that side s gives the code's values, P_s* the largest of that text's
+n_s is the number of the text's own values: a product that says much says each of it less. P_s(c) is the geometric mean of the probabilities that side s gives the code's values, P_s* the largest of that text's
 codes, and scale and exponent differ between a text's own values and generated codes; a value that the model does not know
 counts `unknown`. g weighs the granularity: codes of one or two values, of three, of more. This is a similarity, larger is
 better: a weighted Chernoff coefficient of the two sides, which falls with the divergence that the paper prints. Because it
@@ -42,6 +42,7 @@ class SideWeights(BaseModel):
     own: Emphasis = Emphasis()
     generated: Emphasis = Emphasis()
     unknown: float = Field(1.0, gt=0, allow_inf_nan=False)
+    length_exponent: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def weigh(self, probabilities: Sequence[Sequence[float] | None], own: Sequence[bool]) -> list[float]:
         """Weights of a text's codes: the probabilities of each code's values (None: unknown), and whether the text says it.
@@ -55,8 +56,10 @@ class SideWeights(BaseModel):
             for values in probabilities
         ]
         best = max((value for value in logs if value is not None), default=0.0)
+        length = max(1, sum(own)) ** -self.length_exponent
         return [
-            self.unknown if value is None else (self.own if said else self.generated).at(value - best)
+            length
+            * (self.unknown if value is None else (self.own if said else self.generated).at(value - best))
             for value, said in zip(logs, own, strict=True)
         ]
 

@@ -1,20 +1,27 @@
-"""`gram-os train`: a bundle out of a catalogue."""
+"""`gram-os train`: a bundle out of a catalogue, with clicks or without."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gram_os.cli import output
+from gram_os.errors import InputError
 
-EXAMPLE = """Example:
+if TYPE_CHECKING:
+    from gram_os.clicks import Feedback
+    from gram_os.train.run import Trained
+
+EXAMPLE = """Examples:
 
 \b
   gram-os train --catalogue products.jsonl.gz --out models/runs/mine
-  gram-os train --catalogue products.jsonl.gz --recipe mine.toml --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --clicks clicks.tsv --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --queries queries.tsv \\
+      --judgments judgments.tsv --relevant 2.33 --out models/runs/mine
 """
 
 
@@ -34,31 +41,104 @@ def run(
             "--recipe", help="TOML file; by default models/recipes/cold-start.toml.", show_default=False
         ),
     ] = None,
+    clicks: Annotated[
+        Path | None,
+        typer.Option(
+            help="TSV: query, product_id and, where known, clicks, impressions, position.", show_default=False
+        ),
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="TSV, query_id<TAB>text; with --judgments.", show_default=False)
+    ] = None,
+    judgments: Annotated[
+        Path | None,
+        typer.Option(
+            help="TSV: query_id, product_id, relevance; what is relevant stands in for a click.",
+            show_default=False,
+        ),
+    ] = None,
+    relevant: Annotated[
+        float | None,
+        typer.Option(help="Grade from which a judged product counts as clicked.", show_default=False),
+    ] = None,
+    ubi: Annotated[
+        bool, typer.Option("--ubi", help="Learn from the cluster's ubi_queries and ubi_events.")
+    ] = False,
+    url: output.UrlOption = None,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
     title_field: Annotated[str, typer.Option(help="Column of the title.")] = "title",
     as_json: output.JsonOption = False,
 ) -> None:
-    """Train a bundle on a catalogue alone: no click log, no network.
+    """Train a bundle on a catalogue, alone or with what shoppers clicked.
 
-    Needs the extra `train`. The tagger is kept in the folder's `work` and used again by the next run.
+    Needs the extra `train`, and no network. Every stage is kept in the folder's `work`: a run that was killed goes on, and
+    a changed recipe makes again only what depends on the change.
     """
     from gram_os.catalogue import read_products
-    from gram_os.train.cold_start import run_cold_start
     from gram_os.train.recipe import Recipe, read_recipe
+    from gram_os.train.run import run_training
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe) if recipe is not None else Recipe()
+    feedback = _read_feedback(clicks, queries, judgments, relevant, ubi=ubi, url=url)
     products = list(read_products(catalogue, id_field=id_field, title_field=title_field))
-    trained = run_cold_start(products, settings, out)
+    trained = run_training(products, settings, out, feedback=feedback)
+    (_print_json if as_json else _print_table)(trained, out)
+
+
+def _read_feedback(
+    clicks: Path | None,
+    queries: Path | None,
+    judgments: Path | None,
+    relevant: float | None,
+    *,
+    ubi: bool,
+    url: str | None,
+) -> Feedback | None:
+    """What one of the three sources says, None without any."""
+    from gram_os.catalogue import read_clicks, read_judgments, read_queries
+    from gram_os.clicks import feedback_from_clicks, feedback_from_judgments
+
+    if (queries is None) != (judgments is None):
+        raise InputError("--queries and --judgments belong together; give both or neither")
+    if sum([clicks is not None, queries is not None, ubi]) > 1:
+        raise InputError("give one of --clicks, --queries with --judgments, and --ubi")
+    if relevant is not None and judgments is None:
+        raise InputError("--relevant says which judgments count as clicks; it needs --judgments")
+    if clicks is not None:
+        return feedback_from_clicks(read_clicks(clicks))
+    if queries is not None and judgments is not None:
+        return feedback_from_judgments(read_queries(queries), read_judgments(judgments), relevant)
+    if ubi:
+        from gram_os.embedded import resolve_cluster
+        from gram_os.ingest.ubi import read_ubi
+        from gram_os.settings import load_settings
+
+        with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
+            return read_ubi(cluster)
+    return None
+
+
+def _print_json(trained: Trained, out: Path) -> None:
     bundle = trained.bundle
-    size = sum(record.bytes for record in bundle.manifest.files.values())
-    if as_json:
-        output.print_json(
-            {"bundle": str(out), "id": bundle.id, "bytes": size, "seconds": trained.seconds,
-             "measures": dict(bundle.manifest.measures)}
-        )  # fmt: skip
-        return
+    output.print_json(
+        {"bundle": str(out), "id": bundle.id, "bytes": _size(trained), "seconds": trained.seconds,
+         "measures": dict(bundle.manifest.measures), "reports": trained.reports}
+    )  # fmt: skip
+
+
+def _print_table(trained: Trained, out: Path) -> None:
+    bundle = trained.bundle
     rows = [[stage, f"{seconds:.0f}"] for stage, seconds in trained.seconds.items()]
-    output.print_table(f"{out}: bundle {bundle.id}, {size / 1e6:.1f} MB", ["stage", "seconds"], rows)
+    rows.append(["all", f"{sum(trained.seconds.values()):.0f}"])
+    output.print_table(
+        f"{out}: bundle {bundle.id}, {_size(trained) / 1e6:.1f} MB", ["stage", "seconds"], rows
+    )
+    for stage, report in trained.reports.items():
+        print(f"{stage}: {report}")
     for name, value in bundle.manifest.measures.items():
         print(f"{name}: {value}")
+
+
+def _size(trained: Trained) -> int:
+    return sum(record.bytes for record in trained.bundle.manifest.files.values())

@@ -7,8 +7,6 @@ mining and the same targets.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gram_os.attribute import Side
@@ -16,19 +14,11 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.train.causal import CausalSettings, load_causal, make_examples, train_causal
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
+from gram_os.train.lessons import Lesson
 from gram_os.train.loop import Journal
 from gram_os.train.mining import Mined
-from gram_os.train.targets import Target
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """Texts of one side and the codes that they should get, in the dictionary's tokens."""
-
-    texts: Sequence[str]
-    targets: Sequence[Target]
 
 
 def run_causal_stage(
@@ -41,10 +31,8 @@ def run_causal_stage(
     *,
     precision: Precision = "int8",
     journal: Journal | None = None,
-    report: Callable[[int, float], None] | None = None,
 ) -> Bundle:
     """Train `settings.model` on the lessons and write the bundle to `out`; a journal keeps its state and losses."""
-    del report  # asked for by cold_start.py and goes with it: the loop logs its losses itself
     source = load_causal(settings.model, gguf_file=settings.gguf_file)
     dictionary = mined.dictionary
     train_causal(

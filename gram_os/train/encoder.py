@@ -21,6 +21,9 @@ from gram_os.tagger import pad_ids
 
 FloatArray = NDArray[np.float32]
 
+#: Tokens of a query and of a title that a generator reads; serving cuts there too (`Manifest.model`).
+QUERY_TOKENS, TITLE_TOKENS = 32, 64
+
 
 def pretrained_folder() -> Path:
     """Where the encoder's weights and its tokenizer.json lie."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gram_os.attribute import AttributeType
 from gram_os.errors import FileFormatError, InputError
 from gram_os.pair_weights import PairWeights
+from gram_os.train.alignment import AlignmentSettings
 from gram_os.train.causal import CausalSettings
+from gram_os.train.cotraining import CotrainingSettings
+from gram_os.train.initial_codes import TransferSettings
+from gram_os.train.pair import PairSettings
+from gram_os.train.relevance_model import RelevanceSettings
 from gram_os.train.sft import SftSettings
 from gram_os.train.tagger import TagRecipe
 
@@ -38,6 +43,20 @@ class SynthesisRecipe(_Part):
     seed: int = 0
 
 
+class CotrainingRecipe(_Part):
+    """Rounds of co-training, and how long and fast each one trains."""
+
+    rounds: int = Field(1, ge=0)
+    steps: int = Field(150, ge=1)
+    encoder_rate: float = 5e-5
+    decoder_rate: float = 2e-4
+    selection: CotrainingSettings = CotrainingSettings()
+
+    def schedule(self) -> dict[str, Any]:
+        """What differs from SFT's own settings."""
+        return {"steps": self.steps, "encoder_rate": self.encoder_rate, "decoder_rate": self.decoder_rate}
+
+
 class ServingRecipe(_Part):
     """What the manifest tells serving; see `Manifest`."""
 
@@ -52,10 +71,19 @@ class Recipe(_Part):
     label: str = "v1"
     source: str = ""
     precision: Literal["fp32", "int8"] = "int8"
+    held_out: float = Field(
+        0.05, ge=0, lt=1
+    )  # share of the clicked queries that measure and are not learned from
     tagger: TagRecipe = TagRecipe()
+    tagger_checkpoint: Path | None = None  # a tagger that an earlier run trained: it serves any catalogue
     mining: MiningRecipe = MiningRecipe()
     synthesis: SynthesisRecipe = SynthesisRecipe()
+    initial_codes: TransferSettings = TransferSettings()  # with clicks
     sft: SftSettings = SftSettings()
+    relevance: RelevanceSettings = RelevanceSettings()  # with clicks, where there is a round of co-training
+    cotraining: CotrainingRecipe = CotrainingRecipe()  # with clicks
+    alignment: AlignmentSettings = AlignmentSettings()  # with clicks
+    pair: PairSettings = PairSettings()
     causal: CausalSettings | None = None  # a causal LM in place of the compact backbone
     serving: ServingRecipe = ServingRecipe()
 

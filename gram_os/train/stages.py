@@ -116,7 +116,7 @@ class StageRunner:
             make(partial)
         self._processes.wait_for_everyone()
         if first:
-            shutil.rmtree(partial / SCRATCH)
+            shutil.rmtree(partial / SCRATCH, ignore_errors=True)  # some clear it themselves
             seconds = round(time.monotonic() - started, 1)
             finished = datetime.now(UTC).isoformat(timespec="seconds")
             facts = {**record, "seconds": seconds, "resumed": resumed, "finished_at": finished}

@@ -34,6 +34,7 @@ class TagRecipe:
     """How stage 1 trains; the defaults are what docs/tagger.md measured best."""
 
     epochs: int = 3
+    most_texts: int | None = None  # of each data set, the first ones; all by default
     query_batch: int = 32
     title_batch: int = 8  # titles are about five times as long
     learning_rate: float = 2e-4

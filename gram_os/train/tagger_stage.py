@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -34,7 +35,8 @@ def run_tagger_stage(
     """
     recipe = recipe or TagRecipe()
     tokenizer = load_tokenizer()
-    texts = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
+    sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
+    texts = [text for marked in sets for text in islice(marked, recipe.most_texts)]
     encoder = load_encoder()
     model = TagModel(encoder, TagHead(encoder.config.hidden_size))
     for epoch, loss in enumerate(train_tagger(model, encode_marked(tokenizer, texts), recipe), 1):

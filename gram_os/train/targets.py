@@ -271,6 +271,16 @@ def _target(weights: dict[Tokens, float]) -> Target:
     return Target(codes, tuple(weights[c] / total for c in codes))
 
 
+def merge_targets(old: Target, new: Target, share: float) -> Target:
+    """Both targets' codes, of which `new` makes `share` of the mass; a target without codes leaves all to the other."""
+    if not old.codes or not new.codes:
+        return new if new.codes else old
+    weights = {code: mass * (1 - share) for code, mass in zip(old.codes, old.shares, strict=True)}
+    for code, mass in zip(new.codes, new.shares, strict=True):
+        weights[code] = weights.get(code, 0.0) + mass * share
+    return _target(weights)
+
+
 def _blend(target: Target, codes: Sequence[Tokens], share: float) -> Target:
     """Give `share` of the mass to `codes`, evenly."""
     if not codes:

@@ -45,7 +45,6 @@ from gram_os.train.causal import (
     next_logits,
     train_causal,
 )
-from gram_os.train.cold_start import run_cold_start
 from gram_os.train.curves import CurveWriter, read_curves
 from gram_os.train.encoder import load_encoder
 from gram_os.train.export import Precision
@@ -53,6 +52,7 @@ from gram_os.train.export_causal import compare_with_torch, export_causal
 from gram_os.train.likelihood import CodeModel
 from gram_os.train.loop import Journal
 from gram_os.train.recipe import read_recipe
+from gram_os.train.run import run_training
 from gram_os.train.sft import draw_codes
 from gram_os.train.tagger import TagHead, TagModel
 from gram_os.train.tagger_stage import save_checkpoint
@@ -413,7 +413,7 @@ titles = 2
 """,
         encoding="utf-8",
     )
-    trained = run_cold_start(products, read_recipe(tmp_path / "recipe.toml"), tmp_path / "bundle")
+    trained = run_training(products, read_recipe(tmp_path / "recipe.toml"), tmp_path / "bundle")
     manifest = trained.bundle.manifest
     assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
     assert "causal" in trained.seconds

@@ -1,0 +1,201 @@
+"""The stages that need clicks: co-training (GRAM section 4) and co-alignment (section 5), as parts of a run."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_os.attribute import Side
+from gram_os.catalogue import Product
+from gram_os.clicks import Feedback, Pair
+from gram_os.code import MAX_CODES
+from gram_os.own_values import field_texts
+from gram_os.train.alignment import AlignmentObjective, AlignmentSettings, alignment_batches, compare_codes
+from gram_os.train.code_report import measure_drift
+from gram_os.train.coding import CodedTexts
+from gram_os.train.compact_stage import CompactBackbone
+from gram_os.train.cotraining import NewLessons, select_new_codes
+from gram_os.train.lessons import Lesson
+from gram_os.train.loop import LoopSettings, run_loop
+from gram_os.train.materials import Materials, write_json
+from gram_os.train.pair_data import ClickedQueries
+from gram_os.train.relevance_model import (
+    RelevanceModel,
+    auc,
+    load_relevance_model,
+    product_text,
+    score,
+    train_relevance_model,
+)
+from gram_os.train.sft import train_generator
+from gram_os.train.targets import Target, Tokens, merge_targets
+
+_NEW = 0.3  # share of a text's target that new codes make
+
+
+def learn_relevance(materials: Materials, feedback: Feedback, held: Feedback | None) -> Path:
+    """Train the relevance model on graded pairs; its AUC on held-out ones is in the stage's report."""
+    settings = materials.recipe.relevance
+
+    def make(folder: Path) -> None:
+        model = train_relevance_model(*_columns(materials, feedback), settings, folder)
+        report = {}
+        if held is not None and len({pair.positive for pair in held.pairs}) == 2:
+            queries, texts, _ = _columns(materials, held)
+            report = {"auc": auc(score(model, queries, texts), [pair.positive for pair in held.pairs])}
+        write_json(folder / "report.json", report)
+
+    inputs = {
+        "settings": settings,
+        "feedback": feedback.pairs,
+        "held": held.pairs if held else None,
+        "titles": [product.title for product in materials.products],
+    }
+    folder = materials.runner.run("relevance", inputs, make)
+    materials.reports["relevance"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return folder
+
+
+def _columns(materials: Materials, feedback: Feedback) -> tuple[list[str], list[str], list[float]]:
+    places = materials.catalogue.places
+    products = [materials.products[places[pair.product]] for pair in feedback.pairs]
+    return (
+        [pair.query for pair in feedback.pairs],
+        [_text(materials, product) for product in products],
+        [pair.relevance for pair in feedback.pairs],
+    )
+
+
+def _text(materials: Materials, product: Product) -> str:
+    values = [text for text, _ in field_texts(product, materials.mined.attributes)]
+    return product_text(product.title, values)
+
+
+def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feedback, number: int) -> Path:
+    """One round: both sides code, the relevance model filters, both sides learn what stays; the folder of the new model."""
+    settings = materials.recipe.cotraining
+
+    def make(folder: Path) -> None:
+        backbone = materials.backbone(before)
+        model = load_relevance_model(relevance)
+        found, drift = _new_codes(materials, backbone, model, feedback)
+        asked, made, titles = materials.lessons()
+        asked = _extended(asked, found.queries)
+        named = {materials.products[place].title: target for place, target in found.titles.items()}
+        queries = backbone.examples(asked, Side.QUERY, weight=max(1.0, len(made.texts) / len(asked.texts)))
+        train_generator(
+            backbone.model, [*queries, *backbone.examples(made, Side.QUERY)],
+            backbone.examples(_extended(titles, named), Side.TITLE),
+            replace(materials.recipe.sft, **settings.schedule()), replay=materials.replay(backbone),
+            journal=materials.journal(f"co-train-{number}", folder),
+        )  # fmt: skip
+        backbone.save(folder)
+        after = _drift(materials, backbone, feedback)
+        counts = {name: getattr(found, name) for name in ("candidates", "unheld", "kept", "scored")}
+        write_json(folder / "report.json", {**counts, "drift before": drift, "drift after": after})
+
+    inputs = {
+        "before": before,
+        "relevance": relevance,
+        "settings": settings,
+        "sft": materials.recipe.sft,
+        "feedback": feedback.pairs,
+        "title_codes": materials.recipe.serving.title_codes,
+        "round": number,
+    }
+    folder = materials.runner.run(f"co-train-{number}", inputs, make, by_all=True)
+    materials.reports[f"co-train-{number}"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return folder
+
+
+def _new_codes(
+    materials: Materials, backbone: CompactBackbone, model: RelevanceModel, feedback: Feedback
+) -> tuple[NewLessons, dict[str, object]]:
+    asked, offered = _both_sides(materials, backbone, feedback)
+
+    def relevant(queries: Sequence[str], places: Sequence[int]) -> NDArray[np.float32]:
+        return score(model, queries, [_text(materials, materials.products[place]) for place in places])
+
+    ids = [product.id for product in materials.products]
+    found = select_new_codes(asked, offered, ids, feedback, relevant, materials.recipe.cotraining.selection)
+    return found, asdict(measure_drift(asked, offered))
+
+
+def _drift(materials: Materials, backbone: CompactBackbone, feedback: Feedback) -> dict[str, object]:
+    return asdict(measure_drift(*_both_sides(materials, backbone, feedback)))
+
+
+def _both_sides(
+    materials: Materials, backbone: CompactBackbone, feedback: Feedback
+) -> tuple[dict[str, list[Tokens]], list[list[Tokens]]]:
+    """Codes that the query side generates for clicked queries, and those of every product, its own and generated."""
+    catalogue = materials.catalogue
+    queries = ClickedQueries.gather(feedback, (), catalogue.places, most_synthetic=0).texts
+    asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
+    titles = catalogue.code_titles(backbone, materials.recipe.serving.title_codes).codes
+    combined = materials.mined.initial  # the combinations that a title's own attributes make
+    return asked, [
+        [*_singles(titles, place, len(backbone.tokens)), *(code for code in codes if len(code) > 1)]
+        for place, codes in enumerate(combined)
+    ]
+
+
+def _singles(codes: CodedTexts, place: int, known: int) -> list[Tokens]:
+    columns = codes.columns[codes.of(place)]
+    return [(int(column),) for column in columns[columns < known]]
+
+
+def _extended(lesson: Lesson, new: Mapping[str, Target]) -> Lesson:
+    targets = [
+        merge_targets(target, new[text], _NEW) if text in new else target
+        for text, target in zip(lesson.texts, lesson.targets, strict=True)
+    ]
+    return Lesson(lesson.texts, targets)
+
+
+def align(materials: Materials, before: Path, feedback: Feedback) -> Path:
+    """Co-alignment of the model that a stage left in `before`; the folder of the aligned one."""
+    settings = materials.recipe.alignment
+
+    def make(folder: Path) -> None:
+        backbone = materials.backbone(before)
+        places = materials.catalogue.places
+        pairs = _clicked_pairs(feedback, settings)
+        queries = sorted({pair.query for pair in pairs})
+        products = sorted({places[pair.product] for pair in pairs})
+        titles = [materials.products[place].title for place in products]
+        asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
+        offered = dict(zip(products, backbone.generate(titles, Side.TITLE, MAX_CODES), strict=True))
+        query_ids = dict(zip(queries, backbone.ids(queries, Side.QUERY), strict=True))
+        title_ids = dict(zip(products, backbone.ids(titles, Side.TITLE), strict=True))
+        compared = [
+            compare_codes(
+                query_ids[pair.query], title_ids[places[pair.product]], asked[pair.query],
+                offered[places[pair.product]],
+            )
+            for pair in pairs
+        ]  # fmt: skip
+        run_loop(
+            AlignmentObjective(backbone.model, settings),
+            backbone.groups(settings.encoder_rate, settings.decoder_rate),
+            alignment_batches(compared, settings),
+            LoopSettings(settings.steps, seed=settings.seed),
+            journal=materials.journal("align", folder),
+        )
+        backbone.save(folder)
+
+    inputs = {"before": before, "settings": settings, "feedback": feedback.pairs}
+    return materials.runner.run("align", inputs, make, by_all=True)
+
+
+def _clicked_pairs(feedback: Feedback, settings: AlignmentSettings) -> list[Pair]:
+    """Clicked pairs, not more than the steps can read."""
+    pairs = [pair for pair in feedback.pairs if pair.positive]
+    rng = random.Random(settings.seed)  # noqa: S311
+    return rng.sample(pairs, min(len(pairs), settings.steps * settings.batch))

@@ -1,0 +1,127 @@
+"""Codes of many texts in memory: what training ranks a catalogue with, the way that the index does in serving.
+
+A text's codes are single attribute values: its own (known to the dictionary or not) and those that the model generates.
+Columns number the values, those of the dictionary first, so that a known value's column is its token. Knows the pair
+score's parameters (`PairWeights`); knows neither how values are found in texts nor the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from gram_os.pair_weights import PairWeights, SideWeights
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+OWN, GENERATED, UNKNOWN = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class CodedTexts:
+    """The codes of texts in one run of rows: text i's stand at `bounds[i]` to `bounds[i + 1]`.
+
+    columns: int64, ascending within a text; kinds: int8, `OWN`, `GENERATED` or `UNKNOWN`; log_ratios: float32, ln(P / P*) of
+    each code, P* the largest of its text; 0 where unknown.
+    """
+
+    bounds: IntArray
+    columns: IntArray
+    kinds: NDArray[np.int8]
+    log_ratios: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def of(self, text: int) -> slice:
+        """Where a text's codes stand."""
+        return slice(int(self.bounds[text]), int(self.bounds[text + 1]))
+
+    def weigh(self, side: SideWeights, columns: int) -> sparse.csr_matrix:
+        """The codes' weights on their side: float32 (texts, columns)."""
+        scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
+        exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
+        weights = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
+        lengths = self.lengths() ** -side.length_exponent
+        weights = weights * np.repeat(lengths, np.diff(self.bounds)).astype(np.float32)
+        return sparse.csr_matrix(
+            (weights.astype(np.float32), self.columns, self.bounds), shape=(len(self), columns)
+        )
+
+    def lengths(self) -> FloatArray:
+        """How many values each text has of its own, 1 at least: float32 (texts,)."""
+        own = np.concatenate(([0], np.cumsum(self.kinds != GENERATED)))
+        counts: FloatArray = np.maximum(own[self.bounds[1:]] - own[self.bounds[:-1]], 1).astype(np.float32)
+        return counts
+
+    def frequencies(self, columns: int) -> IntArray:
+        """How many texts hold each column."""
+        return np.bincount(self.columns, minlength=columns)
+
+
+def combine_codes(
+    own: Sequence[IntArray],
+    own_log_probs: Sequence[FloatArray],
+    generated: IntArray,
+    generated_log_probs: FloatArray,
+    known: int,
+) -> CodedTexts:
+    """Own values and generated ones as one.
+
+    own: columns of each text; own_log_probs: natural logarithms for those below `known`, in their order; generated: int64
+    (texts, width) columns, likeliest first, and their log-probabilities. A generated value that the text itself says is its own.
+    """
+    rows: list[tuple[IntArray, NDArray[np.int8], FloatArray]] = []
+    for columns, log_probs, tokens, scores in zip(
+        own, own_log_probs, generated, generated_log_probs, strict=True
+    ):
+        new = ~np.isin(tokens, columns)
+        merged = np.concatenate([columns, tokens[new]])
+        kinds = np.full(len(merged), GENERATED, np.int8)
+        kinds[: len(columns)] = np.where(columns < known, OWN, UNKNOWN)
+        ratios = np.zeros(len(merged), np.float32)
+        ratios[: len(columns)][columns < known] = log_probs
+        ratios[len(columns) :] = scores[new]
+        sure = kinds != UNKNOWN
+        if sure.any():
+            ratios[sure] -= ratios[sure].max()
+        order = np.argsort(merged, kind="stable")
+        rows.append((merged[order], kinds[order], ratios[order]))
+    bounds = np.concatenate(([0], np.cumsum([len(row[0]) for row in rows])))
+    if not rows:
+        return CodedTexts(bounds, np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.float32))
+    columns, kinds, ratios = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return CodedTexts(bounds.astype(np.int64), columns, kinds, ratios)
+
+
+def idf(frequencies: IntArray, texts: int) -> FloatArray:
+    """ln(1 + (N - n + 0.5) / (n + 0.5)), as serving counts it; 0 where no text holds the column."""
+    found = np.log1p((texts - frequencies + 0.5) / (frequencies + 0.5))
+    return np.where(frequencies > 0, found, 0.0).astype(np.float32)
+
+
+def rank_products(
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: int, *, depth: int = 300
+) -> list[IntArray]:
+    """The best `depth` products of each query by the pair score, best first, equal scores by place."""
+    rarity = idf(titles.frequencies(columns), len(titles)) ** weights.idf_exponent
+    asked = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
+    offered = titles.weigh(weights.title, columns).T.tocsr()
+    found: list[IntArray] = []
+    for start in range(0, len(queries), 256):
+        scores = (asked[start : start + 256] @ offered).toarray()
+        found += [_best(row, depth) for row in scores]
+    return found
+
+
+def _best(scores: FloatArray, depth: int) -> IntArray:
+    positive = min(depth, int(np.count_nonzero(scores > 0)))
+    if not positive:
+        return np.empty(0, np.int64)
+    places = np.argpartition(-scores, positive - 1)[:positive]
+    return places[np.lexsort((places, -scores[places]))].astype(np.int64)

@@ -1,0 +1,148 @@
+"""The compact backbone as a run of stages sees it: fine-tune, code texts, keep, export (see `Backbone` in run.py)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from gram_os.annotation import read_marked, score_tagger
+from gram_os.attribute import Side
+from gram_os.bundle import Bundle, Manifest
+from gram_os.decode import beam_search
+from gram_os.train.coding import CodedTexts, combine_codes
+from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, embed, length_buckets, load_encoder
+from gram_os.train.export import Precision, compare_with_torch, export_compact
+from gram_os.train.lessons import Lesson
+from gram_os.train.likelihood import Tokens
+from gram_os.train.loop import RateGroup
+from gram_os.train.mining import Mined
+from gram_os.train.sft import Example
+from gram_os.train.tagger import TagModel, make_tagger
+from gram_os.train.torch_lm import TorchLanguageModel
+from gram_os.trie import CodeTrie
+
+log = logging.getLogger(__name__)
+
+_BATCH = 256
+_BEAM_BATCH = 64
+_WEIGHTS = "model.safetensors"
+
+
+class CompactBackbone:
+    """Encoder, tag head and decoder over one catalogue's dictionary."""
+
+    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer):
+        self.mined, self.tagger, self.tokenizer = mined, tagger, tokenizer
+        values = mined.dictionary.values
+        self.model = CompactModel(tagger.encoder, CompactDecoder(CompactShape(values=len(values)))).eval()
+        # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
+        self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
+        self.tokens: Sequence[Tokens] = [(token,) for token in range(len(values))]
+
+    def initialise(self) -> None:
+        """Start the decoder's values from the pretrained encoder's vectors of their texts."""
+        vectors = embed(load_encoder(), self.tokenizer, self.mined.dictionary.values)
+        self.model.decoder.initialise(torch.from_numpy(vectors))
+
+    def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
+        """Token ids of texts."""
+        most = TITLE_TOKENS if side is Side.TITLE else QUERY_TOKENS
+        return [item.ids[:most] for item in self.tokenizer.encode_batch(list(texts))]
+
+    def examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
+        """A lesson in the encoder's tokens."""
+        rows = self.ids(lesson.texts, side)
+        return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
+
+    def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
+        """The `width` likeliest codes of each text, by the beam search of serving."""
+        most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}
+        model = TorchLanguageModel(self.model.eval(), self.tokenizer, most, bfloat16=True)
+        trie = CodeTrie.build(self.mined.codes)
+        found: list[list[Tokens]] = [[] for _ in texts]
+        for places in length_buckets([len(text) for text in texts], _BEAM_BATCH):
+            first = model.start([texts[i] for i in places], side)
+            for place, codes in zip(places, beam_search(model, trie, first, width=width), strict=True):
+                found[place] = [code.tokens for code in codes]
+        return found
+
+    def groups(self, encoder_rate: float, decoder_rate: float) -> list[RateGroup]:
+        """What learns, at which peak rates."""
+        encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
+        return [
+            RateGroup(encoder, encoder_rate),
+            RateGroup(list(self.model.decoder.parameters()), decoder_rate),
+        ]
+
+    @torch.inference_mode()
+    def code(
+        self,
+        ids: Sequence[Sequence[int]],
+        side: Side,
+        own: Sequence[NDArray[np.int64]],
+        width: int,
+    ) -> CodedTexts:
+        """Own values (columns) of texts with their probabilities, and the `width` likeliest values."""
+        self.model.eval()
+        values = len(self.tokens)
+        log_probs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(ids)
+        generated = np.zeros((len(ids), width), np.int64)
+        scores = np.zeros((len(ids), width), np.float32)
+        for places in length_buckets([len(row) for row in ids], _BATCH):
+            with torch.autocast("cpu", torch.bfloat16):
+                found = self.model.first_log_probs([ids[i] for i in places], side)[:, :values]
+            best = found.topk(width)
+            generated[places], scores[places] = best.indices.numpy(), best.values.numpy()
+            for row, place in enumerate(places):
+                known = own[place][own[place] < values]
+                log_probs[place] = found[row, torch.from_numpy(known)].numpy()
+        return combine_codes(own, log_probs, generated, scores, values)
+
+    def save(self, folder: Path) -> None:
+        """Write model and tag head."""
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= {f"head.{name}": tensor for name, tensor in self.tagger.head.state_dict().items()}
+        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / _WEIGHTS)
+
+    def load(self, folder: Path) -> None:
+        """Become what `save` wrote."""
+        state = load_file(folder / _WEIGHTS)
+        for prefix, module in (("model.", self.model), ("head.", self.tagger.head)):
+            module.load_state_dict(
+                {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            )
+
+    def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
+        """Write the bundle, with the tagger's F1 among its measures."""
+        data, mined = tagging_data(), self.mined
+        tagged = {"queryner": data / "queryner/validation.jsonl", "oa_mine": data / "oa_mine/test.jsonl"}
+        tagger = make_tagger(self.tagger, self.tokenizer)
+        measures = {
+            f"tagger_f1_{name}": round(score_tagger(tagger, read_marked(path))["micro"].f1, 4)
+            for name, path in tagged.items()
+        }
+        manifest = manifest.model_copy(update={"measures": {**manifest.measures, **measures}})
+        texts = [product.title for product in mined.products] + list(mined.dictionary.values)
+        texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
+        bundle = export_compact(
+            self.model, self.tagger.head, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
+            vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
+            precision=precision,
+        )  # fmt: skip
+        gap = compare_with_torch(self.model, bundle, self.tokenizer, [p.title for p in mined.products[:64]])
+        log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
+        return bundle
+
+
+def tagging_data() -> Path:
+    """The shipped data that taggers learn from (NOTICE says whose they are)."""
+    return Path(str(resources.files("gram_os"))) / "data" / "tagging"

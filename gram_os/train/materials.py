@@ -1,0 +1,180 @@
+"""What the stages of a run share: the catalogue read once, lessons, backbones, and where traces are left."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from gram_os.annotation import read_marked
+from gram_os.attribute import AttributeType, Side
+from gram_os.catalogue import Product
+from gram_os.clicks import Feedback
+from gram_os.tagger import Span
+from gram_os.train.code_report import report_codes
+from gram_os.train.compact_stage import CompactBackbone, tagging_data
+from gram_os.train.curves import CurveWriter
+from gram_os.train.encoder import load_tokenizer
+from gram_os.train.lessons import Lesson, read_lesson, synthetic_queries, teach, teach_clicks, write_lesson
+from gram_os.train.loop import Journal
+from gram_os.train.mining import Mined, mine
+from gram_os.train.pair_data import Catalogue
+from gram_os.train.recipe import Recipe
+from gram_os.train.sft import TagReplay
+from gram_os.train.stages import SCRATCH, StageRunner
+from gram_os.train.synthesis import SyntheticQuery
+from gram_os.train.tagger import encode_marked, make_tagger
+from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Materials:
+    """What stages are made from; each part is made, or read from its stage's folder, when it is first asked for.
+
+    feedback: what may be learned from, the held-out queries left out; seconds: of what is not kept in a folder; reports: what
+    the stages say of themselves.
+    """
+
+    products: Sequence[Product]
+    recipe: Recipe
+    work: Path
+    feedback: Feedback | None
+    curves: CurveWriter
+    seconds: dict[str, float] = field(default_factory=dict)
+    reports: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.runner = StageRunner(self.work)
+        self.tokenizer = load_tokenizer()
+
+    @cached_property
+    def tagger_folder(self) -> Path:
+        """The tagger's checkpoint."""
+        if self.recipe.tagger_checkpoint is not None:
+            return self.recipe.tagger_checkpoint
+        data = tagging_data()
+
+        def make(folder: Path) -> None:
+            run_tagger_stage(data, folder, self.recipe.tagger)
+
+        return self.runner.run("tagger", {"data": data, "recipe": self.recipe.tagger}, make)
+
+    @cached_property
+    def mined(self) -> Mined:
+        """The catalogue, read."""
+        titles = [product.title for product in self.products]
+
+        def make(folder: Path) -> None:
+            tagger = make_tagger(load_checkpoint(self.tagger_folder), self.tokenizer)
+            _write_spans(tagger.tag(titles, Side.TITLE), folder / "spans.jsonl.gz")
+
+        folder = self.runner.run("tags", {"tagger": self.tagger_folder, "titles": titles}, make)
+        recipe = self.recipe.mining
+        with self.lap("mine"):
+            mined = mine(
+                self.products, _read_spans(folder / "spans.jsonl.gz"), attributes=recipe.attributes,
+                texts=recipe.texts, most_values=recipe.most_values, least_products=recipe.least_products,
+            )  # fmt: skip
+        kinds = ", ".join(f"{name}={kind.value}" for name, kind in mined.attributes.items())
+        log.info("%d values, %d codes, attributes %s", len(mined.dictionary.values), len(mined.codes), kinds)
+        return mined
+
+    @cached_property
+    def synthetic(self) -> list[SyntheticQuery]:
+        """Synthetic queries."""
+        return synthetic_queries(self.mined, self.recipe.synthesis.queries, self.recipe.synthesis.seed)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue's own values as columns."""
+        return Catalogue.read(self.mined)
+
+    @cached_property
+    def codes_folder(self) -> Path:
+        """The first lessons of both sides."""
+        recipe = self.recipe
+        inputs = {
+            "products": [(p.id, p.title, dict(p.fields)) for p in self.products],
+            "tagger": self.tagger_folder,
+            "mining": recipe.mining,
+            "synthesis": recipe.synthesis,
+            "initial": recipe.initial_codes,
+            "feedback": self.feedback.pairs if self.feedback else None,
+        }
+        return self.runner.run("codes", inputs, self._make_codes)
+
+    def _make_codes(self, folder: Path) -> None:
+        queries, titles = teach(self.mined, self.synthetic, self.tokenizer, words=self.recipe.synthesis.words)
+        if self.feedback is not None:
+            asked, titles, found = teach_clicks(self.mined, self.feedback, titles, self.recipe.initial_codes)
+            write_lesson(asked, folder / "asked.jsonl.gz")
+            report = report_codes(found.queries.values(), found.titles.values())
+            write_json(folder / "report.json", report.as_dict())
+        write_lesson(queries, folder / "queries.jsonl.gz")
+        write_lesson(titles, folder / "titles.jsonl.gz")
+
+    def lessons(self) -> tuple[Lesson, Lesson, Lesson]:
+        """Shoppers' queries (none without clicks), synthetic ones, and titles."""
+        folder = self.codes_folder
+        asked = folder / "asked.jsonl.gz"
+        if asked.is_file():
+            self.reports["initial codes"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return (
+            read_lesson(asked) if asked.is_file() else Lesson([], []),
+            read_lesson(folder / "queries.jsonl.gz"),
+            read_lesson(folder / "titles.jsonl.gz"),
+        )
+
+    def backbone(self, folder: Path | None = None) -> CompactBackbone:
+        """The compact backbone as a stage left it; new without one."""
+        backbone = CompactBackbone(self.mined, load_checkpoint(self.tagger_folder), self.tokenizer)
+        if folder is None:
+            backbone.initialise()
+        else:
+            backbone.load(folder)
+        return backbone
+
+    def journal(self, stage: str, folder: Path) -> Journal:
+        """Where a stage's training leaves its traces."""
+        return Journal(stage, folder / SCRATCH, self.curves)
+
+    def replay(self, backbone: CompactBackbone) -> TagReplay:
+        """The tagger's texts, so that the encoder keeps its tags."""
+        data = tagging_data()
+        marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
+        recipe = replace(self.recipe.tagger, query_batch=16, title_batch=4)
+        return TagReplay(backbone.tagger.head, encode_marked(self.tokenizer, marked), recipe)
+
+    @contextmanager
+    def lap(self, stage: str) -> Iterator[None]:
+        """Measure a stage that is not kept in a folder."""
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - started, 1)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a report."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_spans(rows: Sequence[Sequence[Span]], path: Path) -> None:
+    with gzip.open(path, "wt", encoding="utf-8", compresslevel=3) as stream:
+        for spans in rows:
+            stream.write(json.dumps([list(asdict(span).values()) for span in spans]) + "\n")
+
+
+def _read_spans(path: Path) -> list[list[Span]]:
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        return [
+            [Span(start, end, text, AttributeType(kind), *rest) for start, end, text, kind, *rest in json.loads(line)]
+            for line in stream
+        ]  # fmt: skip

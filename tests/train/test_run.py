@@ -1,0 +1,146 @@
+"""All stages on a small catalogue, without and with clicks: what comes out is a bundle that codes as torch does.
+
+The weights are MiniLM's with a tag head nobody trained and a few steps of SFT: this is about the road, not the quality.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gram_os.backbone import load_generator
+from gram_os.catalogue import Product
+from gram_os.clicks import Feedback, Pair
+from gram_os.errors import InputError
+from gram_os.pair_weights import PairWeights
+from gram_os.train.curves import read_curves
+from gram_os.train.encoder import load_encoder, load_tokenizer
+from gram_os.train.export import prune_tokenizer, used_pieces
+from gram_os.train.recipe import Recipe, read_recipe
+from gram_os.train.run import run_training
+from gram_os.train.tagger import TagHead, TagModel
+from gram_os.train.tagger_stage import save_checkpoint
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the TorchScript exporter says that it is one
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:torch"),
+]
+
+KINDS = ["toner cartridge", "ink cartridge", "notebook", "usb cable", "headset", "webcam"]
+BRANDS = ["xerox", "hp", "canon", "brother"]
+COLOURS = ["black", "cyan", "magenta", "yellow"]
+PRODUCTS = [
+    Product(
+        str(n),
+        f"{BRANDS[n % 4]} {KINDS[n % 6]} {COLOURS[n // 6 % 4]} model{n // 24}",
+        {"brand": BRANDS[n % 4], "colour": COLOURS[n // 6 % 4]},
+    )
+    for n in range(96)
+]
+
+
+RECIPE = Path("models/recipes/tiny.toml")
+
+
+def _recipe(checkpoint: Path, **changes: object) -> Recipe:
+    return read_recipe(RECIPE).model_copy(update={"tagger_checkpoint": checkpoint, **changes})
+
+
+def _feedback() -> Feedback:
+    """Every kind and colour as a query; what is of both is clicked, what is of the kind alone is judged bad."""
+    pairs = []
+    for number in range(72):
+        kind, colour = KINDS[number % 6], COLOURS[number // 6 % 4]
+        query = f"{colour} {kind} {'for office' if number >= 24 else ''}{'s' if number >= 48 else ''}".strip()
+        for product in PRODUCTS:
+            if kind in product.title:
+                good = colour in product.title
+                pairs.append(Pair(query, product.id, float(good), good))
+    return Feedback(tuple(pairs))
+
+
+@pytest.fixture(scope="module")
+def tagger_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stage 1's result, but for the training."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tagger")
+    save_checkpoint(TagModel(load_encoder(), TagHead()), folder)
+    return folder
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("int8", 0.5)])
+def test_a_bundle_without_clicks_codes_as_torch_does(
+    precision: str,
+    tolerance: float,
+    tagger_checkpoint: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gram_os")
+
+    trained = run_training(PRODUCTS, _recipe(tagger_checkpoint, precision=precision), tmp_path)
+
+    (gap,) = (record.args for record in caplog.records if "largest difference" in record.message)
+    assert isinstance(gap, tuple)
+    assert 0 < float(str(gap[0])) < tolerance  # of a natural log-probability, over 64 titles and all values
+    assert trained.bundle.manifest.attributes.keys() == {"brand", "colour"}
+    assert trained.bundle.manifest.pair != PairWeights()  # learned
+    generator = load_generator(tmp_path)
+    codes = generator.code_queries(["black toner cartridges"])[0]
+    assert [str(c.code) for c in codes if c.own] == ["black", "toner", "cartridge"]
+    generated = [c for c in codes if not c.own]
+    assert generated
+    encoded = [generator.bundle.dictionary.encode(c.code) for c in generated]
+    assert all(tokens in generator.bundle.trie for tokens in encoded if tokens is not None)
+    assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "pair-1", "export"}
+
+
+def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, tmp_path: Path) -> None:
+    recipe = _recipe(tagger_checkpoint)
+    first = run_training(PRODUCTS, recipe, tmp_path, feedback=_feedback())
+
+    assert list(first.seconds) == [
+        "mine", "export", "tags", "codes", "sft", "relevance", "co-train-1", "align", "pair-1",
+    ]  # fmt: skip
+    assert first.reports["initial codes"]["shared"] > 0
+    assert 0 <= first.reports["relevance"]["auc"] <= 1
+    rounds = first.reports["co-train-1"]
+    assert rounds["kept"] <= rounds["candidates"]
+    assert set(rounds["drift before"]) == set(rounds["drift after"])
+    assert 0 <= first.bundle.manifest.measures["held_out_R@300"] <= 1
+    names = {(point.stage, point.name) for point in read_curves(tmp_path / "work" / "curves.csv")}
+    assert {("sft", "query"), ("co-train-1", "title"), ("align", "loss"), ("pair-1", "dev R@10")} <= names
+
+    changed = recipe.model_copy(update={"pair": replace(recipe.pair, margin=0.5)})
+    second = run_training(PRODUCTS, changed, tmp_path, feedback=_feedback())
+
+    costs = {cost["stage"]: cost for cost in json.loads((tmp_path / "work" / "costs.json").read_text())}
+    assert [stage for stage, cost in costs.items() if not cost["cached"]] == ["pair-1"]
+    assert second.bundle.manifest.pair != first.bundle.manifest.pair
+
+
+def test_feedback_on_other_products_is_refused(tagger_checkpoint: Path, tmp_path: Path) -> None:
+    other = Feedback((Pair("toner", "elsewhere", 1.0, True),))
+    with pytest.raises(InputError, match="elsewhere"):
+        run_training(PRODUCTS, _recipe(tagger_checkpoint), tmp_path, feedback=other)
+
+
+def test_too_few_products_are_refused(tagger_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="10 products are too few"):
+        run_training(PRODUCTS[:10], _recipe(tagger_checkpoint), tmp_path)
+
+
+def test_pruned_tokenizer_writes_kept_texts_alike() -> None:
+    whole = load_tokenizer()
+    texts = ["Xerox 006R90321 toner cartridge", "größe 17-inch"]
+    kept = used_pieces(whole, texts, common=200)
+    pruned = prune_tokenizer(whole, kept)
+    assert len(kept) < 6000
+    for text in texts:
+        assert pruned.encode(text).tokens == whole.encode(text).tokens
+        assert [kept[i] for i in pruned.encode(text).ids] == whole.encode(text).ids
