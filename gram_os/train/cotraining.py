@@ -270,16 +270,6 @@ def _target(weights: Mapping[Tokens, float]) -> Target:
     return Target(codes, tuple(weights[code] / total for code in codes))
 
 
-def merge_targets(
-    old: Mapping[Name, Target], new: Mapping[Name, Target], share: float = 0.3
-) -> dict[Name, Target]:
-    """Old targets whose mass goes to the new one by `share`; a text that only one of them knows keeps what it has."""
-    if not 0 <= share <= 1:
-        raise InputError(f"the new targets' share is {share}; give one from 0 to 1")
-    both = {name: _blended(old[name], new[name], share) for name in old if name in new}
-    return {**old, **new, **both}
-
-
 def _blended(old: Target, new: Target, share: float) -> Target:
     if not old.codes or not new.codes:
         return new if new.codes else old

@@ -1,4 +1,4 @@
-"""A compact model in the middle of its training as the beam search sees it, and its likeliest values for many texts.
+"""A compact model in the middle of its training as the beam search sees it.
 
 What serving asks of ONNX Runtime, asked of torch: nothing has to be exported to generate codes. Knows neither tries nor
 codes.
@@ -17,11 +17,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from gram_os.attribute import Side
-from gram_os.decode import FloatArray, IntArray, Step
+from gram_os.decode import IntArray, Step
 from gram_os.train.compact import CompactModel
-from gram_os.train.encoder import length_buckets, pad
-
-_BUCKET = 256  # texts of like length whose first tokens are computed at once
+from gram_os.train.encoder import pad
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +79,6 @@ class TorchLanguageModel:
             logits, past = self.model.decoder.step(tokens, position, state.memory, state.mask, state.past)
             log_probs = logits.float().log_softmax(-1).cpu().numpy()
         return Step(log_probs, _State(state.memory, state.mask, past, state.position + 1))
-
-
-def propose_values(
-    model: CompactModel, texts: Sequence[Sequence[int]], side: Side, width: int
-) -> tuple[IntArray, FloatArray]:
-    """The likeliest first tokens of texts, given as token ids, best first; the closing token is left out.
-
-    Returns int64 (texts, width) and their natural log-probabilities, float32 (texts, width); fewer columns where the dictionary has
-    fewer values. Computed in bfloat16.
-    """
-    width = min(width, model.decoder.shape.values)
-    tokens = np.zeros((len(texts), width), np.int64)
-    log_probs = np.zeros((len(texts), width), np.float32)
-    with _answering(model, bfloat16=True):
-        for places in length_buckets([len(text) for text in texts], _BUCKET):
-            found = model.first_log_probs([texts[i] for i in places], side)[:, :-1].topk(width)
-            tokens[places], log_probs[places] = found.indices.cpu().numpy(), found.values.cpu().numpy()
-    return tokens, log_probs
 
 
 @contextmanager

@@ -395,13 +395,14 @@ def test_bundle_with_other_prompts_is_refused(made: Made, tmp_path: Path) -> Non
 def test_catalogue_to_bundle(made: Made, tmp_path: Path) -> None:
     words = ["black", "red", "blue"]
     products = [Product(str(at), f"{words[at % 3]} toner {at}", {"brand": "xerox"}) for at in range(51)]
-    save_checkpoint(TagModel(load_encoder(), TagHead()), tmp_path / "bundle" / "work" / "tagger")
+    save_checkpoint(TagModel(load_encoder(), TagHead()), tmp_path / "tagger")
     made.source.model.save_pretrained(tmp_path / "model")
     wrapped = PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>")
     wrapped.save_pretrained(tmp_path / "model")
     (tmp_path / "recipe.toml").write_text(
         f"""
 label = "tiny"
+tagger_checkpoint = '{tmp_path / "tagger"}'
 [synthesis]
 queries = 10
 words = false

@@ -15,7 +15,6 @@ from gram_os.train.cotraining import (
     CotrainingSettings,
     NewLessons,
     _fair_shares,
-    merge_targets,
     select_new_codes,
 )
 from gram_os.train.targets import Target, Tokens
@@ -172,21 +171,6 @@ def test_the_same_seed_draws_the_same_pairs() -> None:
 def test_a_clicked_product_without_codes_is_named() -> None:
     with pytest.raises(InputError, match="product 'z', clicked for query 'q', has no codes"):
         _select({"q": [(1,)]}, Table(), {"q": "z"})
-
-
-def test_merging_moves_a_share_of_the_mass() -> None:
-    old = {"q": Target(((1,), (2,)), (0.6, 0.4)), "old": Target(((1,),), (1.0,)), "empty": Target((), ())}
-    new = {
-        "q": Target(((2,), (3,)), (0.5, 0.5)),
-        "new": Target(((4,),), (1.0,)),
-        "empty": Target(((5,),), (1.0,)),
-    }
-    merged = merge_targets(old, new, 0.3)
-    assert _shares(merged["q"]) == pytest.approx({(1,): 0.42, (2,): 0.28 + 0.15, (3,): 0.15})
-    assert (merged["old"], merged["new"], merged["empty"]) == (old["old"], new["new"], new["empty"])
-    assert set(merge_targets(old, new, 0)["q"].codes) == {(1,), (2,)}
-    with pytest.raises(InputError, match=r"share is 1\.2"):
-        merge_targets(old, new, 1.2)
 
 
 def test_drift_by_hand() -> None:

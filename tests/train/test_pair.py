@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ class _Table(nn.Module):
     ) -> Tensor:
         rows = torch.tensor([text[0] for text in texts])
         scores = self.logits[int(side is Side.TITLE)][rows].log_softmax(-1)
-        return (scores[:, [code[0] for code in codes]] * wanted)[..., None]
+        found: Tensor = (scores[:, [code[0] for code in codes]] * wanted)[..., None]
+        return found
 
 
 def _codes(model: _Table, side: Side, rows: Sequence[dict[int, int]]) -> CodedTexts:
@@ -71,7 +73,7 @@ TITLES = [{0: OWN, 3: OWN}, {1: OWN, 2: GENERATED}, {2: OWN, 4: UNKNOWN}, {0: GE
 CLICKED = sparse.csr_matrix(np.array([[1, 0, 0, 0], [0, 0, 0.5, 0.5]], np.float32))
 
 
-def _setting(**changes: float) -> tuple[_Table, PairParameters, PairData, PairSettings]:
+def _setting(**changes: Any) -> tuple[_Table, PairParameters, PairData, PairSettings]:
     model = _Table(len(QUERIES), len(TITLES))
     data = PairData(
         PairSide([[0], [1]], _codes(model, Side.QUERY, QUERIES)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -107,9 +108,10 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     assert list(first.seconds) == [
         "mine", "export", "tags", "codes", "sft", "relevance", "co-train-1", "align", "pair-1",
     ]  # fmt: skip
-    assert first.reports["initial codes"]["shared"] > 0
-    assert 0 <= first.reports["relevance"]["auc"] <= 1
-    rounds = first.reports["co-train-1"]
+    reports = cast("dict[str, dict[str, Any]]", first.reports)
+    assert reports["initial codes"]["shared"] > 0
+    assert 0 <= reports["relevance"]["auc"] <= 1
+    rounds = reports["co-train-1"]
     assert rounds["kept"] <= rounds["candidates"]
     assert set(rounds["drift before"]) == set(rounds["drift after"])
     assert 0 <= first.bundle.manifest.measures["held_out_R@300"] <= 1

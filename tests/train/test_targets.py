@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram_os.train.mining import Mined, mine
-from gram_os.train.targets import Target, Teacher, _fuse, _similarity, _top
+from gram_os.train.targets import Target, Teacher, _fuse, _similarity, _top, merge_targets
 from tests.train.catalogues import PRODUCTS, SPANS
 
 LAPTOP, TONER = 0, 1  # directions of the made vectors
@@ -205,3 +205,14 @@ def test_targets_are_those_of_a_slow_count(mined: Mined) -> None:
         assert sorted(target.shares) == pytest.approx(
             sorted(gain / sum(expected) for gain in expected), rel=1e-4
         )
+
+
+def test_merging_moves_a_share_of_the_mass() -> None:
+    old, new = Target(((1,), (2,)), (0.6, 0.4)), Target(((2,), (3,)), (0.5, 0.5))
+    merged = merge_targets(old, new, 0.3)
+    assert dict(zip(merged.codes, merged.shares, strict=True)) == pytest.approx(
+        {(1,): 0.42, (2,): 0.28 + 0.15, (3,): 0.15}
+    )
+    nothing = Target((), ())
+    assert merge_targets(old, nothing, 0.3) == old
+    assert merge_targets(nothing, new, 0.3) == new

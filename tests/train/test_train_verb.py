@@ -43,3 +43,16 @@ def test_recipe_with_an_unknown_key(catalogue: str, tmp_path: Path) -> None:
     error = json.loads(done.err)["error"]
     assert error["type"] == "FileFormatError"
     assert "field 'sft.step'" in error["message"]
+
+
+def test_sources_of_clicks_that_do_not_go_together(catalogue: str, tmp_path: Path) -> None:
+    words = ("train", "--catalogue", catalogue, "--out", str(tmp_path / "out"))
+    given = {
+        ("--queries", "q.tsv"): "--queries and --judgments belong together",
+        ("--ubi", "--clicks", "c.tsv"): "give one of --clicks, --queries with --judgments, and --ubi",
+        ("--relevant", "2"): "--relevant says which judgments count as clicks; it needs --judgments",
+    }
+    for options, message in given.items():
+        done = run(*words, *options)
+        assert done.code == 2
+        assert message in done.err
