@@ -44,11 +44,13 @@ class PairSettings:
     steps: int = 150  # a round
     queries: int = 64
     titles: int = 24
-    title_weight: float = 1.0
+    title_weight: float = 0.3
     margin: float = 1.0  # mu
     query_codes: int = 10  # generated ones, as in serving
     most_synthetic: int = 25_000
-    synthetic: float = 0.5  # share of synthetic queries among a step's, where there are clicks
+    synthetic: float = (
+        0.0  # share of synthetic queries among a step's; without clicks they are all, or there is no stage
+    )
     encoder_rate: float = 5e-5
     decoder_rate: float = 2e-4
     weight_rate: float = 1e-2

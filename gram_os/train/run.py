@@ -5,8 +5,8 @@
 
 What costs more than seconds is kept under `out`/work by the contents of what goes into it, so a run that was killed goes
 on where it was, and a run with one setting changed makes again what depends on it (stages.py). Losses and dev metrics
-stand in work/curves.csv, costs in work/costs.json. Without clicks, synthetic queries stand in for shoppers' ones, and the
-products that they were made of for clicked ones.
+stand in work/curves.csv, costs in work/costs.json. Without clicks, synthetic queries can stand in for shoppers' ones in the pair
+scorer's rounds, and the products that they were made of for clicked ones (`pair.synthetic`); it has not paid yet (docs/log.md).
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def _run_compact(materials: Materials, held: Feedback | None, out: Path) -> Bund
         if recipe.alignment.steps:
             folder = align(materials, folder, materials.feedback)
     weights = recipe.serving.pair
-    for number in range(1, recipe.pair.rounds + 1):
+    learnable = materials.feedback is not None or recipe.pair.synthetic > 0
+    for number in range(1, recipe.pair.rounds + 1 if learnable else 1):
         folder = _pair_round(materials, folder, held, number)
         weights = PairParameters.read(folder / _PAIR_FILE).values()
     with materials.lap("export"):

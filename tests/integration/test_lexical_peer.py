@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.peers.lexical import rank_lexically
 from gram_os.cluster import Cluster
+from gram_os.errors import IndexMissingError
 
 pytestmark = pytest.mark.integration
 
@@ -16,4 +17,5 @@ def test_bm25_stems_ranks_by_matches_and_leaves_no_index(cluster: Cluster) -> No
     assert [id_ for id_, _ in found["q1"]] == ["a", "b"]
     assert found["q1"][0][1] > found["q1"][1][1] > 0
     assert found["q2"] == []
-    assert not cluster.index_exists("gram-os-quality-*")
+    with pytest.raises(IndexMissingError):
+        cluster.get_mapping("gram-os-quality-*")  # the error of a pattern that nothing matches
