@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class Materials:
     """What stages are made from; each part is made, or read from its stage's folder, when it is first asked for.
 
-    feedback: what may be learned from, the held-out queries left out; seconds: of what is not kept in a folder; reports: what
+    feedback: what may be learned from, the held-out queries left out; curves: None in every process but the first; seconds: of what is not kept in a folder; reports: what
     the stages say of themselves.
     """
 
@@ -47,7 +47,7 @@ class Materials:
     recipe: Recipe
     work: Path
     feedback: Feedback | None
-    curves: CurveWriter
+    curves: CurveWriter | None
     seconds: dict[str, float] = field(default_factory=dict)
     reports: dict[str, object] = field(default_factory=dict)
 
@@ -101,6 +101,9 @@ class Materials:
     def codes_folder(self) -> Path:
         """The first lessons of both sides."""
         recipe = self.recipe
+        _ = (
+            self.mined
+        )  # a stage of its own: inside of another one, the processes of a launcher would wait for each other
         inputs = {
             "products": [(p.id, p.title, dict(p.fields)) for p in self.products],
             "tagger": self.tagger_folder,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from gram_os.train.pair import PairObjective, PairParameters, PairSide, pair_bat
 from gram_os.train.pair_data import ClickedQueries, measure_recall, pair_data
 from gram_os.train.recipe import Recipe
 from gram_os.train.sft import train_generator
+from gram_os.train.stages import processes
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,9 @@ def run_training(
             log.warning("%d pairs are about products that the catalogue lacks and are left out", dropped)
         if recipe.held_out:
             learned, held = learned.split(recipe.held_out)
-    with CurveWriter(out / "work" / "curves.csv") as curves:
+    with ExitStack() as stack:
+        first = processes().is_main_process  # under a launcher one process writes, and all train
+        curves = stack.enter_context(CurveWriter(out / "work" / "curves.csv")) if first else None
         materials = Materials(products, recipe, out / "work", learned, curves)
         if recipe.causal is not None:
             bundle = _run_causal(materials, recipe.causal, out)
@@ -96,7 +100,10 @@ def _run_compact(materials: Materials, held: Feedback | None, out: Path) -> Bund
         folder = _pair_round(materials, folder, held, number)
         weights = PairParameters.read(folder / _PAIR_FILE).values()
     with materials.lap("export"):
-        return materials.backbone(folder).export(out, _manifest(materials, weights), recipe.precision)
+        if processes().is_main_process:
+            materials.backbone(folder).export(out, _manifest(materials, weights), recipe.precision)
+        processes().wait_for_everyone()
+    return Bundle.load(out)
 
 
 def _run_causal(materials: Materials, settings: CausalSettings, out: Path) -> Bundle:
@@ -169,7 +176,8 @@ def _train_pair(materials: Materials, folder: Path, before: Path, held: Feedback
         titles = catalogue.code_titles(backbone, width)
         report["after"] = _measure(materials, held, backbone, titles, parameters.values())
     for step, found in zip((0, settings.steps), report.values(), strict=False):
-        materials.curves.write(stage, step, {f"dev {name}": value for name, value in found.items()})
+        if materials.curves is not None:
+            materials.curves.write(stage, step, {f"dev {name}": value for name, value in found.items()})
     backbone.save(folder)
     parameters.write(folder / _PAIR_FILE)
     write_json(folder / "report.json", report)
