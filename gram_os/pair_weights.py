@@ -72,7 +72,11 @@ class PairWeights(BaseModel):
     query: SideWeights = SideWeights(generated=Emphasis(scale=0.3, exponent=0.5))
     title: SideWeights = SideWeights()
     idf_exponent: float = Field(1.0, ge=0, allow_inf_nan=False)
-    granularity: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (1.0, 1.0, 1.0)  # coarse (1-2 values), medium (3), fine (more)
+    granularity: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (
+        1.0,
+        1.0,
+        1.0,
+    )  # coarse (1-2 values), medium (3), fine (more)
 
     def of_length(self, values: int) -> float:
         """The granularity weight of a code of so many values."""
