@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,7 +22,7 @@ from gram_os.train.compact_stage import CompactBackbone
 from gram_os.train.cotraining import NewLessons, select_new_codes
 from gram_os.train.lessons import Lesson
 from gram_os.train.loop import LoopSettings, run_loop
-from gram_os.train.materials import Materials, write_json
+from gram_os.train.materials import Materials, write_report
 from gram_os.train.pair_data import ClickedQueries
 from gram_os.train.relevance_model import (
     RelevanceModel,
@@ -33,7 +32,6 @@ from gram_os.train.relevance_model import (
     score,
     train_relevance_model,
 )
-from gram_os.train.sft import train_generator
 from gram_os.train.targets import Target, Tokens, merge_targets
 
 _NEW = 0.3  # share of a text's target that new codes make
@@ -49,7 +47,7 @@ def learn_relevance(materials: Materials, feedback: Feedback, held: Feedback | N
         if held is not None and len({pair.positive for pair in held.pairs}) == 2:
             queries, texts, _ = _columns(materials, held)
             report = {"auc": auc(score(model, queries, texts), [pair.positive for pair in held.pairs])}
-        write_json(folder / "report.json", report)
+        write_report(folder, report)
 
     inputs = {
         "settings": settings,
@@ -58,7 +56,7 @@ def learn_relevance(materials: Materials, feedback: Feedback, held: Feedback | N
         "titles": [product.title for product in materials.products],
     }
     folder = materials.runner.run("relevance", inputs, make)
-    materials.reports["relevance"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    materials.note("relevance", folder)
     return folder
 
 
@@ -88,17 +86,14 @@ def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feed
         asked, made, titles = materials.lessons()
         asked = _extended(asked, found.queries)
         named = {materials.products[place].title: target for place, target in found.titles.items()}
-        queries = backbone.examples(asked, Side.QUERY, weight=max(1.0, len(made.texts) / len(asked.texts)))
-        train_generator(
-            backbone.model, [*queries, *backbone.examples(made, Side.QUERY)],
-            backbone.examples(_extended(titles, named), Side.TITLE),
-            replace(materials.recipe.sft, **settings.schedule()), replay=materials.replay(backbone),
-            journal=materials.journal(f"co-train-{number}", folder),
+        materials.fine_tune(
+            backbone, (asked, made, _extended(titles, named)), replace(materials.recipe.sft, **settings.schedule()),
+            materials.journal(f"co-train-{number}", folder),
         )  # fmt: skip
         backbone.save(folder)
         after = _drift(materials, backbone, feedback)
         counts = {name: getattr(found, name) for name in ("candidates", "unheld", "kept", "scored")}
-        write_json(folder / "report.json", {**counts, "drift before": drift, "drift after": after})
+        write_report(folder, {**counts, "drift before": drift, "drift after": after})
 
     inputs = {
         "before": before,
@@ -110,7 +105,7 @@ def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feed
         "round": number,
     }
     folder = materials.runner.run(f"co-train-{number}", inputs, make, by_all=True)
-    materials.reports[f"co-train-{number}"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    materials.note(f"co-train-{number}", folder)
     return folder
 
 

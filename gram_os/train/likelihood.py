@@ -29,8 +29,3 @@ class CodeModel(Protocol):
         Returns float (texts, codes, longest code), 0 behind a code's end and where nothing is wanted; the closing token
         is left out, as in serving.
         """
-
-
-def code_lengths(codes: Sequence[Tokens]) -> list[int]:
-    """Tokens of each code."""
-    return [len(code) for code in codes]

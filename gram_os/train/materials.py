@@ -26,7 +26,7 @@ from gram_os.train.loop import Journal
 from gram_os.train.mining import Mined, mine
 from gram_os.train.pair_data import Catalogue
 from gram_os.train.recipe import Recipe
-from gram_os.train.sft import TagReplay
+from gram_os.train.sft import SftSettings, TagReplay, train_generator
 from gram_os.train.stages import SCRATCH, StageRunner
 from gram_os.train.synthesis import SyntheticQuery
 from gram_os.train.tagger import encode_marked, make_tagger
@@ -34,13 +34,15 @@ from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
 
 log = logging.getLogger(__name__)
 
+_REPORT = "report.json"
+
 
 @dataclass
 class Materials:
     """What stages are made from; each part is made, or read from its stage's folder, when it is first asked for.
 
-    feedback: what may be learned from, the held-out queries left out; curves: None in every process but the first; seconds: of what is not kept in a folder; reports: what
-    the stages say of themselves.
+    feedback: what may be learned from, the held-out queries left out; curves: None in every process but the first;
+    seconds: of what is not kept in a folder; reports: what the stages say of themselves.
     """
 
     products: Sequence[Product]
@@ -101,9 +103,8 @@ class Materials:
     def codes_folder(self) -> Path:
         """The first lessons of both sides."""
         recipe = self.recipe
-        _ = (
-            self.mined
-        )  # a stage of its own: inside of another one, the processes of a launcher would wait for each other
+        # Tags are a stage of their own: made inside of this one, a launcher's processes would wait for each other.
+        _ = self.mined
         inputs = {
             "products": [(p.id, p.title, dict(p.fields)) for p in self.products],
             "tagger": self.tagger_folder,
@@ -120,7 +121,7 @@ class Materials:
             asked, titles, found = teach_clicks(self.mined, self.feedback, titles, self.recipe.initial_codes)
             write_lesson(asked, folder / "asked.jsonl.gz")
             report = report_codes(found.queries.values(), found.titles.values())
-            write_json(folder / "report.json", report.as_dict())
+            write_report(folder, report.as_dict())
         write_lesson(queries, folder / "queries.jsonl.gz")
         write_lesson(titles, folder / "titles.jsonl.gz")
 
@@ -129,7 +130,7 @@ class Materials:
         folder = self.codes_folder
         asked = folder / "asked.jsonl.gz"
         if asked.is_file():
-            self.reports["initial codes"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            self.note("initial codes", folder)
         return (
             read_lesson(asked) if asked.is_file() else Lesson([], []),
             read_lesson(folder / "queries.jsonl.gz"),
@@ -144,6 +145,29 @@ class Materials:
         else:
             backbone.load(folder)
         return backbone
+
+    def note(self, stage: str, folder: Path) -> None:
+        """Take a stage's report among the run's."""
+        self.reports[stage] = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+
+    def fine_tune(
+        self,
+        backbone: CompactBackbone,
+        lessons: tuple[Lesson, Lesson, Lesson],
+        settings: SftSettings,
+        journal: Journal,
+    ) -> None:
+        """Fine-tune on lessons as `lessons` gives them; shoppers' queries are read so often that they make half of a pass."""
+        asked, made, titles = lessons
+        weight = max(1.0, len(made.texts) / len(asked.texts)) if asked.texts else 1.0
+        queries = [
+            *backbone.examples(asked, Side.QUERY, weight=weight),
+            *backbone.examples(made, Side.QUERY),
+        ]
+        train_generator(
+            backbone.model, queries, backbone.examples(titles, Side.TITLE), settings, replay=self.replay(backbone),
+            journal=journal,
+        )  # fmt: skip
 
     def journal(self, stage: str, folder: Path) -> Journal:
         """Where a stage's training leaves its traces."""
@@ -164,9 +188,9 @@ class Materials:
         self.seconds[stage] = round(time.monotonic() - started, 1)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a report."""
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def write_report(folder: Path, content: object) -> None:
+    """Write what a stage says of itself into its folder; `Materials.note` reads it."""
+    (folder / _REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_spans(rows: Sequence[Sequence[Span]], path: Path) -> None:

@@ -33,9 +33,9 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from gram_os.errors import BundleError, InputError
 from gram_os.train.encoder import length_buckets, pretrained_folder
+from gram_os.train.stages import SCRATCH
 
 FloatArray = NDArray[np.float32]
-CHECKPOINTS = "checkpoint"  # in the model's folder, where `StageRunner` keeps it over a kill; gone when training is done
 CHUNK = 32_768  # pairs whose tokens are in memory at once while scoring
 
 
@@ -121,7 +121,7 @@ def train_relevance_model(
         callbacks=[_Report(report)],
     )
     trainer.remove_callback(PrinterCallback)
-    checkpoints = folder / CHECKPOINTS
+    checkpoints = folder / SCRATCH
     checkpoints.mkdir(parents=True, exist_ok=True)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))
     trainer.save_model(str(folder))
@@ -194,7 +194,7 @@ def _start(settings: RelevanceSettings) -> str:
 
 def _arguments(settings: RelevanceSettings, examples: int, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
-        output_dir=str(folder / CHECKPOINTS),
+        output_dir=str(folder / SCRATCH),
         num_train_epochs=1,  # the examples of all epochs stand in one row
         per_device_train_batch_size=settings.batch,
         learning_rate=settings.rate,

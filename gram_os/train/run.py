@@ -11,14 +11,12 @@ scorer's rounds, and the products that they were made of for clicked ones (`pair
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.attribute import Side
 from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
 from gram_os.clicks import Feedback
@@ -30,13 +28,11 @@ from gram_os.train.checkpoint import BatchStream
 from gram_os.train.click_stages import align, co_train, learn_relevance
 from gram_os.train.compact_stage import CompactBackbone
 from gram_os.train.curves import CurveWriter
-from gram_os.train.lessons import Lesson
 from gram_os.train.loop import LoopSettings, RateGroup, run_loop
-from gram_os.train.materials import Materials, write_json
+from gram_os.train.materials import Materials, write_report
 from gram_os.train.pair import PairObjective, PairParameters, PairSide, pair_batches
 from gram_os.train.pair_data import ClickedQueries, measure_recall, pair_data
 from gram_os.train.recipe import Recipe
-from gram_os.train.sft import train_generator
 from gram_os.train.stages import processes
 
 log = logging.getLogger(__name__)
@@ -121,12 +117,7 @@ def _fine_tune(materials: Materials) -> Path:
 
     def make(folder: Path) -> None:
         backbone = materials.backbone()
-        asked, made, titles = materials.lessons()
-        queries = backbone.examples(asked, Side.QUERY, weight=_evened(asked, made))
-        train_generator(
-            backbone.model, [*queries, *backbone.examples(made, Side.QUERY)], backbone.examples(titles, Side.TITLE),
-            recipe.sft, replay=materials.replay(backbone), journal=materials.journal("sft", folder),
-        )  # fmt: skip
+        materials.fine_tune(backbone, materials.lessons(), recipe.sft, materials.journal("sft", folder))
         backbone.save(folder)
 
     inputs = {"codes": materials.codes_folder, "settings": recipe.sft}
@@ -146,7 +137,7 @@ def _pair_round(materials: Materials, before: Path, held: Feedback | None, numbe
     folder = materials.runner.run(
         f"pair-{number}", inputs, lambda folder: _train_pair(materials, folder, before, held, number), by_all=True
     )  # fmt: skip
-    materials.reports[f"pair-{number}"] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    materials.note(f"pair-{number}", folder)
     return folder
 
 
@@ -180,7 +171,7 @@ def _train_pair(materials: Materials, folder: Path, before: Path, held: Feedback
             materials.curves.write(stage, step, {f"dev {name}": value for name, value in found.items()})
     backbone.save(folder)
     parameters.write(folder / _PAIR_FILE)
-    write_json(folder / "report.json", report)
+    write_report(folder, report)
 
 
 def _measure(
@@ -212,8 +203,3 @@ def _manifest(materials: Materials, weights: PairWeights) -> Manifest:
         pair=weights, gram_weight=recipe.serving.gram_weight,
         measures={f"held_out_{name}": round(value, 4) for name, value in measures.items()}, source=recipe.source,
     )  # fmt: skip
-
-
-def _evened(asked: Lesson, made: Lesson) -> float:
-    """How often a shopper's query is read in a pass, so that they make half of it."""
-    return max(1.0, len(made.texts) / len(asked.texts)) if asked.texts else 1.0

@@ -116,7 +116,8 @@ class StageRunner:
             make(partial)
         self._processes.wait_for_everyone()
         if first:
-            shutil.rmtree(partial / SCRATCH, ignore_errors=True)  # some clear it themselves
+            if (partial / SCRATCH).is_dir():  # a training may have cleared it itself
+                shutil.rmtree(partial / SCRATCH)
             seconds = round(time.monotonic() - started, 1)
             finished = datetime.now(UTC).isoformat(timespec="seconds")
             facts = {**record, "seconds": seconds, "resumed": resumed, "finished_at": finished}
