@@ -131,9 +131,9 @@ def _both_sides(
 ) -> tuple[dict[str, list[Tokens]], list[list[Tokens]]]:
     """Codes that the query side generates for clicked queries, and those of every product, its own and generated."""
     catalogue = materials.catalogue
-    queries = ClickedQueries.gather(feedback, (), catalogue.places, most_synthetic=0).texts
+    queries = ClickedQueries.gather(feedback, catalogue.places).texts
     asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
-    titles = catalogue.code_titles(backbone, materials.recipe.serving.title_codes).codes
+    titles = catalogue.code_titles(backbone, materials.recipe.serving.title_codes)
     combined = materials.mined.initial  # the combinations that a title's own attributes make
     return asked, [
         [*_singles(titles, place, len(backbone.tokens)), *(code for code in codes if len(code) > 1)]

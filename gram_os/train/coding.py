@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
@@ -20,6 +21,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 OWN, GENERATED, UNKNOWN = 0, 1, 2
+_PARTS = ("bounds", "columns", "kinds", "log_ratios")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class CodedTexts:
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+    def save(self, path: Path) -> None:
+        """Keep the codes in a file."""
+        np.savez_compressed(path, **{part: getattr(self, part) for part in _PARTS})
+
+    @classmethod
+    def load(cls, path: Path) -> CodedTexts:
+        """What `save` kept."""
+        with np.load(path) as parts:
+            return cls(*(parts[part] for part in _PARTS))
 
     def of(self, text: int) -> slice:
         """Where a text's codes stand."""

@@ -133,13 +133,29 @@ class CompactDecoder(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.0))
         self.input: nn.Module = self.tokens  # the same table, unless an export replaces what is read by it
 
-    def initialise(self, embeddings: Tensor) -> None:
-        """Start the values from the encoder's embeddings of their texts: float (values, width), unit length."""
+    def initialise(self, vectors: Tensor, *, sharpness: float = 8.0) -> None:
+        """Start as two towers: P(value | text) falls with the angle between the text's mean vector and the value's.
+
+        vectors: float (values, width), unit length, in the space of the encoder's mean-pooled texts (`value_vectors`). The first
+        layer's cross-attention begins as the mean over the text's words and everything else adds nothing yet, so that
+        the first logits are `sharpness` times the cosine, before a step is trained.
+        """
+        width, first = self.shape.width, cast(DecoderLayer, self.layers[0])
         with torch.no_grad():
-            self.tokens.weight.normal_(std=0.05)
-            self.tokens.weight[: self.shape.values] = embeddings
-            self.positions.weight.normal_(std=0.02)
-            self.scale.fill_(1.0)
+            self.tokens.weight.normal_(std=0.02)
+            self.tokens.weight[: self.shape.values] = vectors
+            self.positions.weight.normal_(std=0.01)
+            self.scale.fill_(sharpness / width**0.5)  # the last norm gives vectors of length sqrt(width)
+            for layer in cast("list[DecoderLayer]", list(self.layers)):
+                for branch in (layer.self_out, layer.cross_out, layer.feed_out):
+                    nn.init.zeros_(branch.weight)
+                    nn.init.zeros_(branch.bias)
+            nn.init.zeros_(first.cross_query.weight)  # no query: all words weigh the same
+            nn.init.zeros_(first.cross_query.bias)
+            nn.init.zeros_(first.cross_memory.bias)
+            first.cross_memory.weight[width:] = torch.eye(width)
+            # Three times the mean: what the side's and the position's vectors add is small beside it.
+            first.cross_out.weight.copy_(3 * torch.eye(width))
 
     def memory(self, hidden: Tensor) -> Tensor:
         """Encoder output (texts, words, width) -> (layers, 2, texts, heads, words, head width)."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.decode import beam_search
 from gram_os.train.coding import CodedTexts, combine_codes
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
-from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, embed, length_buckets, load_encoder
+from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets
 from gram_os.train.export import Precision, compare_with_torch, export_compact
 from gram_os.train.lessons import Lesson
 from gram_os.train.likelihood import Tokens
@@ -48,9 +49,12 @@ class CompactBackbone:
         self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
         self.tokens: Sequence[Tokens] = [(token,) for token in range(len(values))]
 
-    def initialise(self) -> None:
-        """Start the decoder's values from the pretrained encoder's vectors of their texts."""
-        vectors = embed(load_encoder(), self.tokenizer, self.mined.dictionary.values)
+    def initialise(self, encoder: Any, vectors: NDArray[np.float32]) -> None:
+        """Start from an encoder and the values' vectors in its space (`value_vectors`): float32 (values, width).
+
+        The tagger's own encoder is left behind; its head goes on over the new one and is trained along (`TagReplay`).
+        """
+        self.model.encoder.load_state_dict(encoder.state_dict())
         self.model.decoder.initialise(torch.from_numpy(vectors))
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:

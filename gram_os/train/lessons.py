@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -18,13 +19,13 @@ from tokenizers import Tokenizer
 
 from gram_os.clicks import Feedback
 from gram_os.own_values import query_values
-from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, embed, load_encoder
+from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, FloatArray, embed
 from gram_os.train.initial_codes import InitialCodes, TransferSettings, transfer_codes
 from gram_os.train.mining import Mined
 from gram_os.train.synthesis import SyntheticQuery, product_surfaces, synthesise, value_queries
 from gram_os.train.targets import Target, Teacher, merge_targets
 
-_TRANSFERRED = 0.5  # share of a clicked title's target that its queries' codes make
+_TRANSFERRED = 0.5  # share of a clicked text's target that the codes from over its clicks make
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +48,86 @@ def synthetic_queries(mined: Mined, count: int, seed: int) -> list[SyntheticQuer
     return synthesise(mined.products, surfaces, count=count, seed=seed, texts=mined.texts)
 
 
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What the teacher gives: codes of shoppers' queries, of synthetic ones and of titles.
+
+    values: float32 (values, width), where the dictionary's values start from.
+    """
+
+    asked: Lesson
+    made: Lesson
+    titles: Lesson
+    values: FloatArray
+
+
 def teach(
-    mined: Mined, synthetic: Iterable[SyntheticQuery], tokenizer: Tokenizer, *, words: bool
-) -> tuple[Lesson, Lesson]:
-    """Queries and titles with the teacher's codes; `words` adds the encoder's common words as queries."""
-    texts = [query.text for query in synthetic] + value_queries(mined.dictionary.values)
+    mined: Mined,
+    asked: Sequence[str],
+    synthetic: Iterable[SyntheticQuery],
+    encoder: Any,
+    tokenizer: Tokenizer,
+    *,
+    words: bool,
+) -> Taught:
+    """All texts with the codes of a teacher that ranks by `encoder`.
+
+    asked: shoppers' queries; `words` adds the tokenizer's common ones to the synthetic queries.
+    """
+    made = [query.text for query in synthetic] + value_queries(mined.dictionary.values)
     if words:
-        texts += [w for w in tokenizer.get_vocab() if w.isalpha() and w.isascii() and len(w) > 3]
-    texts = list(dict.fromkeys(texts))
+        made += [w for w in tokenizer.get_vocab() if w.isalpha() and w.isascii() and len(w) > 3]
+    made = list(dict.fromkeys(made))
     titles = [product.title for product in mined.products]
-    encoder = load_encoder()
     teacher = Teacher(mined, embed(encoder, tokenizer, titles, most=TITLE_TOKENS))
-    own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
-    query_targets = teacher.query_targets(own, embed(encoder, tokenizer, texts, most=QUERY_TOKENS))
+
+    def as_queries(texts: Sequence[str]) -> Lesson:
+        own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
+        vectors = embed(encoder, tokenizer, texts, most=QUERY_TOKENS)
+        return Lesson(texts, teacher.query_targets(own, vectors))
+
     title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined))
-    return Lesson(texts, query_targets), Lesson(titles, title_targets)
+    values = value_vectors(mined, teacher.vectors)
+    return Taught(as_queries(asked), as_queries(made), Lesson(titles, title_targets), values)
+
+
+def value_vectors(mined: Mined, titles: FloatArray) -> FloatArray:
+    """A vector for each value of the dictionary: the mean of the titles that hold it, less half of what all titles share.
+
+    titles: float32 (products, width), unit length. Returns float32 (values, width), unit length. A text is near a value when
+    it is near the products that have it, whatever the value's own spelling says to the encoder.
+    """
+    holders = np.zeros(len(mined.dictionary.values), np.int64)
+    known = np.flatnonzero(mined.known >= 0)
+    holders[mined.known[known]] = known
+    held = mined.own.T.tocsr()[holders].astype(np.float32)
+    vectors = held @ titles / np.maximum(np.asarray(held.sum(1)), 1) - 0.5 * titles.mean(0)
+    found: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return found.astype(np.float32)
 
 
 def teach_clicks(
-    mined: Mined, feedback: Feedback, titles: Lesson, settings: TransferSettings
+    mined: Mined, feedback: Feedback, asked: Lesson, titles: Lesson, settings: TransferSettings
 ) -> tuple[Lesson, Lesson, InitialCodes]:
-    """The shoppers' queries with their codes, and all titles with what their queries give them."""
+    """Shoppers' queries and all titles with what they give each other through clicks beside what the teacher gave them."""
     columns = {
         query: [
             mined.columns[value]
             for value in query_values(query, mined.normaliser, mined.dictionary, mined.vocabulary)
             if value in mined.columns
         ]
-        for query in feedback.by_query
+        for query in asked.texts
     }
     found = transfer_codes(mined, feedback, columns, settings)
+    queries = [
+        merge_targets(target, found.queries[text], share=_TRANSFERRED) if text in found.queries else target
+        for text, target in zip(asked.texts, asked.targets, strict=True)
+    ]
     targets = [
         merge_targets(target, found.titles[at], share=_TRANSFERRED) if at in found.titles else target
         for at, target in enumerate(titles.targets)
     ]
-    return Lesson(list(found.queries), list(found.queries.values())), Lesson(titles.texts, targets), found
+    return Lesson(asked.texts, queries), Lesson(titles.texts, targets), found
 
 
 def _other_texts(mined: Mined) -> sparse.csr_matrix:

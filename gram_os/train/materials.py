@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from gram_os.annotation import read_marked
 from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
@@ -20,9 +22,10 @@ from gram_os.tagger import Span
 from gram_os.train.code_report import report_codes
 from gram_os.train.compact_stage import CompactBackbone, tagging_data
 from gram_os.train.curves import CurveWriter
-from gram_os.train.encoder import load_tokenizer
+from gram_os.train.encoder import load_encoder, load_tokenizer
 from gram_os.train.lessons import Lesson, read_lesson, synthetic_queries, teach, teach_clicks, write_lesson
 from gram_os.train.loop import Journal
+from gram_os.train.matching import learn_matching
 from gram_os.train.mining import Mined, mine
 from gram_os.train.pair_data import Catalogue
 from gram_os.train.recipe import Recipe
@@ -35,6 +38,7 @@ from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
 log = logging.getLogger(__name__)
 
 _REPORT = "report.json"
+_VALUES = "values.npy"
 
 
 @dataclass
@@ -100,6 +104,31 @@ class Materials:
         return Catalogue.read(self.mined)
 
     @cached_property
+    def encoder_folder(self) -> Path | None:
+        """The encoder that was tuned on the clicks; None (MiniLM as published) without clicks."""
+        settings, feedback = self.recipe.matching, self.feedback
+        if feedback is None or not settings.epochs:
+            return None
+        mined = self.mined
+        titles = [product.title for product in self.products]
+
+        def make(folder: Path) -> None:
+            encoder = load_encoder()
+            learn_matching(
+                encoder, self.tokenizer, mined, feedback, settings, self.journal("matching", folder)
+            )
+            encoder.save_pretrained(folder)
+
+        inputs = {
+            "settings": settings,
+            "feedback": feedback.pairs,
+            "titles": titles,
+            "tagger": self.tagger_folder,
+            "mining": self.recipe.mining,
+        }
+        return self.runner.run("matching", inputs, make, by_all=True)
+
+    @cached_property
     def codes_folder(self) -> Path:
         """The first lessons of both sides."""
         recipe = self.recipe
@@ -112,17 +141,26 @@ class Materials:
             "synthesis": recipe.synthesis,
             "initial": recipe.initial_codes,
             "feedback": self.feedback.pairs if self.feedback else None,
+            "encoder": self.encoder_folder,
         }
         return self.runner.run("codes", inputs, self._make_codes)
 
     def _make_codes(self, folder: Path) -> None:
-        queries, titles = teach(self.mined, self.synthetic, self.tokenizer, words=self.recipe.synthesis.words)
-        if self.feedback is not None:
-            asked, titles, found = teach_clicks(self.mined, self.feedback, titles, self.recipe.initial_codes)
+        feedback, mined = self.feedback, self.mined
+        taught = teach(
+            mined, [] if feedback is None else list(feedback.by_query), self.synthetic,
+            load_encoder(self.encoder_folder), self.tokenizer, words=self.recipe.synthesis.words,
+        )  # fmt: skip
+        np.save(folder / _VALUES, taught.values)
+        titles = taught.titles
+        if feedback is not None:
+            asked, titles, found = teach_clicks(
+                mined, feedback, taught.asked, titles, self.recipe.initial_codes
+            )
             write_lesson(asked, folder / "asked.jsonl.gz")
             report = report_codes(found.queries.values(), found.titles.values())
             write_report(folder, report.as_dict())
-        write_lesson(queries, folder / "queries.jsonl.gz")
+        write_lesson(taught.made, folder / "queries.jsonl.gz")
         write_lesson(titles, folder / "titles.jsonl.gz")
 
     def lessons(self) -> tuple[Lesson, Lesson, Lesson]:
@@ -141,7 +179,7 @@ class Materials:
         """The compact backbone as a stage left it; new without one."""
         backbone = CompactBackbone(self.mined, load_checkpoint(self.tagger_folder), self.tokenizer)
         if folder is None:
-            backbone.initialise()
+            backbone.initialise(load_encoder(self.encoder_folder), np.load(self.codes_folder / _VALUES))
         else:
             backbone.load(folder)
         return backbone

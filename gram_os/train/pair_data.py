@@ -1,18 +1,15 @@
-"""What the pair scorer is trained and measured on: own values of all texts as columns, clicked pairs as a matrix.
+"""What the pair scorer is trained and measured on: own values of all texts as columns, clicked products as places.
 
-Knows catalogue, feedback and synthetic queries; a model is a function that codes texts (`CodeTexts`).
+Knows catalogue and feedback; a model is a function that codes texts (`CodeTexts`).
 """
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from gram_os.attribute import Side
@@ -21,11 +18,9 @@ from gram_os.own_values import product_values, query_values
 from gram_os.pair_weights import PairWeights
 from gram_os.train.coding import CodedTexts, rank_products
 from gram_os.train.mining import Mined
-from gram_os.train.pair import PairData, PairSide
-from gram_os.train.synthesis import SyntheticQuery
+from gram_os.train.pair import PairData
 
 IntArray = NDArray[np.int64]
-_SYNTHETIC_SEED = 7
 
 
 class CodeTexts(Protocol):
@@ -71,82 +66,51 @@ class Catalogue:
         values = query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary)
         return np.unique([self.columns[value] for value in values if value in self.columns]).astype(np.int64)
 
-    def code_titles(self, model: CodeTexts, width: int) -> PairSide:
+    def code_titles(self, model: CodeTexts, width: int) -> CodedTexts:
         """The catalogue's codes under a model."""
         ids = model.ids([product.title for product in self.mined.products], Side.TITLE)
-        return PairSide(ids, model.code(ids, Side.TITLE, self.own, width))
+        return model.code(ids, Side.TITLE, self.own, width)
 
-    def code_queries(self, model: CodeTexts, texts: Sequence[str], width: int) -> PairSide:
+    def code_queries(self, model: CodeTexts, texts: Sequence[str], width: int) -> CodedTexts:
         """Queries' codes under a model."""
         ids = model.ids(texts, Side.QUERY)
         own = [self.query_columns(text) for text in texts]
-        return PairSide(ids, model.code(ids, Side.QUERY, own, width))
+        return model.code(ids, Side.QUERY, own, width)
 
 
 @dataclass(frozen=True)
 class ClickedQueries:
-    """Query texts, shoppers' first, and the places of the products that each clicked, with weights."""
+    """Query texts, and the places of the products that each clicked, with weights."""
 
     texts: Sequence[str]
     products: Sequence[Mapping[int, float]]
-    real: int
 
     @classmethod
-    def gather(
-        cls,
-        feedback: Feedback | None,
-        synthetic: Iterable[SyntheticQuery],
-        places: Mapping[str, int],
-        *,
-        most_synthetic: int,
-    ) -> ClickedQueries:
-        """The shoppers' queries that clicked a product of the catalogue, and at most so many synthetic ones."""
+    def gather(cls, feedback: Feedback, places: Mapping[str, int]) -> ClickedQueries:
+        """The queries that clicked a product of the catalogue."""
         clicked: dict[str, dict[int, float]] = {}
-        for query in feedback.by_query if feedback else ():
-            found = {places[p.product]: p.weight for p in feedback.positives(query) if p.product in places}  # type: ignore[union-attr]
+        for query in feedback.by_query:
+            found = {places[p.product]: p.weight for p in feedback.positives(query) if p.product in places}
             if found:
                 clicked[query] = found
-        real = len(clicked)
-        made: dict[str, dict[int, float]] = defaultdict(dict)
-        for item in synthetic:
-            if item.text not in clicked:
-                made[item.text][item.product] = float(item.count)
-        drawn = list(made)
-        random.Random(_SYNTHETIC_SEED).shuffle(drawn)  # noqa: S311
-        clicked |= {text: made[text] for text in drawn[:most_synthetic]}
-        return cls(list(clicked), list(clicked.values()), real)
-
-    def matrix(self, products: int) -> sparse.csr_matrix:
-        """Float32 (queries, products), rows add up to 1."""
-        bounds = np.concatenate(([0], np.cumsum([len(row) for row in self.products])))
-        columns = np.array([place for row in self.products for place in row], np.int64)
-        weights = np.array([w / sum(row.values()) for row in self.products for w in row.values()], np.float32)
-        return sparse.csr_matrix((weights, columns, bounds), shape=(len(self.texts), products))
+        return cls(list(clicked), list(clicked.values()))
 
 
 def pair_data(
-    catalogue: Catalogue, asked: ClickedQueries, model: CodeTexts, *, query_codes: int, titles: PairSide
+    catalogue: Catalogue, asked: ClickedQueries, model: CodeTexts, titles: CodedTexts, *, query_codes: int
 ) -> PairData:
-    """A round's data: the queries' codes under the model as it is, and the titles', which the caller has."""
+    """What the pair scorer is fitted on: the queries' codes under the model, and the titles', which the caller has."""
     queries = catalogue.code_queries(model, asked.texts, query_codes)
-    return PairData(queries, titles, asked.matrix(len(catalogue.own)), asked.real)
+    return PairData(queries, titles, asked.products, len(catalogue.columns))
 
 
 def measure_recall(
-    catalogue: Catalogue,
-    held_out: ClickedQueries,
-    model: CodeTexts,
-    titles: PairSide,
-    weights: PairWeights,
-    *,
-    query_codes: int,
-    at: Sequence[int] = (10, 100, 300),
+    data: PairData, weights: PairWeights, *, at: Sequence[int] = (10, 100, 300)
 ) -> dict[str, float]:
     """Mean recall of the clicked products of queries that were not learned from, by the pair score over the catalogue."""
-    queries = catalogue.code_queries(model, held_out.texts, query_codes)
-    ranked = rank_products(queries.codes, titles.codes, weights, len(catalogue.columns), depth=max(at))
+    ranked = rank_products(data.queries, data.titles, weights, data.columns, depth=max(at))
     recalls = dict.fromkeys(at, 0.0)
-    for places, clicked in zip(ranked, held_out.products, strict=True):
+    for places, clicked in zip(ranked, data.clicked, strict=True):
         for depth in at:
             recalls[depth] += len(set(places[:depth].tolist()) & clicked.keys()) / len(clicked)
     return {f"R@{depth}": total / max(1, len(ranked)) for depth, total in recalls.items()}

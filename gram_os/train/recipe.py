@@ -16,6 +16,7 @@ from gram_os.train.alignment import AlignmentSettings
 from gram_os.train.causal import CausalSettings
 from gram_os.train.cotraining import CotrainingSettings
 from gram_os.train.initial_codes import TransferSettings
+from gram_os.train.matching import MatchingSettings
 from gram_os.train.pair import PairSettings
 from gram_os.train.relevance_model import RelevanceSettings
 from gram_os.train.sft import SftSettings
@@ -78,6 +79,7 @@ class Recipe(_Part):
     tagger_checkpoint: Path | None = None  # a tagger that an earlier run trained: it serves any catalogue
     mining: MiningRecipe = MiningRecipe()
     synthesis: SynthesisRecipe = SynthesisRecipe()
+    matching: MatchingSettings = MatchingSettings()  # with clicks
     initial_codes: TransferSettings = TransferSettings()  # with clicks
     sft: SftSettings = SftSettings()
     relevance: RelevanceSettings = RelevanceSettings()  # with clicks, where there is a round of co-training

@@ -1,12 +1,12 @@
 """A bundle out of a catalogue, with clicks or without: the stages of GRAM in one run.
 
-    tagger -> tags -> mine -> codes -> SFT -> [co-training rounds] -> [co-alignment] -> pair scorer rounds -> export
-                                              with clicks             with clicks
+    tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> pair scorer] -> export
+                              with clicks                   with clicks
 
 What costs more than seconds is kept under `out`/work by the contents of what goes into it, so a run that was killed goes
 on where it was, and a run with one setting changed makes again what depends on it (stages.py). Losses and dev metrics
-stand in work/curves.csv, costs in work/costs.json. Without clicks, synthetic queries can stand in for shoppers' ones in the pair
-scorer's rounds, and the products that they were made of for clicked ones (`pair.synthetic`); it has not paid yet (docs/log.md).
+stand in work/curves.csv, costs in work/costs.json. The clicked queries are parted by a hash of their words: `held_out` of them
+measure and nothing learns from them, `pair.share` of the others fit the pair scorer, all others teach the model.
 """
 
 from __future__ import annotations
@@ -24,13 +24,10 @@ from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.causal import CausalSettings
 from gram_os.train.causal_stage import run_causal_stage
-from gram_os.train.checkpoint import BatchStream
 from gram_os.train.click_stages import align, co_train, learn_relevance
-from gram_os.train.compact_stage import CompactBackbone
 from gram_os.train.curves import CurveWriter
-from gram_os.train.loop import LoopSettings, RateGroup, run_loop
 from gram_os.train.materials import Materials, write_report
-from gram_os.train.pair import PairObjective, PairParameters, PairSide, pair_batches
+from gram_os.train.pair import PairData, fit_pair_weights
 from gram_os.train.pair_data import ClickedQueries, measure_recall, pair_data
 from gram_os.train.recipe import Recipe
 from gram_os.train.stages import processes
@@ -39,6 +36,8 @@ log = logging.getLogger(__name__)
 
 LEAST_PRODUCTS = 50
 _PAIR_FILE = "pair.json"
+TITLES_FILE = "titles.npz"  # the catalogue's codes, as the pair scorer was fitted on them
+_PAIR_SPLIT = 1  # another draw than the one of the held-out queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,28 @@ class Trained:
     bundle: Bundle
     seconds: dict[str, float]
     reports: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Portions:
+    """What clicks are used for: to teach the model, to fit the pair scorer, to measure; queries are in one of them."""
+
+    learned: Feedback | None = None
+    scored: Feedback | None = None
+    held: Feedback | None = None
+
+    @classmethod
+    def part(cls, feedback: Feedback, products: Sequence[Product], recipe: Recipe) -> Portions:
+        """Part them as the recipe says; InputError for feedback on other products."""
+        learned, dropped = feedback.restrict({product.id for product in products})
+        if dropped:
+            log.warning("%d pairs are about products that the catalogue lacks and are left out", dropped)
+        held = scored = None
+        if recipe.held_out:
+            learned, held = learned.split(recipe.held_out)
+        if recipe.pair.share:
+            learned, scored = learned.split(recipe.pair.share, seed=_PAIR_SPLIT)
+        return cls(learned, scored, held)
 
 
 def run_training(
@@ -61,45 +82,54 @@ def run_training(
         raise InputError(
             f"{len(products)} products are too few to learn from; give a catalogue of at least {LEAST_PRODUCTS}"
         )
-    learned, held = feedback, None
-    if feedback is not None:
-        learned, dropped = feedback.restrict({product.id for product in products})
-        if dropped:
-            log.warning("%d pairs are about products that the catalogue lacks and are left out", dropped)
-        if recipe.held_out:
-            learned, held = learned.split(recipe.held_out)
+    portions = Portions() if feedback is None else Portions.part(feedback, products, recipe)
     with ExitStack() as stack:
         first = processes().is_main_process  # under a launcher one process writes, and all train
         curves = stack.enter_context(CurveWriter(out / "work" / "curves.csv")) if first else None
-        materials = Materials(products, recipe, out / "work", learned, curves)
+        materials = Materials(products, recipe, out / "work", portions.learned, curves)
         if recipe.causal is not None:
             bundle = _run_causal(materials, recipe.causal, out)
         else:
-            bundle = _run_compact(materials, held, out)
+            bundle = _run_compact(materials, portions, out)
     costs = {cost.stage: cost.seconds for cost in materials.runner.costs()}
     return Trained(bundle, materials.seconds | costs, materials.reports)
 
 
-def _run_compact(materials: Materials, held: Feedback | None, out: Path) -> Bundle:
-    folder = _fine_tune(materials)
-    recipe = materials.recipe
-    if materials.feedback is not None:
-        if recipe.cotraining.rounds:
-            relevance = learn_relevance(materials, materials.feedback, held)
-        for number in range(1, recipe.cotraining.rounds + 1):
-            folder = co_train(materials, folder, relevance, materials.feedback, number)
-        if recipe.alignment.steps:
-            folder = align(materials, folder, materials.feedback)
-    weights = recipe.serving.pair
-    learnable = materials.feedback is not None or recipe.pair.synthetic > 0
-    for number in range(1, recipe.pair.rounds + 1 if learnable else 1):
-        folder = _pair_round(materials, folder, held, number)
-        weights = PairParameters.read(folder / _PAIR_FILE).values()
+def _run_compact(materials: Materials, portions: Portions, out: Path) -> Bundle:
+    learned = learn(materials, portions)
     with materials.lap("export"):
         if processes().is_main_process:
-            materials.backbone(folder).export(out, _manifest(materials, weights), recipe.precision)
+            manifest = _manifest(materials, learned.weights)
+            materials.backbone(learned.model).export(out, manifest, materials.recipe.precision)
         processes().wait_for_everyone()
     return Bundle.load(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Folders of the last stage that changed the model and of the pair scorer's (None without clicks), and its weights."""
+
+    model: Path
+    pair: Path | None
+    weights: PairWeights
+
+
+def learn(materials: Materials, portions: Portions) -> Learned:
+    """All stages of the compact backbone but the export."""
+    recipe, learned = materials.recipe, portions.learned
+    folder = _fine_tune(materials)
+    if learned is not None:
+        if recipe.cotraining.rounds:
+            relevance = learn_relevance(materials, learned, portions.held)
+        for number in range(1, recipe.cotraining.rounds + 1):
+            folder = co_train(materials, folder, relevance, learned, number)
+        if recipe.alignment.steps:
+            folder = align(materials, folder, learned)
+    if portions.scored is None:
+        return Learned(folder, None, recipe.serving.pair)
+    pair = _fit_pair(materials, folder, portions.scored, portions.held)
+    weights = PairWeights.model_validate_json((pair / _PAIR_FILE).read_text(encoding="utf-8"))
+    return Learned(folder, pair, weights)
 
 
 def _run_causal(materials: Materials, settings: CausalSettings, out: Path) -> Bundle:
@@ -124,79 +154,53 @@ def _fine_tune(materials: Materials) -> Path:
     return materials.runner.run("sft", inputs, make, by_all=True)
 
 
-def _pair_round(materials: Materials, before: Path, held: Feedback | None, number: int) -> Path:
-    recipe, feedback = materials.recipe, materials.feedback
+def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:
+    """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
+    recipe = materials.recipe
+    width = recipe.serving.title_codes
+
+    def make(folder: Path) -> None:
+        backbone, catalogue = materials.backbone(before), materials.catalogue
+        titles = catalogue.code_titles(backbone, width)
+        titles.save(folder / TITLES_FILE)
+
+        def gather(feedback: Feedback) -> PairData:
+            asked = ClickedQueries.gather(feedback, catalogue.places)
+            return pair_data(catalogue, asked, backbone, titles, query_codes=recipe.pair.query_codes)
+
+        data = gather(scored)
+        fitted = fit_pair_weights(data, recipe.pair)
+        (folder / _PAIR_FILE).write_text(fitted.weights.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        report: dict[str, object] = {
+            "queries": len(data.queries),
+            "loss": {"before": fitted.before, "after": fitted.after},
+            "weights": fitted.weights.model_dump(mode="json"),
+        }
+        if held is not None:
+            measured = measure_recall(gather(held), fitted.weights)
+            report["held out"] = measured
+            if materials.curves is not None:
+                materials.curves.write("pair", fitted.trials, {f"dev {k}": v for k, v in measured.items()})
+            log.info("held-out queries: %s", ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
+        write_report(folder, report)
+
     inputs = {
         "before": before,
         "settings": recipe.pair,
-        "synthesis": recipe.synthesis,
-        "title_codes": recipe.serving.title_codes,
-        "feedback": feedback.pairs if feedback else None,
-        "round": number,
+        "title_codes": width,
+        "feedback": scored.pairs,
+        "held": held.pairs if held else None,
     }
-    folder = materials.runner.run(
-        f"pair-{number}", inputs, lambda folder: _train_pair(materials, folder, before, held, number), by_all=True
-    )  # fmt: skip
-    materials.note(f"pair-{number}", folder)
+    folder = materials.runner.run("pair", inputs, make)
+    materials.note("pair", folder)
     return folder
-
-
-def _train_pair(materials: Materials, folder: Path, before: Path, held: Feedback | None, number: int) -> None:
-    recipe, catalogue = materials.recipe, materials.catalogue
-    settings, width = recipe.pair, recipe.serving.title_codes
-    backbone = materials.backbone(before)
-    known = before / _PAIR_FILE
-    parameters = PairParameters.read(known) if known.is_file() else PairParameters()
-    asked = ClickedQueries.gather(
-        materials.feedback, materials.synthetic, catalogue.places, most_synthetic=settings.most_synthetic
-    )
-    titles = catalogue.code_titles(backbone, width)
-    report = {"before": _measure(materials, held, backbone, titles, parameters.values())}
-    data = pair_data(catalogue, asked, backbone, query_codes=settings.query_codes, titles=titles)
-    objective = PairObjective(backbone.model, parameters, data, backbone.tokens, settings)
-    learned = RateGroup(list(parameters.parameters()), settings.weight_rate, weight_decay=0.0)
-    stage = f"pair-{number}"
-    run_loop(
-        objective,
-        [*backbone.groups(settings.encoder_rate, settings.decoder_rate), learned],
-        lambda seed: BatchStream(lambda rng: pair_batches(data, settings, rng), seed),
-        LoopSettings(settings.steps, seed=settings.seed + number),
-        journal=materials.journal(stage, folder),
-    )
-    if held is not None and number == settings.rounds:
-        titles = catalogue.code_titles(backbone, width)
-        report["after"] = _measure(materials, held, backbone, titles, parameters.values())
-    for step, found in zip((0, settings.steps), report.values(), strict=False):
-        if materials.curves is not None:
-            materials.curves.write(stage, step, {f"dev {name}": value for name, value in found.items()})
-    backbone.save(folder)
-    parameters.write(folder / _PAIR_FILE)
-    write_report(folder, report)
-
-
-def _measure(
-    materials: Materials,
-    held: Feedback | None,
-    backbone: CompactBackbone,
-    titles: PairSide,
-    weights: PairWeights,
-) -> dict[str, float]:
-    """Recall on the held-out queries; nothing without them."""
-    if held is None:
-        return {}
-    asked = ClickedQueries.gather(held, (), materials.catalogue.places, most_synthetic=0)
-    found = measure_recall(
-        materials.catalogue, asked, backbone, titles, weights, query_codes=materials.recipe.pair.query_codes
-    )
-    log.info("held-out queries: %s", ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
-    return found
 
 
 def _manifest(materials: Materials, weights: PairWeights) -> Manifest:
     """What the bundle says of itself before its export completes it."""
     recipe, mined = materials.recipe, materials.mined
-    last = materials.reports.get(f"pair-{recipe.pair.rounds}")
-    measures = last.get("after", {}) if isinstance(last, dict) else {}
+    report = materials.reports.get("pair")
+    measures = report.get("held out", {}) if isinstance(report, dict) else {}
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
         attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=recipe.serving.title_codes,

@@ -46,8 +46,8 @@ class Teacher:
 
     def query_targets(self, rows: Sequence[Sequence[str]], vectors: FloatArray) -> list[Target]:
         """Targets of queries: `rows` are their own values, `vectors` (queries, width) their unit embeddings."""
-        own = self._own_matrix(rows)
-        weighted = self._length_normalised()
+        own = own_matrix(self.mined, rows)
+        weighted = length_normalised(self.mined)
         titles = self._titles()
         alive = self._pair_keys()
         found: list[Target] = []
@@ -87,20 +87,6 @@ class Teacher:
         """The codes of two values, each as one number, ascending."""
         size = len(self.mined.dictionary.values)
         return np.array(sorted(c[0] * size + c[1] for c in self.mined.codes if len(c) == 2), dtype=np.int64)
-
-    def _own_matrix(self, rows: Sequence[Sequence[str]]) -> sparse.csr_matrix:
-        columns = [[c for v in row if (c := self.mined.columns.get(v)) is not None] for row in rows]
-        indices = np.array([c for row in columns for c in row], dtype=np.int32)
-        indptr = np.concatenate(([0], np.cumsum([len(row) for row in columns])))
-        return sparse.csr_matrix(
-            (self.mined.idf[indices], indices, indptr), shape=(len(rows), len(self.mined.columns))
-        )
-
-    def _length_normalised(self) -> sparse.csr_matrix:
-        """BM25's saturation for values that occur once: 1 / (1 + k1 (1 - b + b length / mean)), transposed."""
-        lengths = np.asarray(self.mined.own.sum(1)).ravel()
-        scale = 1 / (1 + 1.2 * (0.25 + 0.75 * lengths / lengths.mean()))
-        return (sparse.diags(scale.astype(np.float32)) @ self.mined.own).T.tocsr()
 
     def _support(self, places: NDArray[np.int64], weights: FloatArray) -> sparse.csr_matrix:
         """Weigh the values: float (texts, columns), the weight of the ranked products (texts, depth) that hold a value."""
@@ -164,6 +150,21 @@ class Teacher:
         holds = np.zeros((count * depth, wide), np.float32)
         holds[entries[slots >= 0], slots[slots >= 0]] = 1
         return holds.reshape(count, depth, wide)
+
+
+def own_matrix(mined: Mined, rows: Sequence[Sequence[str]]) -> sparse.csr_matrix:
+    """Texts' own values, weighted by rarity: float32 (texts, columns)."""
+    columns = [[c for v in row if (c := mined.columns.get(v)) is not None] for row in rows]
+    indices = np.array([c for row in columns for c in row], dtype=np.int32)
+    indptr = np.concatenate(([0], np.cumsum([len(row) for row in columns])))
+    return sparse.csr_matrix((mined.idf[indices], indices, indptr), shape=(len(rows), len(mined.columns)))
+
+
+def length_normalised(mined: Mined) -> sparse.csr_matrix:
+    """BM25's saturation for values that occur once, 1 / (1 + k1 (1 - b + b length / mean)): float32 (columns, products)."""
+    lengths = np.asarray(mined.own.sum(1)).ravel()
+    scale = 1 / (1 + 1.2 * (0.25 + 0.75 * lengths / lengths.mean()))
+    return (sparse.diags(scale.astype(np.float32)) @ mined.own).T.tocsr()
 
 
 @dataclass(frozen=True, slots=True)

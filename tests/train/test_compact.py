@@ -192,15 +192,24 @@ def test_the_model_pads_texts_without_a_trace(decoder: CompactDecoder) -> None:
         )
 
 
-def test_values_start_from_their_embeddings() -> None:
+def test_the_decoder_starts_as_two_towers() -> None:
+    """Before a step is trained, the first logits are the sharpness times the cosine of text and value."""
+    shape = CompactShape(values=40, width=48, heads=6, layers=2, feed_forward=24)
     torch.manual_seed(0)
-    decoder = CompactDecoder(SHAPE)
-    vectors = torch.nn.functional.normalize(torch.randn(SHAPE.values, SHAPE.width), dim=1)
-    decoder.initialise(vectors)
-    assert torch.equal(decoder.tokens.weight[: SHAPE.values], vectors)
-    assert decoder.tokens.weight[SHAPE.values :].norm(dim=1).max() < 1
-    # The output layer is the same table: a state that equals a value's vector gives that value the highest logit.
-    assert decoder.logits(vectors).argmax(-1).tolist() == list(range(SHAPE.values))
+    decoder = CompactDecoder(shape).eval()
+    vectors = torch.nn.functional.normalize(torch.randn(40, 48), dim=1)
+    vectors -= vectors.mean(1, keepdim=True)  # the last norm takes the mean off a text's vector
+    vectors = torch.nn.functional.normalize(vectors, dim=1)
+    decoder.initialise(vectors, sharpness=8.0)
+    hidden = 5 * torch.randn(3, 7, 48)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
+    opening = torch.full((3, 1, 1), shape.side_tokens[1])
+    with torch.inference_mode():
+        logits = decoder(opening, decoder.memory(hidden), mask)[:, 0, 0, :40]
+        pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        pooled = pooled - pooled.mean(1, keepdim=True)
+        cosines = torch.nn.functional.normalize(pooled, dim=1) @ vectors.T
+    torch.testing.assert_close(logits, 8 * cosines, atol=0.15, rtol=0)  # side and position say a little
 
 
 def test_closing_and_side_tokens_stand_behind_the_values() -> None:

@@ -11,7 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from gram_os.train.mining import Mined, mine
-from gram_os.train.targets import Target, Teacher, _fuse, _similarity, _top, merge_targets
+from gram_os.train.targets import (
+    Target,
+    Teacher,
+    _fuse,
+    _similarity,
+    _top,
+    length_normalised,
+    merge_targets,
+    own_matrix,
+)
 from tests.train.catalogues import PRODUCTS, SPANS
 
 LAPTOP, TONER = 0, 1  # directions of the made vectors
@@ -178,7 +187,7 @@ def test_targets_are_those_of_a_slow_count(mined: Mined) -> None:
     teacher = Teacher(mined, VECTORS, depth=5)
     rows, vectors = [["canon", "toner"], ["hp", "silver", "elite"]], _vectors((0, 1, 0.1), (1, 0, 0.05))
     places, weights = _fuse(
-        torch.from_numpy((teacher._own_matrix(rows) @ teacher._length_normalised()).toarray()),
+        torch.from_numpy((own_matrix(mined, rows) @ length_normalised(mined)).toarray()),
         _similarity(vectors, teacher._titles()),
         5,
     )

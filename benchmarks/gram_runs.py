@@ -1,0 +1,131 @@
+"""Runs of GRAM and of its ablations for benchmarks/quality.py, out of a recipe's stages, ranked in memory.
+
+python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining]
+
+`OUT` is what `gram-os train` wrote: stages that are there are taken as they are, and what an ablation changes is made again
+beside them. Ranking is the pair score over the whole catalogue with fp32 weights and codes of one value; what the exported bundle
+finds in a cluster is measured with `gram-os evaluate`, and docs/quality.md says how far the two are apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.peers.data import RELEVANT, read_benchmark
+from benchmarks.peers.interface import DEPTH
+from benchmarks.peers.run_cache import store_run
+from gram_os.catalogue import read_judgments, read_queries
+from gram_os.clicks import feedback_from_judgments
+from gram_os.errors import GramError, InputError
+from gram_os.pair_weights import PairWeights
+from gram_os.relevance import Ranking, Run
+from gram_os.train.coding import CodedTexts, rank_products
+from gram_os.train.materials import Materials
+from gram_os.train.recipe import Recipe, read_recipe
+from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
+
+Change = Callable[[Recipe], Recipe]
+
+UNFITTED = "gram_no_pair_fit"  # the full model with the pair scorer as it is before anything was fitted
+
+
+def _without_cotraining(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"cotraining": recipe.cotraining.model_copy(update={"rounds": 0})})
+
+
+def _without_alignment(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"alignment": replace(recipe.alignment, steps=0)})
+
+
+VARIANTS: Mapping[str, Change] = {
+    "gram": lambda recipe: recipe,
+    UNFITTED: lambda recipe: recipe,
+    "gram_margin_loss": lambda recipe: recipe.model_copy(
+        update={"pair": replace(recipe.pair, loss="margin")}
+    ),
+    "gram_no_cotraining": _without_cotraining,
+    "gram_no_cotraining_no_alignment": lambda recipe: _without_alignment(_without_cotraining(recipe)),
+    "gram_no_transfer": lambda recipe: recipe.model_copy(
+        update={"initial_codes": replace(recipe.initial_codes, transfer=False)}
+    ),
+    "gram_no_matching": lambda recipe: recipe.model_copy(
+        update={"matching": replace(recipe.matching, epochs=0)}
+    ),
+}
+
+
+def rank_queries(
+    materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]
+) -> Run:
+    """The best products of each query (id -> text) by the pair score over all products."""
+    if learned.pair is None:
+        raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
+    catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
+    titles = CodedTexts.load(learned.pair / TITLES_FILE)
+    queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.pair.query_codes)
+    found = rank_products(queries, titles, weights, len(catalogue.columns), depth=DEPTH)
+    ids = [product.id for product in materials.products]
+    return Run(
+        "gram",
+        {
+            query: Ranking(
+                tuple(ids[place] for place in places), tuple(float(-n) for n in range(len(places)))
+            )
+            for query, places in zip(texts, found, strict=True)
+        },
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the runs that were asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with products, queries and judgments"
+    )
+    parser.add_argument("--recipe", type=Path, required=True, help="the recipe that the stages were made by")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="where the stages lie: OUT/work of the training"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for NAME.run.gz")
+    parser.add_argument("--only", default=",".join(VARIANTS), help="variants, separated by commas")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr, level=logging.INFO)
+    try:
+        _make_runs(options)
+    except GramError as error:
+        print(f"{Path(__file__).name}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _make_runs(options: argparse.Namespace) -> None:
+    recipe = read_recipe(options.recipe)
+    bench = read_benchmark(options.data, options.work)
+    feedback = feedback_from_judgments(  # as `gram-os train` reads it, so that the stages' keys are the same
+        read_queries(options.data / "queries.train.tsv"),
+        read_judgments(options.data / "judgments.train.tsv"),
+        RELEVANT,
+    )
+    names = options.only.split(",")
+    if unknown := [name for name in names if name not in VARIANTS]:
+        raise InputError(f"there is no variant '{unknown[0]}'; there are: {', '.join(VARIANTS)}")
+    for name in names:
+        changed = VARIANTS[name](recipe)
+        portions = Portions.part(feedback, bench.products, changed)
+        materials = Materials(bench.products, changed, options.work, portions.learned, None)
+        learned = learn(materials, portions)
+        weights = PairWeights() if name == UNFITTED else learned.weights
+        store_run(
+            rank_queries(materials, learned, weights, bench.dev.queries), options.out / f"{name}.run.gz"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
