@@ -7,7 +7,7 @@ score's parameters (`PairWeights`); knows neither how values are found in texts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 OWN, GENERATED, UNKNOWN = 0, 1, 2
+_CHUNK = 128  # queries whose scores are in memory at once
 _PARTS = ("bounds", "columns", "kinds", "log_ratios")
 
 
@@ -121,17 +122,26 @@ def rank_products(
     queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: int, *, depth: int = 300
 ) -> list[IntArray]:
     """The best `depth` products of each query by the pair score, best first, equal scores by place."""
+    return [best_places(row, depth) for row in score_products(queries, titles, weights, columns)]
+
+
+def score_products(
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: int
+) -> Iterator[FloatArray]:
+    """The pair scores of each query in turn with all products: float32 (products,)."""
     rarity = idf(titles.frequencies(columns), len(titles)) ** weights.idf_exponent
     asked = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
-    offered = titles.weigh(weights.title, columns).T.tocsr()
-    found: list[IntArray] = []
-    for start in range(0, len(queries), 256):
-        scores = (asked[start : start + 256] @ offered).toarray()
-        found += [_best(row, depth) for row in scores]
-    return found
+    return dense_rows(asked, titles.weigh(weights.title, columns).T.tocsr())
 
 
-def _best(scores: FloatArray, depth: int) -> IntArray:
+def dense_rows(left: sparse.csr_matrix, right: sparse.csr_matrix) -> Iterator[FloatArray]:
+    """The rows of a product of matrices, of which few are in memory at once."""
+    for start in range(0, left.shape[0], _CHUNK):
+        yield from (left[start : start + _CHUNK] @ right).toarray()
+
+
+def best_places(scores: FloatArray, depth: int) -> IntArray:
+    """Places of the `depth` highest scores above 0, best first, equal ones by place."""
     positive = min(depth, int(np.count_nonzero(scores > 0)))
     if not positive:
         return np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""The compact backbone as a run of stages sees it: fine-tune, code texts, keep, export (see `Backbone` in run.py)."""
+"""The compact backbone as a run of stages sees it: start, code texts, keep, export."""
 
 from __future__ import annotations
 

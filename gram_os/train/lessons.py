@@ -1,4 +1,4 @@
-"""What a generator is taught at first: texts of both sides with their codes, and the pairs that stand in for clicks.
+"""What a generator is taught at first: texts of both sides with their codes, and where its values start from.
 
 Out of the catalogue alone: synthetic queries, known values and common words, coded by the teacher. Where there are clicks:
 the initial codes that both sides exchange through them (GRAM section 2) on top.

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from gram_os.clicks import Feedback
 from gram_os.own_values import query_values
 from gram_os.train.checkpoint import BatchStream
+from gram_os.train.coding import best_places, dense_rows
 from gram_os.train.encoder import QUERY_TOKENS, mean_pool, pad
 from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
 from gram_os.train.mining import Mined
@@ -34,7 +35,6 @@ from gram_os.train.targets import length_normalised, own_matrix
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
-_CHUNK = 256  # queries whose literal scores are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +142,13 @@ def _hard_titles(
     settings: MatchingSettings,
 ) -> list[IntArray]:
     """Titles that the words rank from `hard_from` to `hard_to`, without those that something is known of."""
-    found: list[IntArray] = []
-    most = min(settings.hard_to, offered.shape[1])
-    for start in range(0, asked.shape[0], _CHUNK):
-        scores = (asked[start : start + _CHUNK] @ offered).toarray()
-        best = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-        for row, places in enumerate(best):
-            order = places[np.lexsort((places, -scores[row, places]))][settings.hard_from :]
-            kept = [p for p in order if scores[row, p] > 0 and p not in told[start + row]]
-            found.append(np.array(kept, np.int64))
-    return found
+    return [
+        np.array(
+            [p for p in best_places(scores, settings.hard_to)[settings.hard_from :] if p not in known],
+            np.int64,
+        )
+        for scores, known in zip(dense_rows(asked, offered), told, strict=True)
+    ]
 
 
 class MatchingObjective(nn.Module):

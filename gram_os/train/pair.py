@@ -20,17 +20,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import CodedTexts, idf
+from gram_os.train.coding import CodedTexts, score_products
 
 FloatArray = NDArray[np.float32]
 log = logging.getLogger(__name__)
 
-_CHUNK = 128  # queries that are scored against the catalogue at once
 _REACH = 2.5  # how far a parameter may go from where it starts: e^2.5 is twelvefold
 _FEW = 20  # queries, fewer of which say nothing about parameters
 
@@ -44,7 +42,6 @@ class PairSettings:
     margin: float = 1.0  # mu
     query_codes: int = 10  # generated ones, as in serving
     trials: int = 200  # of Powell's method, each one scoring of the catalogue
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,15 +94,12 @@ def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights 
 
 def pair_loss(data: PairData, weights: PairWeights, settings: PairSettings) -> float:
     """Mean loss of the queries."""
-    rarity = idf(data.titles.frequencies(data.columns), len(data.titles)) ** weights.idf_exponent
-    asked = data.queries.weigh(weights.query, data.columns) @ sparse.diags(rarity * (rarity > 0))
-    offered = data.titles.weigh(weights.title, data.columns).T.tocsr()
-    total = 0.0
-    for start in range(0, len(data.queries), _CHUNK):
-        scores = (asked[start : start + _CHUNK] @ offered).toarray()
-        for row, clicked in zip(scores, data.clicked[start : start + _CHUNK], strict=True):
-            total += _loss(row, clicked, settings) / sum(clicked.values())
-    return total / len(data.queries)
+    rows = score_products(data.queries, data.titles, weights, data.columns)
+    losses = (
+        _loss(scores, clicked, settings) / sum(clicked.values())
+        for scores, clicked in zip(rows, data.clicked, strict=True)
+    )
+    return sum(losses) / len(data.queries)
 
 
 def _loss(scores: FloatArray, clicked: Mapping[int, float], settings: PairSettings) -> float:
