@@ -39,6 +39,7 @@ _NOT_IN_DOCUMENTS: dict[str, Any] = {
     "measures": True,
     "source": True,
     "gram_weight": True,
+    "query_values": True,
     "pair": {"query", "idf_exponent", "granularity"},  # the title's side is written with the codes
 }
 MANIFEST = "manifest.json"
@@ -67,7 +68,11 @@ class Manifest(BaseModel):
     texts: tuple[
         str, ...
     ] = ()  # further text fields of the catalogue whose words are a product's own values too
-    title_codes: int = 10  # codes that are generated for a title, beside its own values
+    title_codes: int = 10  # codes that the beam search gives a title, beside its own values
+    title_values: int = (
+        0  # the likeliest single values that a title gets besides; they cost no step of the decoder
+    )
+    query_values: int = 0  # the same of a query
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
     gram_weight: float = 1.5  # of GRAM against BM25 in the hybrid
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs

@@ -152,6 +152,22 @@ def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
     return parents, tokens
 
 
+def likeliest_tokens(first: Step, trie: CodeTrie, width: int) -> tuple[IntArray, FloatArray]:
+    """The `width` likeliest codes of one token of each text, best first, and their natural log-probabilities.
+
+    Both are (texts, width), or as wide as there are such codes. `first` is what `model.start` answered: unlike a wider beam,
+    they cost no step of the model.
+    """
+    tokens, node = trie.children(ROOT)
+    whole: IntArray = tokens[trie.final[node : node + len(tokens)]].astype(np.int64)
+    log_probs: FloatArray = first.log_probs[:, 0, whole]
+    width = min(width, len(whole))
+    best = np.argpartition(-log_probs, max(0, width - 1), axis=1)[:, :width]
+    found = np.take_along_axis(log_probs, best, axis=1)
+    order = np.lexsort((best, -found), axis=1)
+    return whole[np.take_along_axis(best, order, axis=1)], np.take_along_axis(found, order, axis=1)
+
+
 def score_sequences(
     model: LanguageModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[tuple[float, ...]]]:

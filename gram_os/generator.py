@@ -11,13 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from math import exp
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gram_os.attribute import AttributeType, Side
 from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.code import MAX_CODES, Code
 from gram_os.code_tokens import CodeTokeniser, ValueTokeniser
-from gram_os.decode import Generated, LanguageModel, beam_search, score_sequences
+from gram_os.decode import Generated, LanguageModel, beam_search, likeliest_tokens, score_sequences
 from gram_os.own_values import product_values, query_values
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 
 #: A keyword longer than this is not a value that anyone searches by; Lucene refuses terms above 32,766 bytes.
 MAX_VALUE_CHARACTERS = 100
@@ -59,11 +65,11 @@ class Generator:
         self._trie = bundle.trie
 
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
-        """Codes of queries: the query's own values first, then up to `width` generated codes, likeliest first."""
+        """Codes of queries: own values first, then the beam's `width` codes, likeliest first, then further single values."""
         bundle = self.bundle
         texts = [_read_text(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
-        return self._code(texts, own, Side.QUERY, width)
+        return self._code(texts, own, Side.QUERY, width, bundle.manifest.query_values)
 
     def code_products(self, products: Iterable[Product], *, batch: int = 64) -> Iterator[list[ScoredCode]]:
         """Codes of products in their order: own values, then generated codes; `batch` titles at a time, of like length."""
@@ -93,35 +99,45 @@ class Generator:
             )
             for product in products
         ]
-        return self._code(
-            [_read_text(p.title) for p in products], own, Side.TITLE, bundle.manifest.title_codes
-        )
+        texts = [_read_text(product.title) for product in products]
+        return self._code(texts, own, Side.TITLE, bundle.manifest.title_codes, bundle.manifest.title_values)
 
     def _code(
-        self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int
+        self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int, values: int
     ) -> list[list[ScoredCode]]:
         if not texts:
             return []
         kept = [[Code((v,)) for v in values if len(v) <= MAX_VALUE_CHARACTERS] for values in own]
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
+        singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)
         known = [
             {code: tokens for code in codes if (tokens := self._tokeniser.encode(code)) is not None}
             for codes in kept
         ]
         scored = score_sequences(self._model, first, [list(tokens.values()) for tokens in known])
         return [
-            self._weigh(self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found), side)
-            for codes, tokens, log_probs, found in zip(kept, known, scored, generated, strict=True)
+            self._weigh(self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found, *likely), side)
+            for codes, tokens, log_probs, found, likely in zip(
+                kept, known, scored, generated, singles, strict=True
+            )
         ]
 
     def _merge(
-        self, own: Sequence[Code], known: Mapping[Code, tuple[float, ...]], generated: Sequence[Generated]
+        self,
+        own: Sequence[Code],
+        known: Mapping[Code, tuple[float, ...]],
+        generated: Sequence[Generated],
+        singles: IntArray,
+        log_probs: FloatArray,
     ) -> list[ScoredCode]:
         found = {code: ScoredCode(code, _own_probability(known.get(code)), own=True) for code in own}
         for item in generated:
             code = self._tokeniser.decode(item.tokens)
             found.setdefault(code, ScoredCode(code, self._probabilities(item), own=False))
+        for token, log_prob in zip(singles.tolist(), log_probs.tolist(), strict=True):
+            code = self._tokeniser.decode((token,))
+            found.setdefault(code, ScoredCode(code, (exp(log_prob),), own=False))
         return list(found.values())
 
     def _weigh(self, codes: Sequence[ScoredCode], side: Side) -> list[ScoredCode]:

@@ -43,7 +43,13 @@ PAIR = PairWeights(
 
 
 def make_bundle(
-    folder: Path, *, label: str = "t1", pair: PairWeights = PAIR, gram_weight: float = 1.0
+    folder: Path,
+    *,
+    label: str = "t1",
+    pair: PairWeights = PAIR,
+    gram_weight: float = 1.0,
+    query_values: int = 0,
+    title_values: int = 0,
 ) -> Bundle:
     """Write a bundle of `VALUES`, with every value, every pair that begins with a brand, and two longer ones as codes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +73,8 @@ def make_bundle(
         attributes={"brand": T.BRAND, "tags": T.OTHER},
         texts=("description",),
         title_codes=5,
+        title_values=title_values,
+        query_values=query_values,
         pair=pair,
         gram_weight=gram_weight,
     )
@@ -79,8 +87,13 @@ def make_generator(
     label: str = "t1",
     pair: PairWeights = PAIR,
     gram_weight: float = 1.0,
+    query_values: int = 0,
+    title_values: int = 0,
     seed: int = 0,
 ) -> Generator:
     """A generator of that bundle whose model is a table."""
-    bundle = make_bundle(folder, label=label, pair=pair, gram_weight=gram_weight)
+    bundle = make_bundle(
+        folder, label=label, pair=pair, gram_weight=gram_weight, query_values=query_values,
+        title_values=title_values,
+    )  # fmt: skip
     return Generator(bundle, TableModel(len(VALUES), seed))

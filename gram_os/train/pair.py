@@ -40,7 +40,6 @@ class PairSettings:
     share: float = 0.1  # of the clicked queries: the scorer's own, which the stages before do not see
     loss: Literal["log-rank", "margin"] = "log-rank"
     margin: float = 1.0  # mu
-    query_codes: int = 10  # generated ones, as in serving
     trials: int = 200  # of Powell's method, each one scoring of the catalogue
 
 

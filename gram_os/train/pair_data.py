@@ -97,10 +97,10 @@ class ClickedQueries:
 
 
 def pair_data(
-    catalogue: Catalogue, asked: ClickedQueries, model: CodeTexts, titles: CodedTexts, *, query_codes: int
+    catalogue: Catalogue, asked: ClickedQueries, model: CodeTexts, titles: CodedTexts, *, width: int
 ) -> PairData:
     """What the pair scorer is fitted on: the queries' codes under the model, and the titles', which the caller has."""
-    queries = catalogue.code_queries(model, asked.texts, query_codes)
+    queries = catalogue.code_queries(model, asked.texts, width)
     return PairData(queries, titles, asked.products, len(catalogue.columns))
 
 

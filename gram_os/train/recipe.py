@@ -62,6 +62,8 @@ class ServingRecipe(_Part):
     """What the manifest tells serving; see `Manifest`."""
 
     title_codes: int = 10
+    title_values: int = 60
+    query_values: int = 40
     pair: PairWeights = PairWeights()
     gram_weight: float = 1.5
 

@@ -157,16 +157,16 @@ def _fine_tune(materials: Materials) -> Path:
 def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:
     """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
     recipe = materials.recipe
-    width = recipe.serving.title_codes
+    serving = recipe.serving
 
     def make(folder: Path) -> None:
         backbone, catalogue = materials.backbone(before), materials.catalogue
-        titles = catalogue.code_titles(backbone, width)
+        titles = catalogue.code_titles(backbone, serving.title_values)
         titles.save(folder / TITLES_FILE)
 
         def gather(feedback: Feedback) -> PairData:
             asked = ClickedQueries.gather(feedback, catalogue.places)
-            return pair_data(catalogue, asked, backbone, titles, query_codes=recipe.pair.query_codes)
+            return pair_data(catalogue, asked, backbone, titles, width=serving.query_values)
 
         data = gather(scored)
         fitted = fit_pair_weights(data, recipe.pair)
@@ -187,7 +187,7 @@ def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedba
     inputs = {
         "before": before,
         "settings": recipe.pair,
-        "title_codes": width,
+        "values": [serving.title_values, serving.query_values],
         "feedback": scored.pairs,
         "held": held.pairs if held else None,
     }
@@ -204,6 +204,6 @@ def _manifest(materials: Materials, weights: PairWeights) -> Manifest:
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
         attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=recipe.serving.title_codes,
-        pair=weights, gram_weight=recipe.serving.gram_weight,
+        title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights, gram_weight=recipe.serving.gram_weight,
         measures={f"held_out_{name}": round(value, 4) for name, value in measures.items()}, source=recipe.source,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gram_os.attribute import Side
-from gram_os.decode import Generated, beam_search, score_sequences
+from gram_os.decode import Generated, beam_search, likeliest_tokens, score_sequences
 from gram_os.trie import CodeTrie
 from tests.fakes import TableModel
 
@@ -165,3 +165,18 @@ def test_single_values_are_scored_without_a_further_step() -> None:
     first = model.start(["a", "b"], Side.TITLE)
     score_sequences(model, first, [[(0,), (3,)], []])
     assert model.steps == [(1, 0)]
+
+
+@settings(deadline=None, max_examples=80)
+@given(models, code_sets, sides, st.integers(0, 7))
+def test_the_likeliest_codes_of_one_token_are_found_without_a_further_step(
+    model: TableModel, allowed: set[Tokens], side: Side, width: int
+) -> None:
+    first = model.start(["a", "b"], side)
+    tokens, log_probs = likeliest_tokens(first, CodeTrie.build(allowed), width)
+    for text, row, scores in zip(["a", "b"], tokens, log_probs, strict=True):
+        said = {code: model.log_probs(text, side, code)[0] for code in allowed if len(code) == 1}
+        expected = sorted(said.items(), key=lambda item: -item[1])[:width]
+        assert [(token,) for token in row.tolist()] == [code for code, _ in expected]
+        assert scores.tolist() == pytest.approx([score for _, score in expected], rel=1e-6)
+    assert model.steps[-1:] == [(1, 0)]

@@ -104,6 +104,20 @@ def test_titles_get_as_many_codes_as_the_manifest_says(generator: Generator) -> 
     assert sum(not s.own for s in codes) == generator.bundle.manifest.title_codes == 5
 
 
+def test_single_values_go_on_where_the_beam_ends(tmp_path: Path) -> None:
+    generator = make_generator(tmp_path, query_values=4, title_values=len(VALUES))
+    (codes,) = generator.code_queries(["zebra"], width=3)
+    (fewer,) = make_generator(tmp_path / "narrow").code_queries(["zebra"], width=3)
+    assert {str(s.code) for s in codes} > {str(s.code) for s in fewer}
+    model = TableModel(len(VALUES))
+    said = {value: exp(model.log_probs("zebra", Side.QUERY, (at,))[0]) for at, value in enumerate(VALUES)}
+    likeliest = sorted(said, key=lambda value: -said[value])[:4]
+    found = {str(s.code): s.probability for s in codes}
+    assert {value: found.get(value) for value in likeliest} == pytest.approx({v: said[v] for v in likeliest})
+    (title,) = generator.code_products([Product("1", "zebra", {})])
+    assert {str(s.code) for s in title if len(s.code.values) == 1} == {*VALUES, "zebra"}
+
+
 def test_sides_differ(generator: Generator) -> None:
     (query,) = generator.code_queries(["zebra"], width=5)
     (title,) = generator.code_products([Product("1", "zebra", {})])
