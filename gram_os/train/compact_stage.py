@@ -95,9 +95,10 @@ class CompactBackbone:
         own: Sequence[NDArray[np.int64]],
         width: int,
     ) -> CodedTexts:
-        """Own values (columns) of texts with their probabilities, and the `width` likeliest values."""
+        """Own values (columns) of texts with their probabilities, and the `width` likeliest values, or as many as there are."""
         self.model.eval()
         values = len(self.tokens)
+        width = min(width, values)
         log_probs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(ids)
         generated = np.zeros((len(ids), width), np.int64)
         scores = np.zeros((len(ids), width), np.float32)
