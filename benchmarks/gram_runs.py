@@ -1,6 +1,6 @@
 """Runs of GRAM and of its ablations for benchmarks/quality.py, out of a recipe's stages, ranked in memory.
 
-python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining]
+python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining] [--expansion FILE]
 
 `OUT` is what `gram-os train` wrote: stages that are there are taken as they are, and what an ablation changes is made again
 beside them. Ranking is the pair score over the whole catalogue with fp32 weights and codes of one value; what the exported bundle
@@ -10,11 +10,14 @@ finds in a cluster is measured with `gram-os evaluate`, and docs/quality.md says
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.peers.data import RELEVANT, read_benchmark
 from benchmarks.peers.interface import DEPTH
@@ -24,13 +27,14 @@ from gram_os.clicks import feedback_from_judgments
 from gram_os.errors import GramError, InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.relevance import Ranking, Run
-from gram_os.train.coding import CodedTexts, rank_products
+from gram_os.train.coding import GENERATED, CodedTexts, rank_products
 from gram_os.train.materials import Materials
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
 
 Change = Callable[[Recipe], Recipe]
 
+EXPANSION_VALUES = 20  # of a title, the likeliest ones
 UNFITTED = "gram_no_pair_fit"  # the full model with the pair scorer as it is before anything was fitted
 
 
@@ -81,6 +85,22 @@ def rank_queries(
     )
 
 
+def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
+    """The likeliest generated values of each product's title as the extra text of `bm25_expanded`: the same generator."""
+    if learned.pair is None:
+        raise InputError("the recipe fits no pair scorer (pair.share is 0), so no title's codes are kept")
+    names = materials.mined.dictionary.values
+    titles = CodedTexts.load(learned.pair / TITLES_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        for place, product in enumerate(materials.products):
+            codes = titles.of(place)
+            made = np.flatnonzero(titles.kinds[codes] == GENERATED)
+            best = made[np.argsort(-titles.log_ratios[codes][made], kind="stable")][:EXPANSION_VALUES]
+            text = [names[column] for column in titles.columns[codes][best]]
+            stream.write(json.dumps({"id": product.id, "text": text}) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the runs that were asked for."""
     parser = argparse.ArgumentParser(
@@ -95,6 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for NAME.run.gz")
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, separated by commas")
+    parser.add_argument(
+        "--expansion", type=Path, help="write the titles' generated values there too, for bm25_expanded"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr, level=logging.INFO)
     try:
@@ -121,6 +144,8 @@ def _make_runs(options: argparse.Namespace) -> None:
         portions = Portions.part(feedback, bench.products, changed)
         materials = Materials(bench.products, changed, options.work, portions.learned, None)
         learned = learn(materials, portions)
+        if name == "gram" and options.expansion:
+            write_expansion(materials, learned, options.expansion)
         weights = PairWeights() if name == UNFITTED else learned.weights
         store_run(
             rank_queries(materials, learned, weights, bench.dev.queries), options.out / f"{name}.run.gz"

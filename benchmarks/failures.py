@@ -1,0 +1,136 @@
+"""What a run misses, and why: relevant products that are not among a query's first 300, sorted by what kept them away.
+
+python benchmarks/failures.py --catalogue FILE --queries FILE --judgments FILE --run FILE.trec [--bundle FOLDER]
+    [--relevant 2.33] [--examples 5] [--json]
+
+Both texts are coded again by the bundle; what they share says what the index could have found. A missed product is in one class:
+
+    crowded       it has every own value of the query that any product has, and 300 others stand above it
+    partly        it has some of them
+    generated     it meets the query in codes that only the model gave one of the two
+    unknown word  nothing is shared, and a word of the query is in no product
+    no link       nothing is shared, though the catalogue knows every word of the query
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gram_os.backbone import load_generator
+from gram_os.catalogue import Product, read_judgments, read_products, read_queries
+from gram_os.errors import GramError
+from gram_os.generator import Generator, ScoredCode
+from gram_os.relevance.judgments import JudgmentSet
+from gram_os.relevance.runs import Run, read_trec_run
+
+DEPTH = 300
+CLASSES = ("crowded", "partly", "generated", "unknown word", "no link")
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A relevant product that was not found: shared and lacking are own values of the query; first: what was found first."""
+
+    kind: str
+    query: str
+    title: str
+    shared: tuple[str, ...]
+    lacking: tuple[str, ...]
+    first: str
+
+
+def classify(query: Sequence[ScoredCode], title: Sequence[ScoredCode], known: frozenset[str]) -> str:
+    """Why a product with these codes is not found by a query with those; `known`: the values of the dictionary's words."""
+    own = {str(scored.code) for scored in query if scored.own}
+    held = {str(scored.code) for scored in title if scored.own}
+    if not own & held:
+        if {str(scored.code) for scored in query} & {str(scored.code) for scored in title}:
+            return "generated"
+        return "no link" if own <= known else "unknown word"
+    return "crowded" if own & known <= held else "partly"
+
+
+def find_misses(
+    generator: Generator, products: Sequence[Product], texts: dict[str, str], judged: JudgmentSet, run: Run
+) -> Iterator[Miss]:
+    """Every relevant product that the run does not have among its first `DEPTH`."""
+    named = {product.id: product for product in products}
+    known = frozenset(generator.bundle.vocabulary.counts) | frozenset(generator.bundle.dictionary.values)
+    for query, relevant in judged.relevant.items():
+        found = run.product_ids(query)[:DEPTH]
+        missed = [named[product] for product in sorted(set(relevant) - set(found)) if product in named]
+        if not missed:
+            continue
+        (asked,) = generator.code_queries([texts[query]])
+        own = [str(scored.code) for scored in asked if scored.own]
+        for product, codes in zip(missed, generator.code_products(missed), strict=True):
+            held = {str(scored.code) for scored in codes if scored.own}
+            yield Miss(
+                classify(asked, codes, known), texts[query], product.title,
+                tuple(value for value in own if value in held), tuple(value for value in own if value not in held),
+                named[found[0]].title if found else "",
+            )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count the classes and show some of each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, text in (
+        ("catalogue", "products"), ("queries", "TSV"), ("judgments", "TSV"), ("run", "TREC run, as `gram-os evaluate` writes it"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser.add_argument("--bundle", type=Path, help="model folder; by default the shipped one")
+    parser.add_argument("--relevant", type=float, default=2.33, help="grade from which a product is relevant")
+    parser.add_argument("--examples", type=int, default=3, help="of each class")
+    parser.add_argument("--json", action="store_true", help="print the counts as measures")
+    options = parser.parse_args(arguments)
+    try:
+        judged = JudgmentSet.build(read_judgments(options.judgments), relevant=options.relevant)
+        products = list(read_products(options.catalogue))
+        texts = {query.id: query.text for query in read_queries(options.queries)}
+        misses = list(
+            find_misses(load_generator(options.bundle), products, texts, judged, read_trec_run(options.run))
+        )
+    except GramError as error:
+        print(f"{Path(__file__).name}: {error}", file=sys.stderr)
+        return error.exit_code
+    counts = Counter(miss.kind for miss in misses)
+    if options.json:
+        rows = [
+            {"name": kind, "value": counts[kind], "unit": "products", "goal": None, "holds": None}
+            for kind in CLASSES
+        ]
+        print(json.dumps({"measures": rows}))
+        return 0
+    _show(misses, counts, options.examples)
+    return 0
+
+
+def _show(misses: Sequence[Miss], counts: Counter[str], examples: int) -> None:
+    console = Console()
+    table = Table(title=f"{len(misses)} relevant products that are not among the first {DEPTH}")
+    for name in ("class", "products", "share"):
+        table.add_column(name)
+    for kind in CLASSES:
+        table.add_row(kind, str(counts[kind]), f"{counts[kind] / max(1, len(misses)):.0%}")
+    console.print(table)
+    for kind in CLASSES:
+        for miss in [miss for miss in misses if miss.kind == kind][:examples]:
+            console.print(f"[bold]{kind}[/]: {miss.query!r} misses {miss.title!r}", highlight=False)
+            console.print(f"    has {', '.join(miss.shared) or 'nothing'}; lacks {', '.join(miss.lacking) or 'nothing'}; "
+                f"found first: {miss.first!r}", highlight=False)  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
