@@ -20,13 +20,13 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gram_os.attribute import Side
-from gram_os.code_tokens import CodeTokeniser, TextTokeniser, Tokens
+from gram_os.code_tokens import TextTokeniser, Tokens
 from gram_os.dictionary import AttributeDictionary
 from gram_os.errors import InputError
-from gram_os.prompts import PromptEncoder, pad_left, positions
+from gram_os.prompts import IntArray, pad_left, positions
 from gram_os.train.encoder import length_buckets
 from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
-from gram_os.train.sft import DrawnTexts, Example, SftBatch, draw_batches
+from gram_os.train.sft import DrawnTexts, Example, SftBatch, SftSettings, draw_batches
 from gram_os.train.targets import Target
 
 _CHUNK = (
@@ -36,20 +36,21 @@ _CHUNK = (
 
 @dataclass(frozen=True, slots=True)
 class CausalSettings:
-    """Which causal LM is trained and how.
+    """Which causal LM is trained; model, gguf_file: as `load_causal` reads them.
 
-    model, gguf_file: as `load_causal` reads them; rate: AdamW's peak (the paper's); queries, titles: texts a step.
+    How it is trained stands where the compact backbone's training does. Its rate is `decoder_rate` everywhere, which by
+    default is far too high for a language model (the paper's is 5e-5). `encoder_rate`, and SFT's `drawn` and
+    `tagging_weight`, mean nothing for it: it is one network, one code of a text is drawn at a step, and it has no tags
+    to keep.
     """
 
     model: str
     gguf_file: str | None = None
-    steps: int = 1200
-    queries: int = 32
-    titles: int = 16
-    title_weight: float = 0.7  # lambda
-    rate: float = 5e-5
-    warm_up: float = 0.06
-    seed: int = 0
+
+    def origin(self) -> list[Path | str | None]:
+        """What a stage that starts from the model depends on: a folder by its content, a name on the hub by itself."""
+        folder = Path(self.model)
+        return [folder if folder.is_dir() else self.model, self.gguf_file]
 
 
 @dataclass(frozen=True)
@@ -86,37 +87,33 @@ def load_causal(name: str | Path, *, gguf_file: str | None = None) -> CausalSour
     return CausalSource(model.float(), Tokenizer.from_str(backend.to_str()), int(end))
 
 
-def make_examples(
-    source: CausalSource,
-    dictionary: AttributeDictionary,
-    texts: Sequence[str],
-    targets: Sequence[Target],
-    side: Side,
-) -> list[Example]:
-    """Prompts of the texts, and the targets, whose codes are the dictionary's tokens, in tokens of the LM."""
-    prompts = PromptEncoder(source.tokenizer).encode(texts, side)
-    written = _Writer(TextTokeniser(source.tokenizer, dictionary), dictionary)
-    return [Example(ids, written.target(target)) for ids, target in zip(prompts, targets, strict=True)]
+class CodeWriter:
+    """Codes in the dictionary's tokens -> in the LM's, and back; each code is tokenised once."""
 
-
-class _Writer:
-    """Targets over values -> targets over the LM's tokens; each code is tokenised once."""
-
-    def __init__(self, tokeniser: CodeTokeniser, dictionary: AttributeDictionary):
-        self._tokeniser, self._dictionary = tokeniser, dictionary
+    def __init__(self, tokenizer: Tokenizer, dictionary: AttributeDictionary):
+        self._tokeniser, self._dictionary = TextTokeniser(tokenizer, dictionary), dictionary
         self._known: dict[Tokens, Tokens | None] = {}
 
-    def target(self, target: Target) -> Target:
-        """Codes that the LM cannot write give their share to the others."""
-        pairs = [(self._write(code), share) for code, share in zip(target.codes, target.shares, strict=True)]
-        kept = [(code, share) for code, share in pairs if code is not None]
-        total = sum(share for _, share in kept)
-        return replace(target, codes=tuple(c for c, _ in kept), shares=tuple(s / total for _, s in kept))
-
-    def _write(self, code: Tokens) -> Tokens | None:
+    def write(self, code: Tokens) -> Tokens | None:
+        """The LM's tokens, without the closing one; None for a code that the LM cannot write."""
         if code not in self._known:
             self._known[code] = self._tokeniser.encode(self._dictionary.decode(code))
         return self._known[code]
+
+    def read(self, tokens: Tokens) -> Tokens:
+        """The dictionary's tokens of what `write` gave."""
+        return tuple(self._dictionary.tokens[value] for value in self._tokeniser.decode(tokens).values)
+
+    def count_values(self, tokens: Tokens) -> int:
+        """How many values stand in what `write` gave."""
+        return len(self._tokeniser.value_lengths(tokens))
+
+    def target(self, target: Target) -> Target:
+        """Codes that the LM cannot write give their share to the others."""
+        pairs = [(self.write(code), share) for code, share in zip(target.codes, target.shares, strict=True)]
+        kept = [(code, share) for code, share in pairs if code is not None]
+        total = sum(share for _, share in kept)
+        return replace(target, codes=tuple(c for c, _ in kept), shares=tuple(s / total for _, s in kept))
 
 
 class CausalModel(nn.Module):
@@ -175,14 +172,17 @@ def train_causal(
     source: CausalSource,
     queries: Sequence[Example],
     titles: Sequence[Example],
-    settings: CausalSettings,
+    settings: SftSettings,
     *,
     journal: Journal | None = None,
 ) -> None:
-    """Train in place; examples are `make_examples`'s. Raises InputError where no text of a side has a code."""
+    """Train in place; examples are prompts and codes in the LM's tokens. `CausalSettings` says which settings count.
+
+    Raises InputError where no text of a side has a code.
+    """
     run_loop(
         CausalObjective(source, settings.title_weight),
-        [RateGroup(list(source.model.parameters()), settings.rate)],
+        [RateGroup(list(source.model.parameters()), settings.decoder_rate)],
         lambda seed: draw_batches(queries, titles, (settings.queries, settings.titles), drawn=1, seed=seed),
         LoopSettings(settings.steps, warm_up=settings.warm_up, seed=settings.seed),
         journal=journal,
@@ -213,11 +213,19 @@ def next_logits(model: Any, rows: Sequence[Sequence[int]], asked: int) -> Tensor
     Rows are padded on the left, as in serving.
     """
     ids, mask = pad_left(rows)
-    device = next(model.parameters()).device
-    feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "position_ids": positions(mask)}
-    accepted = inspect.signature(model.forward).parameters
-    feeds = {name: torch.from_numpy(array).to(device) for name, array in feeds.items() if name in accepted}
-    if "logits_to_keep" in accepted:  # spares the vocabulary's scores of the prompt
-        feeds["logits_to_keep"] = asked
-    logits: Tensor = model(**feeds, use_cache=False).logits
+    logits: Tensor = model(**model_feeds(model, ids, mask, asked), use_cache=False).logits
     return logits[:, -asked:]
+
+
+def model_feeds(model: Any, ids: IntArray, mask: IntArray, asked: int) -> dict[str, Any]:
+    """What the model's forward is given, on its device, of what its forward knows.
+
+    ids: int64 (rows, tokens); mask: int64 (rows, tokens so far), these tokens the last ones; asked: of how many of the last
+    tokens the logits are wanted, which spares the vocabulary's scores of the prompt.
+    """
+    feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions(mask)[:, -ids.shape[1] :]}
+    device = next(model.parameters()).device
+    found: dict[str, Any] = {name: torch.from_numpy(array).to(device) for name, array in feeds.items()}
+    found["logits_to_keep"] = asked
+    accepted = inspect.signature(model.forward).parameters
+    return {name: value for name, value in found.items() if name in accepted}

@@ -16,14 +16,13 @@ from gram_os.clicks import Feedback, Pair
 from gram_os.code import MAX_CODES
 from gram_os.own_values import field_texts
 from gram_os.train.alignment import AlignmentObjective, AlignmentSettings, alignment_batches, compare_codes
+from gram_os.train.backbone import Backbone
 from gram_os.train.code_report import measure_drift
-from gram_os.train.coding import CodedTexts
-from gram_os.train.compact_stage import CompactBackbone
 from gram_os.train.cotraining import NewLessons, select_new_codes
-from gram_os.train.lessons import Lesson
+from gram_os.train.lessons import Lesson, Lessons
 from gram_os.train.loop import LoopSettings, run_loop
 from gram_os.train.materials import Materials, write_report
-from gram_os.train.pair_data import ClickedQueries
+from gram_os.train.pair_data import ClickedQueries, IntArray
 from gram_os.train.relevance_model import (
     RelevanceModel,
     auc,
@@ -83,13 +82,11 @@ def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feed
         backbone = materials.backbone(before)
         model = load_relevance_model(relevance)
         found, drift = _new_codes(materials, backbone, model, feedback)
-        asked, made, titles = materials.lessons()
-        asked = _extended(asked, found.queries)
-        named = {materials.products[place].title: target for place, target in found.titles.items()}
-        materials.fine_tune(
-            backbone, (asked, made, _extended(titles, named)), replace(materials.recipe.sft, **settings.schedule()),
+        backbone.fine_tune(
+            _with_new(materials.lessons(), found, materials.products),
+            replace(materials.recipe.sft, **settings.schedule()),
             materials.journal(f"co-train-{number}", folder),
-        )  # fmt: skip
+        )
         backbone.save(folder)
         after = _drift(materials, backbone, feedback)
         counts = {name: getattr(found, name) for name in ("candidates", "unheld", "kept", "scored")}
@@ -110,7 +107,7 @@ def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feed
 
 
 def _new_codes(
-    materials: Materials, backbone: CompactBackbone, model: RelevanceModel, feedback: Feedback
+    materials: Materials, backbone: Backbone, model: RelevanceModel, feedback: Feedback
 ) -> tuple[NewLessons, dict[str, object]]:
     asked, offered = _both_sides(materials, backbone, feedback)
 
@@ -122,28 +119,34 @@ def _new_codes(
     return found, asdict(measure_drift(asked, offered))
 
 
-def _drift(materials: Materials, backbone: CompactBackbone, feedback: Feedback) -> dict[str, object]:
+def _drift(materials: Materials, backbone: Backbone, feedback: Feedback) -> dict[str, object]:
     return asdict(measure_drift(*_both_sides(materials, backbone, feedback)))
 
 
 def _both_sides(
-    materials: Materials, backbone: CompactBackbone, feedback: Feedback
+    materials: Materials, backbone: Backbone, feedback: Feedback
 ) -> tuple[dict[str, list[Tokens]], list[list[Tokens]]]:
     """Codes that the query side generates for clicked queries, and those of every product, its own and generated."""
     catalogue = materials.catalogue
     queries = ClickedQueries.gather(feedback, catalogue.places).texts
     asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
-    titles = catalogue.code_titles(backbone, materials.recipe.serving.title_codes)
+    ids = backbone.ids([product.title for product in materials.products], Side.TITLE)
+    none: list[IntArray] = [np.empty(0, np.int64)] * len(ids)  # a title's own are its codes however likely
+    titles = backbone.code(ids, Side.TITLE, none, materials.recipe.serving.title_codes)
     combined = materials.mined.initial  # the combinations that a title's own attributes make
-    return asked, [
-        [*_singles(titles, place, len(backbone.tokens)), *(code for code in codes if len(code) > 1)]
-        for place, codes in enumerate(combined)
-    ]
+    known = len(materials.mined.dictionary.values)
+    offered = []
+    for place, (own, codes) in enumerate(zip(catalogue.own, combined, strict=True)):
+        singles = np.union1d(own[own < known], titles.columns[titles.of(place)])
+        offered.append([*((int(value),) for value in singles), *(code for code in codes if len(code) > 1)])
+    return asked, offered
 
 
-def _singles(codes: CodedTexts, place: int, known: int) -> list[Tokens]:
-    columns = codes.columns[codes.of(place)]
-    return [(int(column),) for column in columns[columns < known]]
+def _with_new(lessons: Lessons, found: NewLessons, products: Sequence[Product]) -> Lessons:
+    named = {products[place].title: target for place, target in found.titles.items()}
+    return replace(
+        lessons, asked=_extended(lessons.asked, found.queries), titles=_extended(lessons.titles, named)
+    )
 
 
 def _extended(lesson: Lesson, new: Mapping[str, Target]) -> Lesson:
@@ -165,19 +168,20 @@ def align(materials: Materials, before: Path, feedback: Feedback) -> Path:
         queries = sorted({pair.query for pair in pairs})
         products = sorted({places[pair.product] for pair in pairs})
         titles = [materials.products[place].title for place in products]
-        asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
-        offered = dict(zip(products, backbone.generate(titles, Side.TITLE, MAX_CODES), strict=True))
+        ours = map(backbone.write, backbone.generate(queries, Side.QUERY, MAX_CODES))
+        theirs = map(backbone.write, backbone.generate(titles, Side.TITLE, MAX_CODES))
+        asked, offered = dict(zip(queries, ours, strict=True)), dict(zip(products, theirs, strict=True))
         query_ids = dict(zip(queries, backbone.ids(queries, Side.QUERY), strict=True))
         title_ids = dict(zip(products, backbone.ids(titles, Side.TITLE), strict=True))
         compared = [
             compare_codes(
                 query_ids[pair.query], title_ids[places[pair.product]], asked[pair.query],
-                offered[places[pair.product]],
+                offered[places[pair.product]], count_values=backbone.count_values,
             )
             for pair in pairs
         ]  # fmt: skip
         run_loop(
-            AlignmentObjective(backbone.model, settings),
+            AlignmentObjective(backbone.model, settings, count_values=backbone.count_values),
             backbone.groups(settings.encoder_rate, settings.decoder_rate),
             alignment_batches(compared, settings),
             LoopSettings(settings.steps, seed=settings.seed),

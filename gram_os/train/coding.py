@@ -86,8 +86,9 @@ def combine_codes(
 ) -> CodedTexts:
     """Own values and generated ones as one.
 
-    own: columns of each text; own_log_probs: natural logarithms for those below `known`, in their order; generated: int64
-    (texts, width) columns, likeliest first, and their log-probabilities. A generated value that the text itself says is its own.
+    own: columns of each text; own_log_probs: natural logarithms for those below `known`, in their order, NaN for a value that
+    the model cannot write, which is as unknown as those above; generated: int64 (texts, width) columns, likeliest first, and
+    their log-probabilities. A generated value that the text itself says is its own.
     """
     rows: list[tuple[IntArray, NDArray[np.int8], FloatArray]] = []
     for columns, log_probs, tokens, scores in zip(
@@ -100,6 +101,8 @@ def combine_codes(
         ratios = np.zeros(len(merged), np.float32)
         ratios[: len(columns)][columns < known] = log_probs
         ratios[len(columns) :] = scores[new]
+        lacking = np.isnan(ratios)
+        kinds[lacking], ratios[lacking] = UNKNOWN, 0
         sure = kinds != UNKNOWN
         if sure.any():
             ratios[sure] -= ratios[sure].max()

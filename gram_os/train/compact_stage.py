@@ -1,9 +1,10 @@
-"""The compact backbone as a run of stages sees it: start, code texts, keep, export."""
+"""The compact backbone as a run of stages sees it (`Backbone`): start, code texts, fine-tune, keep, export."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,12 @@ from gram_os.train.coding import CodedTexts, combine_codes
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
 from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets
 from gram_os.train.export import Precision, compare_with_torch, export_compact
-from gram_os.train.lessons import Lesson
+from gram_os.train.lessons import Lesson, Lessons
 from gram_os.train.likelihood import Tokens
-from gram_os.train.loop import RateGroup
+from gram_os.train.loop import Journal, RateGroup
 from gram_os.train.mining import Mined
-from gram_os.train.sft import Example
-from gram_os.train.tagger import TagModel, make_tagger
+from gram_os.train.sft import Example, SftSettings, TagReplay, train_generator
+from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
 from gram_os.train.torch_lm import TorchLanguageModel
 from gram_os.trie import CodeTrie
 
@@ -39,15 +40,18 @@ _WEIGHTS = "model.safetensors"
 
 
 class CompactBackbone:
-    """Encoder, tag head and decoder over one catalogue's dictionary."""
+    """Encoder, tag head and decoder over one catalogue's dictionary.
 
-    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer):
+    tagging: how the tagger was trained; its texts go on being read in fine-tuning, fewer at a step (`TagReplay`).
+    """
+
+    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer, tagging: TagRecipe):
         self.mined, self.tagger, self.tokenizer = mined, tagger, tokenizer
+        self._tagging = replace(tagging, query_batch=16, title_batch=4)
         values = mined.dictionary.values
         self.model = CompactModel(tagger.encoder, CompactDecoder(CompactShape(values=len(values)))).eval()
         # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
         self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
-        self.tokens: Sequence[Tokens] = [(token,) for token in range(len(values))]
 
     def initialise(self, encoder: Any, vectors: NDArray[np.float32]) -> None:
         """Start from an encoder and the values' vectors in its space (`value_vectors`): float32 (values, width).
@@ -62,10 +66,22 @@ class CompactBackbone:
         most = TITLE_TOKENS if side is Side.TITLE else QUERY_TOKENS
         return [item.ids[:most] for item in self.tokenizer.encode_batch(list(texts))]
 
-    def examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
-        """A lesson in the encoder's tokens."""
-        rows = self.ids(lesson.texts, side)
-        return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
+    def write(self, codes: Iterable[Tokens]) -> list[Tokens]:
+        """The codes themselves: the dictionary's tokens are the model's own."""
+        return list(codes)
+
+    def count_values(self, code: Tokens) -> int:
+        """One a token."""
+        return len(code)
+
+    def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
+        """See `Backbone.fine_tune`; the tag head is trained along, so that the encoder keeps its tags."""
+        queries = [
+            *self._examples(lessons.asked, Side.QUERY, weight=lessons.weight),
+            *self._examples(lessons.made, Side.QUERY),
+        ]
+        titles = self._examples(lessons.titles, Side.TITLE)
+        train_generator(self.model, queries, titles, settings, replay=self._replay(), journal=journal)
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
         """The `width` likeliest codes of each text, by the beam search of serving."""
@@ -97,7 +113,7 @@ class CompactBackbone:
     ) -> CodedTexts:
         """Own values (columns) of texts with their probabilities, and the `width` likeliest values, or as many as there are."""
         self.model.eval()
-        values = len(self.tokens)
+        values = len(self.mined.dictionary.values)
         width = min(width, values)
         log_probs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(ids)
         generated = np.zeros((len(ids), width), np.int64)
@@ -146,6 +162,15 @@ class CompactBackbone:
         gap = compare_with_torch(self.model, bundle, self.tokenizer, [p.title for p in mined.products[:64]])
         log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
         return bundle
+
+    def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
+        rows = self.ids(lesson.texts, side)
+        return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
+
+    def _replay(self) -> TagReplay:
+        data = tagging_data()
+        marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
+        return TagReplay(self.tagger.head, encode_marked(self.tokenizer, marked), self._tagging)
 
 
 def tagging_data() -> Path:

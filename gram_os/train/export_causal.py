@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from torch.nn import functional
 from gram_os.attribute import Side
 from gram_os.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.causal_lm import GRAPH, CausalLm
-from gram_os.code import Code
-from gram_os.code_tokens import TextTokeniser, code_sequences
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.errors import InputError, MissingExtraError
 from gram_os.normalise import Normaliser
@@ -52,17 +50,15 @@ def export_causal(
     dictionary: AttributeDictionary,
     vocabulary: Vocabulary,
     normaliser: Normaliser,
-    codes: Iterable[Code],
+    trie: CodeTrie,
     precision: Precision = "int8",
 ) -> Bundle:
-    """Write the bundle to the folder `out`; `codes` are those that may be generated.
+    """Write the bundle to the folder `out`; `trie` holds the codes that may be generated, in the LM's tokens.
 
     Raises InputError when optimum cannot export the model's architecture.
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    tokeniser = TextTokeniser(source.tokenizer, dictionary)
-    trie = CodeTrie.build(code_sequences(tokeniser, codes))
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
     with tempfile.TemporaryDirectory() as folder:
         _export_graph(source.model, Path(folder), tied=precision == "fp32")

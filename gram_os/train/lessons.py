@@ -35,9 +35,19 @@ class Lesson:
     texts: Sequence[str]
     targets: Sequence[Target]
 
-    def followed_by(self, other: Lesson) -> Lesson:
-        """Both, one after the other."""
-        return Lesson([*self.texts, *other.texts], [*self.targets, *other.targets])
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What a backbone is fine-tuned on: shoppers' queries (none without clicks), synthetic ones, and titles."""
+
+    asked: Lesson
+    made: Lesson
+    titles: Lesson
+
+    @property
+    def weight(self) -> float:
+        """How often a shopper's query is read in a pass: so often that these queries make half of it."""
+        return max(1.0, len(self.made.texts) / len(self.asked.texts)) if self.asked.texts else 1.0
 
 
 def synthetic_queries(mined: Mined, count: int, seed: int) -> list[SyntheticQuery]:

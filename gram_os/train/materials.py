@@ -8,31 +8,40 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from gram_os.annotation import read_marked
 from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
 from gram_os.clicks import Feedback
 from gram_os.tagger import Span
+from gram_os.train.backbone import Backbone
+from gram_os.train.causal import load_causal
+from gram_os.train.causal_stage import CausalBackbone
 from gram_os.train.code_report import report_codes
 from gram_os.train.compact_stage import CompactBackbone, tagging_data
 from gram_os.train.curves import CurveWriter
 from gram_os.train.encoder import load_encoder, load_tokenizer
-from gram_os.train.lessons import Lesson, read_lesson, synthetic_queries, teach, teach_clicks, write_lesson
+from gram_os.train.lessons import (
+    Lesson,
+    Lessons,
+    read_lesson,
+    synthetic_queries,
+    teach,
+    teach_clicks,
+    write_lesson,
+)
 from gram_os.train.loop import Journal
 from gram_os.train.matching import learn_matching
 from gram_os.train.mining import Mined, mine
 from gram_os.train.pair_data import Catalogue
 from gram_os.train.recipe import Recipe
-from gram_os.train.sft import SftSettings, TagReplay, train_generator
 from gram_os.train.stages import SCRATCH, StageRunner
 from gram_os.train.synthesis import SyntheticQuery
-from gram_os.train.tagger import encode_marked, make_tagger
+from gram_os.train.tagger import make_tagger
 from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
 
 log = logging.getLogger(__name__)
@@ -163,24 +172,32 @@ class Materials:
         write_lesson(taught.made, folder / "queries.jsonl.gz")
         write_lesson(titles, folder / "titles.jsonl.gz")
 
-    def lessons(self) -> tuple[Lesson, Lesson, Lesson]:
-        """Shoppers' queries (none without clicks), synthetic ones, and titles."""
+    def lessons(self) -> Lessons:
+        """What both sides are taught at first."""
         folder = self.codes_folder
         asked = folder / "asked.jsonl.gz"
         if asked.is_file():
             self.note("initial codes", folder)
-        return (
+        return Lessons(
             read_lesson(asked) if asked.is_file() else Lesson([], []),
             read_lesson(folder / "queries.jsonl.gz"),
             read_lesson(folder / "titles.jsonl.gz"),
         )
 
-    def backbone(self, folder: Path | None = None) -> CompactBackbone:
-        """The compact backbone as a stage left it; new without one."""
-        backbone = CompactBackbone(self.mined, load_checkpoint(self.tagger_folder), self.tokenizer)
-        if folder is None:
-            backbone.initialise(load_encoder(self.encoder_folder), np.load(self.codes_folder / _VALUES))
+    def backbone(self, folder: Path | None = None) -> Backbone:
+        """The recipe's backbone as a stage left it; new without one."""
+        causal = self.recipe.causal
+        if causal is not None:
+            backbone: Backbone = CausalBackbone(
+                self.mined, load_causal(causal.model, gguf_file=causal.gguf_file)
+            )
         else:
+            backbone = compact = CompactBackbone(
+                self.mined, load_checkpoint(self.tagger_folder), self.tokenizer, self.recipe.tagger
+            )
+            if folder is None:
+                compact.initialise(load_encoder(self.encoder_folder), np.load(self.codes_folder / _VALUES))
+        if folder is not None:
             backbone.load(folder)
         return backbone
 
@@ -188,35 +205,9 @@ class Materials:
         """Take a stage's report among the run's."""
         self.reports[stage] = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
 
-    def fine_tune(
-        self,
-        backbone: CompactBackbone,
-        lessons: tuple[Lesson, Lesson, Lesson],
-        settings: SftSettings,
-        journal: Journal,
-    ) -> None:
-        """Fine-tune on lessons as `lessons` gives them; shoppers' queries are read so often that they make half of a pass."""
-        asked, made, titles = lessons
-        weight = max(1.0, len(made.texts) / len(asked.texts)) if asked.texts else 1.0
-        queries = [
-            *backbone.examples(asked, Side.QUERY, weight=weight),
-            *backbone.examples(made, Side.QUERY),
-        ]
-        train_generator(
-            backbone.model, queries, backbone.examples(titles, Side.TITLE), settings, replay=self.replay(backbone),
-            journal=journal,
-        )  # fmt: skip
-
     def journal(self, stage: str, folder: Path) -> Journal:
         """Where a stage's training leaves its traces."""
         return Journal(stage, folder / SCRATCH, self.curves)
-
-    def replay(self, backbone: CompactBackbone) -> TagReplay:
-        """The tagger's texts, so that the encoder keeps its tags."""
-        data = tagging_data()
-        marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
-        recipe = replace(self.recipe.tagger, query_batch=16, title_batch=4)
-        return TagReplay(backbone.tagger.head, encode_marked(self.tokenizer, marked), recipe)
 
     @contextmanager
     def lap(self, stage: str) -> Iterator[None]:

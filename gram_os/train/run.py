@@ -3,6 +3,7 @@
     tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> pair scorer] -> export
                               with clicks                   with clicks
 
+All stages are the same for the compact backbone and for a causal LM (`Backbone`); the recipe says which one is trained.
 What costs more than seconds is kept under `out`/work by the contents of what goes into it, so a run that was killed goes
 on where it was, and a run with one setting changed makes again what depends on it (stages.py). Losses and dev metrics
 stand in work/curves.csv, costs in work/costs.json. The clicked queries are parted by a hash of their words: `held_out` of them
@@ -20,10 +21,9 @@ from pathlib import Path
 from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
 from gram_os.clicks import Feedback
+from gram_os.code import MAX_CODES
 from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
-from gram_os.train.causal import CausalSettings
-from gram_os.train.causal_stage import run_causal_stage
 from gram_os.train.click_stages import align, co_train, learn_relevance
 from gram_os.train.curves import CurveWriter
 from gram_os.train.materials import Materials, write_report
@@ -87,22 +87,15 @@ def run_training(
         first = processes().is_main_process  # under a launcher one process writes, and all train
         curves = stack.enter_context(CurveWriter(out / "work" / "curves.csv")) if first else None
         materials = Materials(products, recipe, out / "work", portions.learned, curves)
-        if recipe.causal is not None:
-            bundle = _run_causal(materials, recipe.causal, out)
-        else:
-            bundle = _run_compact(materials, portions, out)
+        learned = learn(materials, portions)
+        with materials.lap("export"):
+            if first:
+                manifest = _manifest(materials, learned.weights)
+                materials.backbone(learned.model).export(out, manifest, recipe.precision)
+            processes().wait_for_everyone()
+        bundle = Bundle.load(out)
     costs = {cost.stage: cost.seconds for cost in materials.runner.costs()}
     return Trained(bundle, materials.seconds | costs, materials.reports)
-
-
-def _run_compact(materials: Materials, portions: Portions, out: Path) -> Bundle:
-    learned = learn(materials, portions)
-    with materials.lap("export"):
-        if processes().is_main_process:
-            manifest = _manifest(materials, learned.weights)
-            materials.backbone(learned.model).export(out, manifest, materials.recipe.precision)
-        processes().wait_for_everyone()
-    return Bundle.load(out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +108,7 @@ class Learned:
 
 
 def learn(materials: Materials, portions: Portions) -> Learned:
-    """All stages of the compact backbone but the export."""
+    """All stages but the export."""
     recipe, learned = materials.recipe, portions.learned
     folder = _fine_tune(materials)
     if learned is not None:
@@ -132,41 +125,35 @@ def learn(materials: Materials, portions: Portions) -> Learned:
     return Learned(folder, pair, weights)
 
 
-def _run_causal(materials: Materials, settings: CausalSettings, out: Path) -> Bundle:
-    recipe = materials.recipe
-    asked, made, titles = materials.lessons()
-    with materials.lap("causal"):
-        return run_causal_stage(
-            materials.mined, asked.followed_by(made), titles, settings, _manifest(materials, recipe.serving.pair),
-            out, precision=recipe.precision, journal=materials.journal("causal", materials.work / "causal"),
-        )  # fmt: skip
-
-
 def _fine_tune(materials: Materials) -> Path:
     recipe = materials.recipe
 
     def make(folder: Path) -> None:
         backbone = materials.backbone()
-        materials.fine_tune(backbone, materials.lessons(), recipe.sft, materials.journal("sft", folder))
+        backbone.fine_tune(materials.lessons(), recipe.sft, materials.journal("sft", folder))
         backbone.save(folder)
 
-    inputs = {"codes": materials.codes_folder, "settings": recipe.sft}
+    inputs: dict[str, object] = {"codes": materials.codes_folder, "settings": recipe.sft}
+    if recipe.causal is not None:
+        inputs["causal"] = recipe.causal.origin()
     return materials.runner.run("sft", inputs, make, by_all=True)
 
 
 def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:
     """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
     recipe = materials.recipe
-    serving = recipe.serving
+    # In memory all codes are single values; where no more of them follow the beam, as many stand for its codes.
+    title_width = max(recipe.serving.title_values, recipe.serving.title_codes)
+    query_width = max(recipe.serving.query_values, MAX_CODES)
 
     def make(folder: Path) -> None:
         backbone, catalogue = materials.backbone(before), materials.catalogue
-        titles = catalogue.code_titles(backbone, serving.title_values)
+        titles = catalogue.code_titles(backbone, title_width)
         titles.save(folder / TITLES_FILE)
 
         def gather(feedback: Feedback) -> PairData:
             asked = ClickedQueries.gather(feedback, catalogue.places)
-            return pair_data(catalogue, asked, backbone, titles, width=serving.query_values)
+            return pair_data(catalogue, asked, backbone, titles, width=query_width)
 
         data = gather(scored)
         fitted = fit_pair_weights(data, recipe.pair)
@@ -187,7 +174,7 @@ def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedba
     inputs = {
         "before": before,
         "settings": recipe.pair,
-        "values": [serving.title_values, serving.query_values],
+        "values": [title_width, query_width],
         "feedback": scored.pairs,
         "held": held.pairs if held else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
 
 from gram_os.attribute import AttributeType, Side
 from gram_os.backbone import load_generator, open_model
@@ -32,31 +25,28 @@ from gram_os.code import Code
 from gram_os.code_tokens import TextTokeniser
 from gram_os.decode import Generated, beam_search, score_sequences
 from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.errors import BundleError, InputError
+from gram_os.errors import BundleError, FileFormatError, InputError
 from gram_os.normalise import Normaliser
 from gram_os.prompts import PromptEncoder, pad_left
 from gram_os.train.causal import (
     CausalModel,
-    CausalSettings,
     CausalSource,
+    CodeWriter,
     code_loss,
     load_causal,
-    make_examples,
     next_logits,
     train_causal,
 )
 from gram_os.train.curves import CurveWriter, read_curves
-from gram_os.train.encoder import load_encoder
 from gram_os.train.export import Precision
 from gram_os.train.export_causal import compare_with_torch, export_causal
 from gram_os.train.likelihood import CodeModel
 from gram_os.train.loop import Journal
 from gram_os.train.recipe import read_recipe
-from gram_os.train.run import run_training
-from gram_os.train.sft import draw_codes
-from gram_os.train.tagger import TagHead, TagModel
-from gram_os.train.tagger_stage import save_checkpoint
+from gram_os.train.sft import Example, SftSettings, draw_codes
 from gram_os.train.targets import Target
+from gram_os.trie import CodeTrie
+from tests.train.tiny_lm import KINDS, make_source, make_tokenizer, save_source
 
 # What torch and optimum say of their own ways of exporting; none of it is about the model.
 pytestmark = [
@@ -81,10 +71,6 @@ CODES = tuple(
 )  # fmt: skip
 TEXTS = ("toner", "xerox black toner cartridge for laser printers", "red", "a drum, by xerox")
 DICTIONARY = AttributeDictionary(VALUES, (AttributeType.OTHER,) * len(VALUES), (1,) * len(VALUES))
-KINDS: Mapping[str, tuple[Any, Any, bool]] = {
-    "llama": (LlamaConfig, LlamaForCausalLM, False),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM, True),  # with biases, and the output layer tied to the input's
-}
 
 
 @dataclass(frozen=True)
@@ -98,30 +84,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator([*TEXTS, *map(str, CODES), "query: x; codes: y"], trainer)
-    return made
-
-
-def make_source(kind: str, tokenizer: Tokenizer) -> CausalSource:
-    torch.manual_seed(7)
-    config, model, tied = KINDS[kind]
-    made = model(
-        config(
-            vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=tied,
-            initializer_range=0.2, eos_token_id=0, bos_token_id=None, pad_token_id=0,
-        )
-    )  # fmt: skip
-    return CausalSource(made.eval(), tokenizer, 0)
+    return make_tokenizer([*TEXTS, *map(str, CODES), "query: x; codes: y"])
 
 
 def export(source: CausalSource, out: Path, precision: Precision = "fp32") -> Bundle:
@@ -132,7 +95,7 @@ def export(source: CausalSource, out: Path, precision: Precision = "fp32") -> Bu
         dictionary=DICTIONARY,
         vocabulary=Vocabulary({"toner": 2, "xerox": 2}),
         normaliser=Normaliser({}),
-        codes=CODES,
+        trie=CodeTrie.build(encoded(source.tokenizer)),
         precision=precision,
     )
 
@@ -158,6 +121,27 @@ def torch_log_probs(source: CausalSource, text: str, side: Side, tokens: Sequenc
 def encoded(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
     tokeniser = TextTokeniser(tokenizer, DICTIONARY)
     return [tokens for code in CODES if (tokens := tokeniser.encode(code)) is not None]
+
+
+def examples(
+    source: CausalSource, texts: Sequence[str], targets: Sequence[Target], side: Side
+) -> list[Example]:
+    """Prompts, and targets in the LM's tokens."""
+    prompts, writer = (
+        PromptEncoder(source.tokenizer).encode(texts, side),
+        CodeWriter(source.tokenizer, DICTIONARY),
+    )
+    return [Example(ids, writer.target(target)) for ids, target in zip(prompts, targets, strict=True)]
+
+
+def test_codes_are_written_and_read_back(tokenizer: Tokenizer) -> None:
+    writer = CodeWriter(tokenizer, DICTIONARY)
+    for code in CODES:
+        values = DICTIONARY.encode(code) or ()
+        tokens = writer.write(values) or ()
+        assert tokens == TextTokeniser(tokenizer, DICTIONARY).encode(code)
+        assert writer.read(tokens) == values
+        assert writer.count_values(tokens) == len(code.values) <= len(tokens)
 
 
 def test_onnx_says_what_torch_says(made: Made) -> None:
@@ -269,7 +253,7 @@ def test_narrow_beams_are_never_worse_than_hugging_face(made: Made) -> None:
 
 def test_loss_is_that_of_the_code_and_its_end(made: Made) -> None:
     source, targets = made.source, [Target(((0,),), (1.0,)), Target(((4, 6, 7),), (1.0,))]
-    batch = make_examples(source, DICTIONARY, TEXTS[:2], targets, Side.QUERY)
+    batch = examples(source, TEXTS[:2], targets, Side.QUERY)
     with torch.inference_mode():
         found = float(code_loss(source.model, draw_codes(batch, 1, random.Random(0)), source.end))
     tokeniser = TextTokeniser(source.tokenizer, DICTIONARY)
@@ -331,9 +315,9 @@ def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> 
         Code(("drum", "xerox")),
     ]
     targets = [Target((DICTIONARY.encode(code) or (),), (1.0,)) for code in wanted]
-    queries = make_examples(source, DICTIONARY, TEXTS, targets, Side.QUERY)
-    titles = make_examples(source, DICTIONARY, TEXTS, targets[::-1], Side.TITLE)
-    settings = CausalSettings(model="", steps=70, queries=4, titles=4, rate=5e-3)
+    queries = examples(source, TEXTS, targets, Side.QUERY)
+    titles = examples(source, TEXTS, targets[::-1], Side.TITLE)
+    settings = SftSettings(steps=70, queries=4, titles=4, decoder_rate=5e-3)
     with CurveWriter(tmp_path / "curves.csv") as curves:
         train_causal(source, queries, titles, settings, journal=Journal("sft", tmp_path / "state", curves))
     losses = [point.value for point in read_curves(tmp_path / "curves.csv") if point.name == "loss"]
@@ -352,22 +336,18 @@ def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> 
         assert any(s.code == code and (s.probability or 0) > 0.9 for s in scored)
 
 
-def test_share_of_a_code_that_cannot_be_written_goes_to_the_others(made: Made) -> None:
+def test_share_of_a_code_that_cannot_be_written_goes_to_the_others() -> None:
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "black": 1, "|": 2, "a": 3, "red": 4}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    source = CausalSource(made.source.model, words, 0)
     # black .5, xerox .25 (its tokens are those of "cartridge"), red .25
     target = Target(((0,), (7,), (4,)), (0.5, 0.25, 0.25))
-    (example,) = make_examples(source, DICTIONARY, ["black"], [target], Side.QUERY)
-    assert example.target.codes == ((1,), (4,))
-    assert example.target.shares == pytest.approx((0.5 / 0.75, 0.25 / 0.75))
+    written = CodeWriter(words, DICTIONARY).target(target)
+    assert written.codes == ((1,), (4,))
+    assert written.shares == pytest.approx((0.5 / 0.75, 0.25 / 0.75))
 
 
 def test_model_is_read_from_a_folder(made: Made, tmp_path: Path) -> None:
-    made.source.model.save_pretrained(tmp_path)
-    PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>").save_pretrained(
-        tmp_path
-    )
+    save_source(made.source, tmp_path)
     source = load_causal(tmp_path)
     assert source.end == 0
     assert PromptEncoder(source.tokenizer).encode(TEXTS, Side.QUERY) == PromptEncoder(
@@ -392,39 +372,13 @@ def test_bundle_with_other_prompts_is_refused(made: Made, tmp_path: Path) -> Non
         open_model(bundle)
 
 
-def test_catalogue_to_bundle(made: Made, tmp_path: Path) -> None:
-    words = ["black", "red", "blue"]
-    products = [Product(str(at), f"{words[at % 3]} toner {at}", {"brand": "xerox"}) for at in range(51)]
-    save_checkpoint(TagModel(load_encoder(), TagHead()), tmp_path / "tagger")
-    made.source.model.save_pretrained(tmp_path / "model")
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=made.source.tokenizer, eos_token="</s>")
-    wrapped.save_pretrained(tmp_path / "model")
-    (tmp_path / "recipe.toml").write_text(
-        f"""
-label = "tiny"
-tagger_checkpoint = '{tmp_path / "tagger"}'
-[synthesis]
-queries = 10
-words = false
-[causal]
-model = '{tmp_path / "model"}'
-steps = 2
-queries = 2
-titles = 2
-""",
-        encoding="utf-8",
-    )
-    trained = run_training(products, read_recipe(tmp_path / "recipe.toml"), tmp_path / "bundle")
-    manifest = trained.bundle.manifest
-    assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
-    assert "causal" in trained.seconds
-    (coded,) = load_generator(tmp_path / "bundle", device="cpu", threads=1).code_queries(["red toner"])
-    assert {str(scored.code) for scored in coded if scored.own} == {"red", "toner"}
-    assert all(scored.probabilities is not None for scored in coded)
-    assert any(not scored.own for scored in coded)
-
-
 def test_shipped_recipe_can_be_read() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "models" / "recipes" / "causal-lm.toml")
     assert recipe.causal is not None
-    assert recipe.causal.rate == 5e-5  # the paper's
+    assert recipe.sft.decoder_rate == 5e-5  # the paper's
+
+
+def test_settings_that_stand_elsewhere_now_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('[causal]\nmodel = "tiny"\nrate = 1e-5\n', encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"causal.*rate"):
+        read_recipe(tmp_path / "recipe.toml")

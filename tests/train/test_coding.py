@@ -38,6 +38,18 @@ def test_own_and_generated_values_are_merged_with_ratios_to_the_likeliest() -> N
     assert coded.log_ratios == pytest.approx([log(0.5), 0.0, 0.0])
 
 
+def test_an_own_value_that_the_model_cannot_write_is_unknown() -> None:
+    coded = combine_codes(
+        [np.array([0, 2])],
+        [np.array([np.nan, log(0.2)], np.float32)],
+        np.array([[3]]),
+        np.array([[log(0.4)]], np.float32),
+        KNOWN,
+    )
+    assert coded.kinds.tolist() == [UNKNOWN, OWN, GENERATED]
+    assert coded.log_ratios == pytest.approx([0.0, log(0.5), 0.0])
+
+
 def test_a_text_without_values_keeps_its_row() -> None:
     coded = combine_codes(
         [np.empty(0, np.int64), np.array([4])],

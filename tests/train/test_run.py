@@ -11,39 +11,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import torch
 
 from gram_os.backbone import load_generator
-from gram_os.catalogue import Product
 from gram_os.clicks import Feedback, Pair
 from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.curves import read_curves
-from gram_os.train.encoder import load_encoder, load_tokenizer
+from gram_os.train.encoder import load_tokenizer
 from gram_os.train.export import prune_tokenizer, used_pieces
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import run_training
-from gram_os.train.tagger import TagHead, TagModel
-from gram_os.train.tagger_stage import save_checkpoint
+from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the TorchScript exporter says that it is one
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:torch"),
 ]
-
-KINDS = ["toner cartridge", "ink cartridge", "notebook", "usb cable", "headset", "webcam"]
-BRANDS = ["xerox", "hp", "canon", "brother"]
-COLOURS = ["black", "cyan", "magenta", "yellow"]
-PRODUCTS = [
-    Product(
-        str(n),
-        f"{BRANDS[n % 4]} {KINDS[n % 6]} {COLOURS[n // 6 % 4]} model{n // 24}",
-        {"brand": BRANDS[n % 4], "colour": COLOURS[n // 6 % 4]},
-    )
-    for n in range(96)
-]
-
 
 RECIPE = Path("models/recipes/tiny.toml")
 
@@ -52,26 +36,9 @@ def _recipe(checkpoint: Path, **changes: object) -> Recipe:
     return read_recipe(RECIPE).model_copy(update={"tagger_checkpoint": checkpoint, **changes})
 
 
-def _feedback() -> Feedback:
-    """Every kind and colour as a query; what is of both is clicked, what is of the kind alone is judged bad."""
-    pairs = []
-    for number in range(72):
-        kind, colour = KINDS[number % 6], COLOURS[number // 6 % 4]
-        query = f"{colour} {kind} {'for office' if number >= 24 else ''}{'s' if number >= 48 else ''}".strip()
-        for product in PRODUCTS:
-            if kind in product.title:
-                good = colour in product.title
-                pairs.append(Pair(query, product.id, float(good), good))
-    return Feedback(tuple(pairs))
-
-
 @pytest.fixture(scope="module")
 def tagger_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stage 1's result, but for the training."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tagger")
-    save_checkpoint(TagModel(load_encoder(), TagHead()), folder)
-    return folder
+    return save_untrained_tagger(tmp_path_factory.mktemp("tagger"))
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("int8", 0.5)])
@@ -103,7 +70,7 @@ def test_a_bundle_without_clicks_codes_as_torch_does(
 
 def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, tmp_path: Path) -> None:
     recipe = _recipe(tagger_checkpoint)
-    first = run_training(PRODUCTS, recipe, tmp_path, feedback=_feedback())
+    first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     assert list(first.seconds) == [
         "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "pair",
@@ -125,7 +92,7 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     } <= names
 
     changed = recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")})
-    second = run_training(PRODUCTS, changed, tmp_path, feedback=_feedback())
+    second = run_training(PRODUCTS, changed, tmp_path, feedback=FEEDBACK)
 
     costs = {cost["stage"]: cost for cost in json.loads((tmp_path / "work" / "costs.json").read_text())}
     assert [stage for stage, cost in costs.items() if not cost["cached"]] == ["pair"]
