@@ -27,7 +27,7 @@ from gram_os.clicks import feedback_from_judgments
 from gram_os.errors import GramError, InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.relevance import Ranking, Run
-from gram_os.train.coding import GENERATED, CodedTexts, rank_products
+from gram_os.train.coding import GENERATED, CodedTexts, Columns, rank_products
 from gram_os.train.materials import Materials
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
@@ -72,7 +72,7 @@ def rank_queries(
     catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
     titles = CodedTexts.load(learned.pair / TITLES_FILE)
     queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_values)
-    found = rank_products(queries, titles, weights, len(catalogue.columns), depth=DEPTH)
+    found = rank_products(queries, titles, weights, Columns.of(catalogue.columns), depth=DEPTH)
     ids = [product.id for product in materials.products]
     return Run(
         "gram",

@@ -143,11 +143,12 @@ class Generator:
     def _weigh(self, codes: Sequence[ScoredCode], side: Side) -> list[ScoredCode]:
         """The codes of one text with their weights on its side of a pair."""
         pair = self.bundle.manifest.pair
+        said = [scored.code for scored in codes]
         probabilities, own = [scored.probabilities for scored in codes], [scored.own for scored in codes]
         if side is Side.TITLE:
-            weights = pair.title.weigh(probabilities, own)
+            weights = pair.title.weigh(said, probabilities, own)
         else:
-            weights = pair.query.weigh(probabilities, own)
+            weights = pair.query.weigh(said, probabilities, own)
             weights = [
                 pair.of_length(len(scored.code.values)) * weight
                 for scored, weight in zip(codes, weights, strict=True)

@@ -7,7 +7,7 @@ score's parameters (`PairWeights`); knows neither how values are found in texts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from gram_os.pair_weights import PairWeights, SideWeights
+from gram_os.pair_weights import PairWeights, SideWeights, is_number, is_phrase
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -23,6 +23,23 @@ FloatArray = NDArray[np.float32]
 OWN, GENERATED, UNKNOWN = 0, 1, 2
 _CHUNK = 128  # queries whose scores are in memory at once
 _PARTS = ("bounds", "columns", "kinds", "log_ratios")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns stand for; numbers, phrases: bool (columns,), as `pair_weights` tells them."""
+
+    numbers: NDArray[np.bool_]
+    phrases: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> Columns:
+        """Columns of these values, in their order."""
+        traits = [(is_number(value), is_phrase(value)) for value in values]
+        return cls(*np.array(traits, np.bool_).reshape(-1, 2).T)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 @dataclass(frozen=True)
@@ -55,15 +72,17 @@ class CodedTexts:
         """Where a text's codes stand."""
         return slice(int(self.bounds[text]), int(self.bounds[text + 1]))
 
-    def weigh(self, side: SideWeights, columns: int) -> sparse.csr_matrix:
+    def weigh(self, side: SideWeights, columns: Columns) -> sparse.csr_matrix:
         """The codes' weights on their side: float32 (texts, columns)."""
         scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
         exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
         weights = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
+        traits = np.where(columns.numbers, side.number, 1) * np.where(columns.phrases, side.phrase, 1)
+        weights = weights * np.where(self.kinds == GENERATED, 1, traits[self.columns])
         lengths = self.lengths() ** -side.length_exponent
         weights = weights * np.repeat(lengths, np.diff(self.bounds)).astype(np.float32)
         return sparse.csr_matrix(
-            (weights.astype(np.float32), self.columns, self.bounds), shape=(len(self), columns)
+            (weights.astype(np.float32), self.columns, self.bounds), shape=(len(self), len(columns))
         )
 
     def lengths(self) -> FloatArray:
@@ -122,17 +141,17 @@ def idf(frequencies: IntArray, texts: int) -> FloatArray:
 
 
 def rank_products(
-    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: int, *, depth: int = 300
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns, *, depth: int = 300
 ) -> list[IntArray]:
     """The best `depth` products of each query by the pair score, best first, equal scores by place."""
     return [best_places(row, depth) for row in score_products(queries, titles, weights, columns)]
 
 
 def score_products(
-    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: int
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns
 ) -> Iterator[FloatArray]:
     """The pair scores of each query in turn with all products: float32 (products,)."""
-    rarity = idf(titles.frequencies(columns), len(titles)) ** weights.idf_exponent
+    rarity = idf(titles.frequencies(len(columns)), len(titles)) ** weights.idf_exponent
     asked = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
     return dense_rows(asked, titles.weigh(weights.title, columns).T.tocsr())
 

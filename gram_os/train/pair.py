@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import CodedTexts, score_products
+from gram_os.train.coding import CodedTexts, Columns, score_products
 
 FloatArray = NDArray[np.float32]
 log = logging.getLogger(__name__)
@@ -40,20 +40,20 @@ class PairSettings:
     share: float = 0.1  # of the clicked queries: the scorer's own, which the stages before do not see
     loss: Literal["log-rank", "margin"] = "log-rank"
     margin: float = 1.0  # mu
-    trials: int = 200  # of Powell's method, each one scoring of the catalogue
+    trials: int = 240  # of Powell's method, each one scoring of the catalogue
 
 
 @dataclass(frozen=True)
 class PairData:
     """Codes of queries and of the catalogue's titles, and the products (places) that each query clicked, with weights.
 
-    columns: how many columns the codes have.
+    columns: what the codes' columns stand for.
     """
 
     queries: CodedTexts
     titles: CodedTexts
     clicked: Sequence[Mapping[int, float]]
-    columns: int
+    columns: Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +126,27 @@ _GUESS = PairWeights(
 
 
 def _pack(weights: PairWeights) -> NDArray[np.float64]:
-    """Logarithms of what is fitted; an own value counts 1 on both sides, and a query's length orders nothing."""
-    found = [weights.idf_exponent, weights.title.length_exponent]
+    """Logarithms of what is fitted.
+
+    An own word counts 1 on both sides, a query's length orders nothing, and what a number or a phrase counts is asked on one
+    side, since only the product of both sides matters.
+    """
+    query = weights.query
+    found = [weights.idf_exponent, weights.title.length_exponent, query.number, query.phrase]
     for side in (weights.query, weights.title):
         found += [side.own.exponent, side.generated.scale, side.generated.exponent, side.unknown]
     return np.log(np.maximum(found, 0.01))
 
 
 def _unpack(x: Sequence[float] | NDArray[np.float64], start: PairWeights) -> PairWeights:
-    rarity, length, *sides = np.exp(np.asarray(x)).tolist()
+    rarity, length, number, phrase, *sides = np.exp(np.asarray(x)).tolist()
     query, title = (
         SideWeights(
-            own=Emphasis(exponent=own), generated=Emphasis(scale=scale, exponent=exponent), unknown=unknown,
-            length_exponent=by_length,
+            own=Emphasis(exponent=own), generated=Emphasis(scale=scale, exponent=exponent), unknown=unknown, **rest
         )
-        for (own, scale, exponent, unknown), by_length in ((sides[:4], 0.0), (sides[4:], length))
+        for (own, scale, exponent, unknown), rest in (
+            (sides[:4], {"number": number, "phrase": phrase}), (sides[4:], {"length_exponent": length}),
+        )
     )  # fmt: skip
     return PairWeights(query=query, title=title, idf_exponent=rarity, granularity=start.granularity)
 

@@ -16,7 +16,7 @@ from gram_os.attribute import Side
 from gram_os.clicks import Feedback
 from gram_os.own_values import product_values, query_values
 from gram_os.pair_weights import PairWeights
-from gram_os.train.coding import CodedTexts, rank_products
+from gram_os.train.coding import CodedTexts, Columns, rank_products
 from gram_os.train.mining import Mined
 from gram_os.train.pair import PairData
 
@@ -101,7 +101,7 @@ def pair_data(
 ) -> PairData:
     """What the pair scorer is fitted on: the queries' codes under the model, and the titles', which the caller has."""
     queries = catalogue.code_queries(model, asked.texts, width)
-    return PairData(queries, titles, asked.products, len(catalogue.columns))
+    return PairData(queries, titles, asked.products, Columns.of(catalogue.columns))
 
 
 def measure_recall(

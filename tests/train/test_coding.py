@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts, combine_codes, idf, rank_products
+from gram_os.train.coding import (
+    GENERATED,
+    OWN,
+    UNKNOWN,
+    CodedTexts,
+    Columns,
+    combine_codes,
+    idf,
+    rank_products,
+)
 
-KNOWN, COLUMNS = 4, 6
+KNOWN = 4
+VALUES = ("red", "toner cartridge", "m18", "20 in", "zebra", "006r90321")
+COLUMNS = Columns.of(VALUES)
 
 
 def _coded(rows: list[list[tuple[int, int, float]]]) -> CodedTexts:
@@ -68,6 +79,10 @@ def test_weights_by_hand() -> None:
     side = SideWeights(
         own=Emphasis(scale=2, exponent=0.5), generated=Emphasis(scale=3, exponent=1), unknown=0.7
     )
+    formed = side.model_copy(update={"number": 1.5, "phrase": 0.3})
+    assert coded.weigh(formed, COLUMNS).toarray()[0] == pytest.approx([2 * 0.5, 0, 3 * 0.5, 0, 0, 0.7 * 1.5])
+    said = _coded([[(n, OWN, 0.0) for n in range(4)]])
+    assert said.weigh(formed, COLUMNS).toarray()[0] == pytest.approx([2, 2 * 0.3, 2 * 1.5, 2 * 0.3, 0, 0])
     assert coded.weigh(side, COLUMNS).toarray()[0] == pytest.approx([2 * 0.5, 0, 3 * 0.5, 0, 0, 0.7])
     shorter = side.model_copy(update={"length_exponent": 0.5})  # two values of its own, one generated
     assert coded.weigh(shorter, COLUMNS).toarray()[0] == pytest.approx(
@@ -81,7 +96,7 @@ def test_ranking_is_the_sum_over_shared_codes() -> None:
     def some(texts: int) -> CodedTexts:
         rows = []
         for _ in range(texts):
-            columns = sorted(rng.choice(COLUMNS, size=rng.integers(1, 5), replace=False).tolist())
+            columns = sorted(rng.choice(len(VALUES), size=rng.integers(1, 5), replace=False).tolist())
             rows.append([
                 (c, UNKNOWN, 0.0) if c >= KNOWN else (c, int(rng.integers(2)), -float(rng.random())) for c in columns
             ])  # fmt: skip
@@ -89,16 +104,26 @@ def test_ranking_is_the_sum_over_shared_codes() -> None:
 
     queries, titles = some(5), some(12)
     weights = PairWeights(
-        query=SideWeights(own=Emphasis(exponent=0.3), generated=Emphasis(scale=0.5, exponent=0.7), unknown=0.9),
+        query=SideWeights(
+            own=Emphasis(exponent=0.3), generated=Emphasis(scale=0.5, exponent=0.7), unknown=0.9, number=1.7, phrase=0.6
+        ),
         title=SideWeights(own=Emphasis(exponent=0.1), generated=Emphasis(scale=0.4, exponent=0.2), unknown=0.8),
         idf_exponent=0.9,
     )  # fmt: skip
-    counts = [sum(c in titles.columns[titles.of(t)] for t in range(12)) for c in range(COLUMNS)]
+    counts = [sum(c in titles.columns[titles.of(t)] for t in range(12)) for c in range(len(VALUES))]
     rarity = [log(1 + (12 - n + 0.5) / (n + 0.5)) ** 0.9 if n else 0.0 for n in counts]
 
-    def weight(side: SideWeights, kind: int, ratio: float) -> float:
+    def weight(side: SideWeights, coded: CodedTexts, at: int) -> float:
+        kind, value = coded.kinds[at], VALUES[coded.columns[at]]
         emphasis = side.own if kind == OWN else side.generated
-        return side.unknown if kind == UNKNOWN else emphasis.scale * exp(emphasis.exponent * ratio)
+        found = (
+            side.unknown
+            if kind == UNKNOWN
+            else emphasis.scale * exp(emphasis.exponent * coded.log_ratios[at])
+        )
+        if kind != GENERATED:
+            found *= side.phrase if " " in value else side.number if value[-1].isdigit() else 1
+        return found
 
     for query, ranked in enumerate(rank_products(queries, titles, weights, COLUMNS, depth=12)):
         scores = np.zeros(12)
@@ -107,8 +132,8 @@ def test_ranking_is_the_sum_over_shared_codes() -> None:
                 for j in range(*titles.of(title).indices(10**6)):
                     if queries.columns[i] == titles.columns[j]:
                         scores[title] += (
-                            weight(weights.query, queries.kinds[i], queries.log_ratios[i])
-                            * weight(weights.title, titles.kinds[j], titles.log_ratios[j])
+                            weight(weights.query, queries, i)
+                            * weight(weights.title, titles, j)
                             * rarity[queries.columns[i]]
                         )
         expected = [t for t in np.argsort(-scores, kind="stable") if scores[t] > 0]

@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts, idf
+from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts, Columns, idf
 from gram_os.train.pair import PairData, PairSettings, fit_pair_weights, pair_loss
 
 WEIGHTS = PairWeights(
-    query=SideWeights(own=Emphasis(exponent=0.2), generated=Emphasis(scale=0.5, exponent=0.4), unknown=0.9),
+    query=SideWeights(
+        own=Emphasis(exponent=0.2),
+        generated=Emphasis(scale=0.5, exponent=0.4),
+        unknown=0.9,
+        number=1.6,
+        phrase=0.4,
+    ),
     title=SideWeights(generated=Emphasis(scale=0.7, exponent=0.3), unknown=1.2, length_exponent=0.25),
     idf_exponent=0.8,
 )
@@ -44,13 +50,13 @@ DATA = PairData(
         ]
     ),
     clicked=[{0: 1.0}, {3: 2.0, 2: 1.0}],
-    columns=6,
+    columns=Columns.of(["red", "x", "x", "20 in", "m18", "x"]),
 )
 
 
 def _scores(data: PairData, weights: PairWeights) -> list[list[float]]:
     """S of every pair, shared code by shared code."""
-    rarity = idf(data.titles.frequencies(data.columns), len(data.titles))
+    rarity = idf(data.titles.frequencies(len(data.columns)), len(data.titles))
     sides = ((data.queries, weights.query), (data.titles, weights.title))
 
     def weigh(side: int, text: int, at: int) -> float:
@@ -61,6 +67,8 @@ def _scores(data: PairData, weights: PairWeights) -> list[list[float]]:
             GENERATED: own.generated.scale * np.exp(own.generated.exponent * ratio),
             UNKNOWN: own.unknown,
         }[int(kind)]
+        if kind != GENERATED:
+            found *= {3: own.phrase, 4: own.number}.get(int(codes.columns[at]), 1)
         return float(found * max(1, (codes.kinds[codes.of(text)] != GENERATED).sum()) ** -own.length_exponent)
 
     def score(query: int, title: int) -> float:
@@ -103,7 +111,9 @@ def _torn(count: int, *, useful: bool) -> PairData:
     queries = [{n: (OWN, 0.0), count + int(other[n]): (GENERATED, 0.0)} for n in range(count)]
     titles = [{n: (OWN, 0.0), count + n: (GENERATED, 0.0)} for n in range(count)]
     right = other if useful else np.arange(count)
-    return PairData(_codes(queries), _codes(titles), [{int(n): 1.0} for n in right], 2 * count)
+    return PairData(
+        _codes(queries), _codes(titles), [{int(n): 1.0} for n in right], Columns.of(["x"] * 2 * count)
+    )
 
 
 @pytest.mark.parametrize("loss", ["log-rank", "margin"])
@@ -118,6 +128,20 @@ def test_a_fit_finds_what_generated_codes_are_worth(loss: str) -> None:
         assert pair_loss(data, fitted.weights, settings) == pytest.approx(fitted.after, rel=1e-2)
     trust = [f.weights.query.generated.scale * f.weights.title.generated.scale for f in (useful, useless)]
     assert trust[0] > 1 > trust[1]  # what a value of one's own counts
+
+
+def test_a_fit_finds_what_numbers_are_worth() -> None:
+    """Each query's word names one title and its number another; numbers are right, then words."""
+    count = 30
+    other = np.roll(np.arange(count), 1)
+    queries = [{n: (OWN, 0.0), count + int(other[n]): (OWN, 0.0)} for n in range(count)]
+    titles = [{n: (OWN, 0.0), count + n: (OWN, 0.0)} for n in range(count)]
+    columns = Columns.of(["x"] * count + ["m18"] * count)
+    found = []
+    for right in (other, np.arange(count)):
+        data = PairData(_codes(queries), _codes(titles), [{int(n): 1.0} for n in right], columns)
+        found.append(fit_pair_weights(data, PairSettings(trials=120)).weights.query.number)
+    assert found[0] > 1 > found[1]
 
 
 def test_too_few_queries_leave_the_weights_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -86,6 +86,16 @@ def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
     assert len(made) == 5
 
 
+def test_numbers_and_phrases_of_the_text_itself_have_weights_of_their_own(tmp_path: Path) -> None:
+    side = SideWeights(own=Emphasis(scale=2), unknown=3, number=1.5, phrase=0.25)
+    generator = make_generator(tmp_path, pair=PairWeights(query=side))
+    (codes,) = generator.code_queries(["toner cartridge m18 zebra"])
+    found = {str(scored.code): scored.weight for scored in codes if scored.own}
+    assert found == pytest.approx(
+        {"toner": 2, "cartridge": 2, "toner cartridge": 0.5, "m18": 4.5, "zebra": 3}
+    )
+
+
 def test_an_own_value_that_is_generated_too_stays_own(generator: Generator) -> None:
     text = " ".join(VALUES)
     codes = generator.code_queries([text], width=30)[0]
