@@ -15,7 +15,13 @@ from gram_os.catalogue import Product
 from gram_os.clicks import Feedback, Pair
 from gram_os.code import MAX_CODES
 from gram_os.own_values import field_texts
-from gram_os.train.alignment import AlignmentObjective, AlignmentSettings, alignment_batches, compare_codes
+from gram_os.train.alignment import (
+    AlignedPair,
+    AlignmentObjective,
+    AlignmentSettings,
+    alignment_batches,
+    compare_codes,
+)
 from gram_os.train.backbone import Backbone
 from gram_os.train.code_report import measure_drift
 from gram_os.train.cotraining import NewLessons, select_new_codes
@@ -163,23 +169,7 @@ def align(materials: Materials, before: Path, feedback: Feedback) -> Path:
 
     def make(folder: Path) -> None:
         backbone = materials.backbone(before)
-        places = materials.catalogue.places
-        pairs = _clicked_pairs(feedback, settings)
-        queries = sorted({pair.query for pair in pairs})
-        products = sorted({places[pair.product] for pair in pairs})
-        titles = [materials.products[place].title for place in products]
-        ours = map(backbone.write, backbone.generate(queries, Side.QUERY, MAX_CODES))
-        theirs = map(backbone.write, backbone.generate(titles, Side.TITLE, MAX_CODES))
-        asked, offered = dict(zip(queries, ours, strict=True)), dict(zip(products, theirs, strict=True))
-        query_ids = dict(zip(queries, backbone.ids(queries, Side.QUERY), strict=True))
-        title_ids = dict(zip(products, backbone.ids(titles, Side.TITLE), strict=True))
-        compared = [
-            compare_codes(
-                query_ids[pair.query], title_ids[places[pair.product]], asked[pair.query],
-                offered[places[pair.product]], count_values=backbone.count_values,
-            )
-            for pair in pairs
-        ]  # fmt: skip
+        compared = aligned_pairs(materials, backbone, _clicked_pairs(feedback, settings))
         run_loop(
             AlignmentObjective(backbone.model, settings, count_values=backbone.count_values),
             backbone.groups(settings.encoder_rate, settings.decoder_rate),
@@ -191,6 +181,27 @@ def align(materials: Materials, before: Path, feedback: Feedback) -> Path:
 
     inputs = {"before": before, "settings": settings, "feedback": feedback.pairs}
     return materials.runner.run("align", inputs, make, by_all=True)
+
+
+def aligned_pairs(materials: Materials, backbone: Backbone, pairs: Sequence[Pair]) -> list[AlignedPair]:
+    """Clicked pairs with the codes that their two sides generate, all in the backbone's own tokens."""
+    places = materials.catalogue.places
+    queries = sorted({pair.query for pair in pairs})
+    products = sorted({places[pair.product] for pair in pairs})
+    titles = [materials.products[place].title for place in products]
+    ours = map(backbone.write, backbone.generate(queries, Side.QUERY, MAX_CODES))
+    theirs = map(backbone.write, backbone.generate(titles, Side.TITLE, MAX_CODES))
+    asked, offered = dict(zip(queries, ours, strict=True)), dict(zip(products, theirs, strict=True))
+    query_ids = dict(zip(queries, backbone.ids(queries, Side.QUERY), strict=True))
+    title_ids = dict(zip(products, backbone.ids(titles, Side.TITLE), strict=True))
+    return [
+        compare_codes(
+            query_ids[pair.query], title_ids[place], asked[pair.query], offered[place],
+            count_values=backbone.count_values,
+        )
+        for pair in pairs
+        for place in [places[pair.product]]
+    ]  # fmt: skip
 
 
 def _clicked_pairs(feedback: Feedback, settings: AlignmentSettings) -> list[Pair]:

@@ -5,7 +5,9 @@ Against plain reading of whole prefixes: the cache of `TorchCausalLm`, and the c
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +23,15 @@ from gram_os.attribute import Side
 from gram_os.backbone import load_generator
 from gram_os.pair_weights import PairWeights
 from gram_os.train.backbone import Backbone
-from gram_os.train.causal import CausalSource, next_logits
+from gram_os.train.causal import CausalSettings, CausalSource, next_logits
 from gram_os.train.causal_stage import CausalBackbone
-from gram_os.train.coding import OWN, UNKNOWN
+from gram_os.train.click_stages import aligned_pairs
+from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts
 from gram_os.train.curves import read_curves
+from gram_os.train.materials import Materials
 from gram_os.train.mining import Mined, mine
 from gram_os.train.recipe import Recipe, read_recipe
-from gram_os.train.run import run_training
+from gram_os.train.run import TITLES_FILE, run_training
 from gram_os.train.torch_causal_lm import TorchCausalLm
 from tests.train.catalogues import PRODUCTS as FEW
 from tests.train.catalogues import SPANS
@@ -242,6 +246,10 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
         (file,) = (tmp_path / "work").glob(f"{stage}-*/model.safetensors")
         weights.append(load_file(file)["model.layers.0.mlp.up_proj.weight"])
         assert not torch.equal(*weights[-2:]), stage
+    (titles,) = (tmp_path / "work").glob(f"pair-*/{TITLES_FILE}")
+    assert (
+        CodedTexts.load(titles).kinds == GENERATED
+    ).any()  # as wide as the beam, where no values follow it
     manifest = first.bundle.manifest
     assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
     assert 0 <= manifest.measures["held_out_R@300"] <= 1
@@ -255,11 +263,35 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
     costs = json.loads((tmp_path / "work" / "costs.json").read_text())
     assert [cost["stage"] for cost in costs if not cost["cached"]] == []
     assert second.bundle.manifest.files == first.bundle.manifest.files
+    materials = Materials(PRODUCTS, recipe, tmp_path / "work", FEEDBACK, None)
+    backbone = materials.backbone(next((tmp_path / "work").glob("sft-*")))
+    assert isinstance(backbone, CausalBackbone)
+    clicked = [pair for pair in FEEDBACK.pairs if pair.positive][:20]
+    written = set(backbone.write(backbone.mined.codes))
+    for pair, found in zip(clicked, aligned_pairs(materials, backbone, clicked), strict=True):
+        assert [found.query] == backbone.ids([pair.query], Side.QUERY)
+        assert [found.title] == backbone.ids([PRODUCTS[int(pair.product)].title], Side.TITLE)
+        codes = {*found.shared, *found.unshared}
+        assert codes <= written
+        assert found.longest == max(map(backbone.count_values, codes)) < max(map(len, codes))
 
 
-def test_without_clicks_there_is_sft_and_export(recipe: Recipe, tmp_path: Path) -> None:
+def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSource, tmp_path: Path) -> None:
     trained = run_training(PRODUCTS, recipe, tmp_path)
     assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "export"}
     assert trained.bundle.manifest.pair == PairWeights()
     (coded,) = load_generator(tmp_path, device="cpu", threads=1).code_queries(["black toner"])
     assert any(not scored.own for scored in coded)
+
+    # The same folder with another model in it: what was learned before does not count for it.
+    assert recipe.causal is not None
+    other = shutil.copytree(recipe.causal.model, tmp_path / "model")
+    moved = recipe.model_copy(update={"causal": CausalSettings(str(other))})
+    for scale, cached in ((1.0, ["tags", "codes", "sft"]), (0.5, ["tags", "codes"])):
+        with torch.no_grad():
+            changed = copy.deepcopy(source)
+            changed.model.lm_head.weight.mul_(scale)
+        save_source(changed, other)
+        run_training(PRODUCTS, moved, tmp_path)
+        costs = json.loads((tmp_path / "work" / "costs.json").read_text())
+        assert [cost["stage"] for cost in costs if cost["cached"]] == cached
