@@ -67,13 +67,55 @@ class Generated:
         return float(sum(self.log_probs))
 
 
-@dataclass(slots=True)
-class _Beam:
-    score: float
-    node: int
-    tokens: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    parent: int
+@dataclass(frozen=True, slots=True)
+class _Beams:
+    """The live beams of all texts in flat arrays, a text's beams side by side and best first.
+
+    texts: int64 (beams,), the text of each; places: int64 (beams,), its place among its text's beams; parents: int64
+    (beams,), the place of the beam that it continues, one step before; nodes: int64 (beams,), where it stands in the trie;
+    scores: float64 (beams,), ln P so far; tokens: int64 (beams, steps) and log_probs: float32 (beams, steps), what it is
+    made of.
+    """
+
+    texts: IntArray
+    places: IntArray
+    parents: IntArray
+    nodes: IntArray
+    scores: NDArray[np.float64]
+    tokens: IntArray
+    log_probs: FloatArray
+
+    @classmethod
+    def at_root(cls, texts: int) -> _Beams:
+        """One empty beam a text."""
+        start = np.full(texts, ROOT, dtype=np.int64)
+        zeros = np.zeros(texts, dtype=np.int64)
+        nothing = np.zeros((texts, 0), dtype=np.int64)
+        return cls(
+            np.arange(texts), zeros, zeros, start, np.zeros(texts), nothing, nothing.astype(np.float32)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Whole codes of one length, the closing token's log-probability with the others; arrays as in `_Beams`."""
+
+    texts: IntArray
+    scores: NDArray[np.float64]
+    tokens: IntArray
+    log_probs: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Continuations:
+    """What may follow the beams, text by text: each the beam that goes on, the trie's edge and its token's log-probability.
+
+    owners, edges: int64 (continuations,); gains: float32 (continuations,).
+    """
+
+    owners: IntArray
+    edges: IntArray
+    gains: FloatArray
 
 
 def beam_search(
@@ -82,74 +124,140 @@ def beam_search(
     """The `width` most probable codes of each text that a beam of that width finds, best first.
 
     `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.
-    Probabilities are the model's own, over its whole vocabulary; the trie only says what may be chosen.
+    Probabilities are the model's own, over its whole vocabulary; the trie only says what may be chosen. Of equal scores the
+    lesser tokens come first in the results, the lesser node stays in the beam.
     """
-    step = first
-    texts = range(len(first.log_probs))
-    beams = [[_Beam(0.0, ROOT, (), (), 0)] for _ in texts]
-    finished: list[list[Generated]] = [[] for _ in texts]
+    texts = len(first.log_probs)
+    step, beams = first, _Beams.at_root(texts)
+    closed: list[_Closed] = []
+    best = np.full((texts, width), -np.inf)  # scores of each text's best closed beams, ascending
     while True:
-        for row, alive in enumerate(beams):
-            _finish(alive, step.log_probs[row], model.end, trie, finished[row], width)
-            beams[row] = _expand(alive, step.log_probs[row], trie, finished[row], width)
-        widest = max(map(len, beams), default=0)
-        if not widest:
-            return finished
-        parents, tokens = _grid(beams, widest)
+        closed.append(_close(beams, step.log_probs, model.end, trie))
+        best = _merge_scores(best, closed[-1])
+        beams = _expand(beams, step.log_probs, trie, best[:, 0], width)
+        if not len(beams.texts):
+            return _collect(closed, best[:, 0], width)
+        shape = (texts, int(beams.places.max()) + 1)
+        # Free places of the grid repeat beam 0 and are never read.
+        parents, tokens = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        parents[beams.texts, beams.places] = beams.parents
+        tokens[beams.texts, beams.places] = beams.tokens[:, -1]
         step = model.advance(step.state, parents, tokens)
 
 
-def _finish(
-    alive: list[_Beam], log_probs: FloatArray, end: int, trie: CodeTrie, finished: list[Generated], width: int
-) -> None:
-    """Close the beams that are whole codes; keep the best `width`."""
-    for at, beam in enumerate(alive):
-        if trie.final[beam.node]:
-            finished.append(Generated(beam.tokens, (*beam.log_probs, float(log_probs[at, end]))))
-    finished.sort(key=lambda g: (-g.score, g.tokens))
-    del finished[width:]
+def _close(beams: _Beams, log_probs: FloatArray, end: int, trie: CodeTrie) -> _Closed:
+    """Close the beams that are whole codes; `log_probs` as in `Step`."""
+    whole = np.flatnonzero(trie.final[beams.nodes])
+    ends = log_probs[beams.texts[whole], beams.places[whole], end]
+    return _Closed(
+        beams.texts[whole],
+        beams.scores[whole] + ends,
+        beams.tokens[whole],
+        np.concatenate([beams.log_probs[whole], ends[:, None]], axis=1),
+    )
+
+
+def _merge_scores(best: NDArray[np.float64], closed: _Closed) -> NDArray[np.float64]:
+    """The best scores of each text, float64 (texts, width), ascending, with those that were closed just now."""
+    if not len(closed.texts):
+        return best
+    places = _ranks(closed.texts)
+    added = np.full((len(best), int(places.max()) + 1), -np.inf)
+    added[closed.texts, places] = closed.scores
+    merged: NDArray[np.float64] = np.sort(np.concatenate([best, added], axis=1), axis=1)
+    return merged[:, -best.shape[1] :]
 
 
 def _expand(
-    alive: list[_Beam], log_probs: FloatArray, trie: CodeTrie, finished: list[Generated], width: int
-) -> list[_Beam]:
-    """The best `width` continuations of one text's beams, without those that can no longer enter its results."""
-    if not alive:
-        return []
-    spans = [trie.children(beam.node) for beam in alive]
-    owners = np.repeat(np.arange(len(alive)), [len(tokens) for tokens, _ in spans])
-    if not len(owners):
-        return []
-    tokens = np.concatenate([tokens for tokens, _ in spans])
-    nodes = np.concatenate([np.arange(first, first + len(tokens)) for tokens, first in spans])
-    gains = log_probs[owners, tokens]
-    totals = np.array([beam.score for beam in alive])[owners] + gains
+    beams: _Beams, log_probs: FloatArray, trie: CodeTrie, floors: NDArray[np.float64], width: int
+) -> _Beams:
+    """The best `width` continuations of each text's beams, without those that can no longer enter its results.
+
+    log_probs: as in `Step`; floors: float64 (texts,), the score that a text's result must exceed.
+    """
+    begun = beams.tokens.shape[1] > 0
+    found = _follow(beams, log_probs, trie) if begun else _follow_roots(log_probs, trie, width)
+    owners, edges, gains = found.owners, found.edges, found.gains
+    totals = beams.scores[owners] + gains
+    texts = beams.texts[owners]
     # A continuation only loses probability: what is no better than the worst of a full result is out.
-    floor = finished[-1].score if len(finished) == width else -np.inf
-    kept = np.flatnonzero(totals > floor)
-    if len(kept) > width:
-        kept = kept[np.argpartition(-totals[kept], width - 1)[:width]]
-    kept = kept[np.lexsort((nodes[kept], -totals[kept]))]
-    return [
-        _Beam(
-            float(totals[i]),
-            int(nodes[i]),
-            (*alive[owners[i]].tokens, int(tokens[i])),
-            (*alive[owners[i]].log_probs, float(gains[i])),
-            int(owners[i]),
-        )
-        for i in kept
-    ]
+    kept = np.flatnonzero(totals > floors[texts])
+    kept = kept[_among_best(totals[kept], texts[kept], width)]
+    kept = kept[np.lexsort((edges[kept], -totals[kept], texts[kept]))]
+    places = _ranks(texts[kept])
+    kept, places = kept[places < width], places[places < width]
+    chosen = owners[kept]
+    return _Beams(
+        texts[kept],
+        places,
+        beams.places[chosen],
+        edges[kept] + 1,
+        totals[kept],
+        np.concatenate([beams.tokens[chosen], trie.tokens[edges[kept], None]], axis=1),
+        np.concatenate([beams.log_probs[chosen], gains[kept, None]], axis=1),
+    )
 
 
-def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
-    """Parents and last tokens as (texts, widest); the free places repeat beam 0 and are never read."""
-    parents = np.zeros((len(beams), widest), dtype=np.int64)
-    tokens = np.zeros((len(beams), widest), dtype=np.int64)
-    for row, alive in enumerate(beams):
-        for at, beam in enumerate(alive):
-            parents[row, at], tokens[row, at] = beam.parent, beam.tokens[-1]
-    return parents, tokens
+def _follow(beams: _Beams, log_probs: FloatArray, trie: CodeTrie) -> _Continuations:
+    """All continuations of the beams; `log_probs` as in `Step`."""
+    starts = trie.offsets[beams.nodes].astype(np.int64)
+    counts = trie.offsets[beams.nodes + 1] - starts
+    owners = np.repeat(np.arange(len(counts)), counts)
+    edges = np.arange(len(owners)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    _, grid, vocabulary = log_probs.shape
+    rows = (beams.texts * grid + beams.places)[owners]
+    gains = log_probs.reshape(-1).take(rows * vocabulary + trie.tokens[edges])
+    return _Continuations(owners, edges, gains)
+
+
+def _follow_roots(log_probs: FloatArray, trie: CodeTrie, width: int) -> _Continuations:
+    """The best `width` first tokens of each text, and those that are no worse than the last of them.
+
+    Thousands of tokens may stand first, so they are cut before anything else is made of them.
+    """
+    tokens, _ = trie.children(ROOT)
+    gains = log_probs[:, 0, tokens]  # (texts, first tokens)
+    spare = len(tokens) - width
+    if spare <= 0:
+        owners, edges = np.indices(gains.shape).reshape(2, -1)
+    else:
+        owners, edges = np.nonzero(gains >= np.partition(gains, spare, axis=1)[:, spare, None])
+    return _Continuations(owners, edges, gains[owners, edges])
+
+
+def _among_best(scores: NDArray[np.float64], texts: IntArray, width: int) -> NDArray[np.bool_]:
+    """Whether a score is no worse than its text's `width`-th best; `texts` ascend."""
+    kept = np.ones(len(scores), dtype=np.bool_)
+    stop = 0
+    for count in np.bincount(texts).tolist():
+        start, stop = stop, stop + count
+        if count > width:
+            part = scores[start:stop]
+            kept[start:stop] = part >= np.partition(part, count - width)[count - width]
+    return kept
+
+
+def _ranks(texts: IntArray) -> IntArray:
+    """How many equal ones stand before each entry; `texts` ascend.
+
+    >>> _ranks(np.array([0, 0, 2, 2, 2])).tolist()
+    [0, 1, 0, 1, 2]
+    """
+    ranks: IntArray = np.arange(len(texts)) - np.searchsorted(texts, texts)
+    return ranks
+
+
+def _collect(closed: Sequence[_Closed], floors: NDArray[np.float64], width: int) -> list[list[Generated]]:
+    """The best `width` closed beams of each text; only these become objects. floors: the least of their scores."""
+    found: list[list[tuple[float, Generated]]] = [[] for _ in floors]
+    for part in closed:
+        kept = np.flatnonzero(part.scores >= floors[part.texts])
+        columns = (part.texts, part.scores, part.tokens, part.log_probs)
+        for text, score, tokens, log_probs in zip(*(c[kept].tolist() for c in columns), strict=True):
+            found[text].append((score, Generated(tuple(tokens), tuple(log_probs))))
+    for row in found:
+        row.sort(key=lambda item: (-item[0], item[1].tokens))
+    return [[generated for _, generated in row[:width]] for row in found]
 
 
 def likeliest_tokens(first: Step, trie: CodeTrie, width: int) -> tuple[IntArray, FloatArray]:

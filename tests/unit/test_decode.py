@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.plain_search import plain_beam_search
 from gram_os.attribute import Side
-from gram_os.decode import Generated, beam_search, likeliest_tokens, score_sequences
+from gram_os.decode import FloatArray, Generated, beam_search, likeliest_tokens, score_sequences
 from gram_os.trie import CodeTrie
 from tests.fakes import TableModel
+from tests.object_search import object_beam_search
 
 Tokens = tuple[int, ...]
 
@@ -22,31 +28,25 @@ models = st.builds(
 sides = st.sampled_from(Side)
 
 
+@dataclass(slots=True)
+class RoundedModel(TableModel):
+    """Log-probabilities rounded to `decimals`, so that many are equal, and some of them -inf."""
+
+    decimals: int | None = None
+
+    def next_log_probs(self, text: str, side: Side, prefix: Tokens) -> FloatArray:
+        log_probs = TableModel.next_log_probs(self, text, side, prefix)
+        if self.decimals is not None:
+            log_probs = log_probs.round(self.decimals)
+            log_probs[log_probs < -6] = -np.inf
+        return log_probs
+
+
 def _brute_force(
     model: TableModel, text: str, side: Side, allowed: set[Tokens]
 ) -> list[tuple[Tokens, float]]:
     scored = [(code, sum(model.log_probs(text, side, code))) for code in allowed]
     return sorted(scored, key=lambda item: -item[1])
-
-
-def _plain_beam_search(
-    model: TableModel, text: str, side: Side, allowed: set[Tokens], width: int
-) -> list[tuple[Tokens, float]]:
-    """The textbook: extend every beam by every token that some code allows, keep `width`, collect what is closed."""
-    beams: list[tuple[Tokens, float]] = [((), 0.0)]
-    closed: list[tuple[Tokens, float]] = []
-    while beams:
-        longer = []
-        for prefix, score in beams:
-            log_probs = model.next_log_probs(text, side, prefix)
-            if prefix in allowed:
-                closed.append((prefix, score + float(log_probs[model.end])))
-            for token in range(model.values):
-                extended = (*prefix, token)
-                if any(code[: len(extended)] == extended for code in allowed):
-                    longer.append((extended, score + float(log_probs[token])))
-        beams = sorted(longer, key=lambda item: -item[1])[:width]
-    return sorted(closed, key=lambda item: -item[1])[:width]
 
 
 def _equal(found: list[Generated], expected: list[tuple[Tokens, float]]) -> None:
@@ -69,8 +69,32 @@ def test_a_beam_as_wide_as_the_trie_is_brute_force(
 def test_any_width_is_the_plain_beam_search(
     model: TableModel, allowed: set[Tokens], side: Side, width: int
 ) -> None:
-    (found,) = beam_search(model, CodeTrie.build(allowed), model.start(["a text"], side), width=width)
-    _equal(found, _plain_beam_search(model, "a text", side, allowed, width))
+    trie = CodeTrie.build(allowed)
+    (found,) = beam_search(model, trie, model.start(["a text"], side), width=width)
+
+    def next_log_probs(prefixes: Sequence[Tokens]) -> FloatArray:
+        return np.stack([model.next_log_probs("a text", side, prefix) for prefix in prefixes])
+
+    assert found == plain_beam_search(next_log_probs, model.end, trie, width)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0, 1, None]),
+    st.lists(code_sets, min_size=1, max_size=2).map(lambda sets: set[Tokens]().union(*sets)),
+    st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4),
+    st.integers(1, 12),
+)
+def test_flat_arrays_give_what_one_object_a_beam_gave(
+    seed: int, decimals: int | None, allowed: set[Tokens], texts: list[str], width: int
+) -> None:
+    model = RoundedModel(VALUES, seed=seed, decimals=decimals)
+    trie = CodeTrie.build(allowed)
+    found = beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
+    asked, model.steps = model.steps, []
+    assert found == object_beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
+    assert asked == model.steps
 
 
 @settings(deadline=None, max_examples=80)
@@ -108,8 +132,6 @@ def test_a_batch_is_its_texts_one_by_one(
 def test_hand_computed() -> None:
     class Fixed(TableModel):
         def next_log_probs(self, text, side, prefix):  # type: ignore[no-untyped-def]
-            import numpy as np
-
             table = {
                 (): [0.5, 0.3, 0.1, 0.1],
                 (0,): [0.1, 0.2, 0.1, 0.6],

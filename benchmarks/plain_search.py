@@ -1,0 +1,40 @@
+"""The textbook beam search, for tests and benchmarks to compare `gram_os.decode` with: clear, exact, slow.
+
+Every beam is a Python tuple that is extended token by token; nothing is cached and nothing is cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gram_os.decode import FloatArray, Generated
+from gram_os.trie import CodeTrie
+
+Prefix = tuple[int, ...]
+
+
+def plain_beam_search(
+    next_log_probs: Callable[[Sequence[Prefix]], FloatArray], end: int, trie: CodeTrie, width: int
+) -> list[Generated]:
+    """The `width` most probable codes of one text, best first.
+
+    `next_log_probs` gives float32 (prefixes, vocabulary), natural log-probabilities of the token after each prefix; the
+    prefixes of one call are of one length. Equal scores: lesser tokens first.
+    """
+    beams = [Generated((), ())]
+    closed: list[Generated] = []
+    while beams:
+        longer = []
+        for beam, log_probs in zip(beams, next_log_probs([beam.tokens for beam in beams]), strict=True):
+            node = trie.find(beam.tokens)
+            assert node is not None
+            if trie.final[node]:
+                closed.append(Generated(beam.tokens, (*beam.log_probs, float(log_probs[end]))))
+            for token in trie.children(node)[0].tolist():
+                longer.append(Generated((*beam.tokens, token), (*beam.log_probs, float(log_probs[token]))))
+        beams = _best(longer, width)
+    return _best(closed, width)
+
+
+def _best(found: Sequence[Generated], width: int) -> list[Generated]:
+    return sorted(found, key=lambda g: (-g.score, g.tokens))[:width]
