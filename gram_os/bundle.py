@@ -3,7 +3,7 @@
     manifest.json      format, label, backbone, precision, attribute fields, measures, size and SHA-256 of every file
     tokenizer.json     of the encoder or the causal LM
     *.onnx             the graphs
-    codes.npz          the code trie (trie.py)
+    codes.npz          the code trie (trie.py), memory-mapped (array_file.py)
     dictionary.tsv     value, type, products: the attribute dictionary
     words.tsv          word, products: the catalogue's vocabulary
     stems.tsv          stem, readable word: the normaliser's
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
+from gram_os.array_file import map_arrays, write_arrays
 from gram_os.attribute import AttributeType
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.errors import BundleError
@@ -131,8 +131,8 @@ class Bundle:
         """The codes that may be generated."""
         file = self.path / "codes.npz"
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return CodeTrie(arrays["offsets"], arrays["tokens"], arrays["final"])
+            arrays = map_arrays(file)
+            return CodeTrie(arrays["offsets"], arrays["tokens"], arrays["final"])
         except (ValueError, KeyError, OSError, BadZipFile) as error:
             raise BundleError(f"{file} holds no code trie ({error}); export the bundle again") from error
 
@@ -178,7 +178,7 @@ def write_tables(
     _write_rows(path / "dictionary.tsv", ((v, k.value, str(n)) for v, k, n in rows))
     _write_rows(path / "words.tsv", ((word, str(n)) for word, n in sorted(vocabulary.counts.items())))
     _write_rows(path / "stems.tsv", sorted(normaliser.readable.items()))
-    np.savez_compressed(path / "codes.npz", offsets=trie.offsets, tokens=trie.tokens, final=trie.final)
+    write_arrays(path / "codes.npz", {"offsets": trie.offsets, "tokens": trie.tokens, "final": trie.final})
 
 
 def seal(path: Path, manifest: Manifest) -> Bundle:

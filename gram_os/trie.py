@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
 
 ROOT = 0
 
@@ -36,30 +39,31 @@ class CodeTrie:
         >>> sorted(trie)
         [(3,), (3, 5), (4, 5)]
         """
-        rows = sorted({tuple(s) for s in sequences if len(s)})
-        level = [(0, len(rows))]  # row ranges of the nodes of one depth
-        counts, tokens, final, depth = [], [], [False], 0
-        while level:
-            below: list[tuple[int, int]] = []
-            for start, stop in level:
-                before = len(below)
-                while start < stop:
-                    if len(rows[start]) == depth:  # the node's own sequence sorts first
-                        start += 1
-                        continue
-                    token, end = rows[start][depth], start + 1
-                    while end < stop and rows[end][depth] == token:
-                        end += 1
-                    below.append((start, end))
-                    tokens.append(token)
-                    final.append(len(rows[start]) == depth + 1)
-                    start = end
-                counts.append(len(below) - before)
-            level, depth = below, depth + 1
+        rows = [s for s in sequences if len(s)]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        flat = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
+        places = np.cumsum(lengths) - lengths  # where each sequence's token of this depth stands in `flat`
+        ends = np.cumsum(lengths)
+        span = int(flat.max(initial=0)) + 1
+        parents = np.zeros(len(rows), np.int64)  # each sequence's node among those of this depth
+        counts: list[IntArray] = []
+        tokens: list[IntArray] = []
+        final = [np.zeros(1, np.bool_)]
+        while len(final[-1]):
+            # Sorting by parent, then token, is the order of the nodes one level deeper.
+            edges, nodes = np.unique(parents * span + flat[places], return_inverse=True)
+            counts.append(np.bincount(edges // span, minlength=len(final[-1])))
+            tokens.append(edges % span)
+            places = places + 1
+            goes_on = places < ends
+            whole = np.zeros(len(edges), np.bool_)
+            whole[nodes[~goes_on]] = True
+            final.append(whole)
+            parents, places, ends = nodes[goes_on], places[goes_on], ends[goes_on]
         return cls(
-            np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-            np.array(tokens, dtype=np.int32),
-            np.array(final, dtype=np.bool_),
+            np.concatenate(([0], np.cumsum(np.concatenate(counts)))).astype(np.int32),
+            np.concatenate(tokens).astype(np.int32),
+            np.concatenate(final),
         )
 
     def children(self, node: int) -> tuple[NDArray[np.int32], int]:

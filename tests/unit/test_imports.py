@@ -35,6 +35,7 @@ ORDER = [
         "own_values",
         "decode",
         "pair_weights",
+        "array_file",
         "bundle",
         "onnx_lm",
         "causal_lm",
