@@ -71,7 +71,7 @@ def rank_queries(
         raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
     catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
     titles = CodedTexts.load(learned.pair / TITLES_FILE)
-    queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_values)
+    queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_width)
     found = rank_products(queries, titles, weights, Columns.of(catalogue.columns), depth=DEPTH)
     ids = [product.id for product in materials.products]
     return Run(

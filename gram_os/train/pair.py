@@ -1,8 +1,8 @@
 """Training of the pair scorer (GRAM section 6): how much a code weighs, fitted on clicks that nothing else learned from.
 
 What the texts' codes are, and how likely, comes from the model; the parameters of `PairWeights` say what that is worth. They
-are few and the score is a sum of products, so the whole catalogue is scored for every query at every trial and no gradient
-is needed: Powell's method over the logarithms of the parameters. Two losses, over clicked products t+ of a query:
+are few and the score is a sum of products, so every query's likeliest thousands of products are scored at every trial and no
+gradient is needed: Powell's method over the logarithms of the parameters. Two losses, over clicked products t+ of a query:
 
     log-rank   mean of  ln(1 + number of products that score above t+)
     margin     mean over products t- that were not clicked and share a code of  max(0, S(q, t-) - S(q, t+) + mu)
@@ -15,7 +15,7 @@ carry generated codes surer than any new query's will.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import CodedTexts, Columns, score_products
+from gram_os.train.shortlist import PairData, Shortlists
 
 FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 log = logging.getLogger(__name__)
 
 _REACH = 2.5  # how far a parameter may go from where it starts: e^2.5 is twelvefold
@@ -40,20 +41,8 @@ class PairSettings:
     share: float = 0.1  # of the clicked queries: the scorer's own, which the stages before do not see
     loss: Literal["log-rank", "margin"] = "log-rank"
     margin: float = 1.0  # mu
-    trials: int = 240  # of Powell's method, each one scoring of the catalogue
-
-
-@dataclass(frozen=True)
-class PairData:
-    """Codes of queries and of the catalogue's titles, and the products (places) that each query clicked, with weights.
-
-    columns: what the codes' columns stand for.
-    """
-
-    queries: CodedTexts
-    titles: CodedTexts
-    clicked: Sequence[Mapping[int, float]]
-    columns: Columns
+    shortlist: int = 3000  # products of a query that come into question
+    trials: int = 240  # of Powell's method
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +66,45 @@ def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights 
             "%d clicked queries are too few to fit the pair scorer; it stays as it was", len(data.queries)
         )
         return Fitted(start)
+    lists = Shortlists.draw(data, start, settings.shortlist)
     first = _pack(start)
     found = minimize(
-        lambda x: pair_loss(data, _unpack(x, start), settings),
+        lambda x: pair_loss(lists, _unpack(x, start), settings),
         first,
         method="Powell",
         bounds=[(x - _REACH, x + _REACH) for x in first],
         options={"maxfev": settings.trials, "xtol": 0.05, "ftol": 1e-4},
     )
-    before = pair_loss(data, start, settings)
+    before = pair_loss(lists, start, settings)
     if found.fun >= before:
         return Fitted(start, before, before, int(found.nfev))
     return Fitted(_rounded(_unpack(found.x, start)), before, float(found.fun), int(found.nfev))
 
 
-def pair_loss(data: PairData, weights: PairWeights, settings: PairSettings) -> float:
-    """Mean loss of the queries."""
-    rows = score_products(data.queries, data.titles, weights, data.columns)
-    losses = (
-        _loss(scores, clicked, settings) / sum(clicked.values())
-        for scores, clicked in zip(rows, data.clicked, strict=True)
-    )
-    return sum(losses) / len(data.queries)
+def pair_loss(lists: Shortlists, weights: PairWeights, settings: PairSettings) -> float:
+    """Mean loss of the queries, over the products that come into question."""
+    losses = [
+        _loss(scores, places, shares, lists.products - len(scores), settings) / float(shares.sum())
+        for scores, (places, shares) in zip(lists.scores(weights), lists.clicked, strict=True)
+    ]
+    return sum(losses) / len(losses)
 
 
-def _loss(scores: FloatArray, clicked: Mapping[int, float], settings: PairSettings) -> float:
-    """Of one query: scores (products,)."""
+def _loss(
+    scores: FloatArray, places: IntArray, shares: FloatArray, others: int, settings: PairSettings
+) -> float:
+    """Of one query: scores (products,), which of them were clicked, with weights, and how many products are left out."""
+    clicked = scores[places][:, None]
     if settings.loss == "log-rank":  # equal scores: half of them stand above
-        return sum(
-            weight * float(np.log1p((scores > scores[p]).sum() + 0.5 * ((scores == scores[p]).sum() - 1)))
-            for p, weight in clicked.items()
-        )
-    others = scores > 0
-    others[list(clicked)] = False
-    rest = scores[others]
-    return sum(
-        weight * float(np.maximum(0, rest - scores[p] + settings.margin).mean()) if len(rest) else 0.0
-        for p, weight in clicked.items()
-    )
+        equal = (scores == clicked).sum(1) - 1 + np.where(clicked[:, 0] == 0, others, 0)
+        above = (scores > clicked).sum(1) + 0.5 * equal
+        return float(shares @ np.log1p(above))
+    missed = scores > 0
+    missed[places] = False
+    rest = scores[missed]
+    if not len(rest):
+        return 0.0
+    return float(shares @ np.maximum(0, rest - clicked + settings.margin).mean(1))
 
 
 _GUESS = PairWeights(

@@ -18,7 +18,7 @@ from gram_os.own_values import product_values, query_values
 from gram_os.pair_weights import PairWeights
 from gram_os.train.coding import CodedTexts, Columns, rank_products
 from gram_os.train.mining import Mined
-from gram_os.train.pair import PairData
+from gram_os.train.shortlist import PairData
 
 IntArray = NDArray[np.int64]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gram_os.attribute import AttributeType
+from gram_os.code import MAX_CODES
 from gram_os.errors import FileFormatError, InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.alignment import AlignmentSettings
@@ -64,6 +65,17 @@ class ServingRecipe(_Part):
     title_codes: int = 10
     title_values: int = 60
     query_values: int = 40
+
+    @property
+    def query_width(self) -> int:
+        """Single values that a query's codes are made of in memory: a causal LM's come from the beam alone."""
+        return max(self.query_values, MAX_CODES)
+
+    @property
+    def title_width(self) -> int:
+        """The same of a title."""
+        return max(self.title_values, self.title_codes)
+
     pair: PairWeights = PairWeights()
     gram_weight: float = 1.5
 

@@ -21,15 +21,15 @@ from pathlib import Path
 from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
 from gram_os.clicks import Feedback
-from gram_os.code import MAX_CODES
 from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.click_stages import align, co_train, learn_relevance
 from gram_os.train.curves import CurveWriter
 from gram_os.train.materials import Materials, write_report
-from gram_os.train.pair import PairData, fit_pair_weights
+from gram_os.train.pair import fit_pair_weights
 from gram_os.train.pair_data import ClickedQueries, measure_recall, pair_data
 from gram_os.train.recipe import Recipe
+from gram_os.train.shortlist import PairData
 from gram_os.train.stages import processes
 
 log = logging.getLogger(__name__)
@@ -141,19 +141,16 @@ def _fine_tune(materials: Materials) -> Path:
 
 def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:
     """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
-    recipe = materials.recipe
-    # In memory all codes are single values; where no more of them follow the beam, as many stand for its codes.
-    title_width = max(recipe.serving.title_values, recipe.serving.title_codes)
-    query_width = max(recipe.serving.query_values, MAX_CODES)
+    recipe, serving = materials.recipe, materials.recipe.serving
 
     def make(folder: Path) -> None:
         backbone, catalogue = materials.backbone(before), materials.catalogue
-        titles = catalogue.code_titles(backbone, title_width)
+        titles = catalogue.code_titles(backbone, serving.title_width)
         titles.save(folder / TITLES_FILE)
 
         def gather(feedback: Feedback) -> PairData:
             asked = ClickedQueries.gather(feedback, catalogue.places)
-            return pair_data(catalogue, asked, backbone, titles, width=query_width)
+            return pair_data(catalogue, asked, backbone, titles, width=serving.query_width)
 
         data = gather(scored)
         fitted = fit_pair_weights(data, recipe.pair)
@@ -174,7 +171,7 @@ def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedba
     inputs = {
         "before": before,
         "settings": recipe.pair,
-        "values": [title_width, query_width],
+        "values": [serving.title_width, serving.query_width],
         "feedback": scored.pairs,
         "held": held.pairs if held else None,
     }
@@ -191,6 +188,7 @@ def _manifest(materials: Materials, weights: PairWeights) -> Manifest:
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
         attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=recipe.serving.title_codes,
-        title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights, gram_weight=recipe.serving.gram_weight,
+        title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights,
+        gram_weight=recipe.serving.gram_weight,
         measures={f"held_out_{name}": round(value, 4) for name, value in measures.items()}, source=recipe.source,
     )  # fmt: skip

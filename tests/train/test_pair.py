@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts, Columns, idf
-from gram_os.train.pair import PairData, PairSettings, fit_pair_weights, pair_loss
+from gram_os.train.coding import (
+    GENERATED,
+    OWN,
+    UNKNOWN,
+    CodedTexts,
+    Columns,
+    best_places,
+    idf,
+    score_products,
+)
+from gram_os.train.pair import PairSettings, fit_pair_weights, pair_loss
+from gram_os.train.shortlist import PairData, Shortlists
 
 WEIGHTS = PairWeights(
     query=SideWeights(
@@ -24,6 +34,7 @@ WEIGHTS = PairWeights(
     title=SideWeights(generated=Emphasis(scale=0.7, exponent=0.3), unknown=1.2, length_exponent=0.25),
     idf_exponent=0.8,
 )
+START = PairWeights(query=SideWeights(generated=Emphasis(scale=0.9), unknown=0.5))
 
 
 def _codes(rows: Sequence[Mapping[int, tuple[int, float]]]) -> CodedTexts:
@@ -83,6 +94,34 @@ def _scores(data: PairData, weights: PairWeights) -> list[list[float]]:
     return [[score(q, t) for t in range(len(data.titles))] for q in range(len(data.queries))]
 
 
+def test_a_shortlist_scores_its_products_as_the_whole_catalogue_is_scored() -> None:
+    rng = np.random.default_rng(3)
+
+    def some(texts: int) -> CodedTexts:
+        kinds = (OWN, GENERATED, UNKNOWN)
+        return _codes(
+            [
+                {int(c): (kinds[rng.integers(3)], -float(rng.random())) for c in rng.choice(9, rng.integers(1, 6), replace=False)}
+                for _ in range(texts)
+            ]
+        )  # fmt: skip
+
+    columns = Columns.of(["red", "x", "20 in", "m18", *"abcde"])
+    clicked = [{int(p): 1.0 for p in rng.choice(40, 3, replace=False)} for _ in range(6)]
+    data = PairData(some(6), some(40), clicked, columns)
+    whole = list(score_products(data.queries, data.titles, WEIGHTS, columns))
+    for most in (0, 7, 40):
+        lists = Shortlists.draw(data, START, most)
+        found = list(lists.scores(WEIGHTS))
+        for query, first in enumerate(score_products(data.queries, data.titles, START, columns)):
+            expected = sorted({*best_places(first, most).tolist(), *clicked[query]})
+            assert found[query] == pytest.approx(whole[query][expected], rel=1e-5)
+            places, shares = lists.clicked[query]
+            assert {expected[p]: s for p, s in zip(places.tolist(), shares.tolist(), strict=True)} == clicked[
+                query
+            ]
+
+
 def test_the_log_rank_loss_by_hand() -> None:
     expected = 0.0
     for scores, clicked in zip(_scores(DATA, WEIGHTS), DATA.clicked, strict=True):
@@ -91,7 +130,9 @@ def test_the_log_rank_loss_by_hand() -> None:
             for p, weight in clicked.items()
         ]
         expected += sum(w * x for w, x in losses) / sum(w for w, _ in losses) / 2
-    assert pair_loss(DATA, WEIGHTS, PairSettings()) == pytest.approx(expected, rel=1e-5)
+    assert pair_loss(Shortlists.draw(DATA, START, 5), WEIGHTS, PairSettings()) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_the_margin_loss_by_hand() -> None:
@@ -101,7 +142,7 @@ def test_the_margin_loss_by_hand() -> None:
         for p, weight in clicked.items():
             hinge = [max(0.0, s - scores[p] + 0.6) for s in others]
             expected += weight * sum(hinge) / len(hinge) / sum(clicked.values()) / 2
-    found = pair_loss(DATA, WEIGHTS, PairSettings(loss="margin", margin=0.6))
+    found = pair_loss(Shortlists.draw(DATA, START, 5), WEIGHTS, PairSettings(loss="margin", margin=0.6))
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -125,7 +166,9 @@ def test_a_fit_finds_what_generated_codes_are_worth(loss: str) -> None:
         assert fitted.before is not None
         assert fitted.after is not None
         assert fitted.after <= fitted.before
-        assert pair_loss(data, fitted.weights, settings) == pytest.approx(fitted.after, rel=1e-2)
+        assert pair_loss(Shortlists.draw(data, START, 80), fitted.weights, settings) == pytest.approx(
+            fitted.after, rel=1e-2
+        )
     trust = [f.weights.query.generated.scale * f.weights.title.generated.scale for f in (useful, useless)]
     assert trust[0] > 1 > trust[1]  # what a value of one's own counts
 
