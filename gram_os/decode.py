@@ -268,9 +268,12 @@ def likeliest_tokens(first: Step, trie: CodeTrie, width: int) -> tuple[IntArray,
     """
     tokens, node = trie.children(ROOT)
     whole: IntArray = tokens[trie.final[node : node + len(tokens)]].astype(np.int64)
-    log_probs: FloatArray = first.log_probs[:, 0, whole]
     width = min(width, len(whole))
-    best = np.argpartition(-log_probs, max(0, width - 1), axis=1)[:, :width]
+    if not width:
+        nothing = np.zeros((len(first.log_probs), 0), np.int64)
+        return nothing, nothing.astype(np.float32)
+    log_probs: FloatArray = first.log_probs[:, 0, whole]
+    best = np.argpartition(-log_probs, width - 1, axis=1)[:, :width]
     found = np.take_along_axis(log_probs, best, axis=1)
     order = np.lexsort((best, -found), axis=1)
     return whole[np.take_along_axis(best, order, axis=1)], np.take_along_axis(found, order, axis=1)

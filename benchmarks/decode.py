@@ -1,0 +1,304 @@
+"""How fast codes are decoded: ours beside plain torch, Hugging Face `generate` and CTranslate2 on the same weights.
+
+python benchmarks/decode.py [--only compact,causal,trie] [--threads 2] [--repeats 3] [--queries 30] [--json]
+
+compact: the shipped bundle on the sample's queries and titles. causal: a Llama of 7.2M parameters with random weights and
+random codes of 14 tokens, so that every system takes the same 15 steps. trie: a million codes. Systems take turns text by
+text; a ratio is the peer's median over ours, its interval from resampling the timed pairs. Clock time; "cpu" is the process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from benchmarks.decode_peers import (
+    Search,
+    ctranslate2_int8,
+    hugging_face,
+    make_llama,
+    plain_torch,
+    read_compact,
+)
+from gram_os.array_file import map_arrays, write_arrays
+from gram_os.attribute import Side
+from gram_os.backbone import open_model
+from gram_os.bundle import Bundle, Manifest
+from gram_os.catalogue import read_products, read_queries
+from gram_os.decode import LanguageModel, beam_search
+from gram_os.dictionary import AttributeDictionary, Vocabulary
+from gram_os.generator import Generator
+from gram_os.normalise import Normaliser
+from gram_os.sample import sample_file
+from gram_os.train.causal import CausalSource
+from gram_os.train.export_causal import export_causal
+from gram_os.trie import CodeTrie
+
+WIDTH = 10
+BATCH = 64  # titles of the compact backbone at a time
+CAUSAL_BATCH = 16
+CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth step
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure; `goal` is the issue's, a least value for ratios and rates, a most for times and sizes."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the goal is met."""
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.unit in ("x", "texts/s") else self.value <= self.goal
+
+    def as_row(self) -> dict[str, object]:
+        """For --json."""
+        return {
+            "name": self.name,
+            "value": float(f"{self.value:.4g}"),
+            "unit": self.unit,
+            "goal": self.goal,
+            "holds": self.holds,
+        }
+
+
+def ours(model: LanguageModel, trie: CodeTrie) -> Search:
+    """Our search as the peers have it."""
+    return lambda texts, side: [
+        [g.tokens for g in found] for found in beam_search(model, trie, model.start(texts, side), width=WIDTH)
+    ]
+
+
+def time_in_turns(
+    systems: Mapping[str, Search], inputs: Sequence[Sequence[str]], side: Side, repeats: int
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Seconds by the clock and of the process's CPU, by system: float64 (repeats * inputs,), pairs at equal places."""
+    names = list(systems)
+    clock: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        systems[name](inputs[0], side)  # warm
+    for at, texts in enumerate(list(inputs) * repeats):
+        for name in names[at % len(names) :] + names[: at % len(names)]:
+            before, spent = time.perf_counter(), time.process_time()
+            systems[name](texts, side)
+            clock[name].append(time.perf_counter() - before)
+            cpu[name].append(time.process_time() - spent)
+    return ({name: np.array(clock[name]) for name in names}, {name: np.array(cpu[name]) for name in names})
+
+
+def interval(peer: FloatArray, own: FloatArray, resamples: int = 2000) -> tuple[float, float]:
+    """95 % bootstrap interval of the ratio of medians, over resampled pairs."""
+    places = np.random.default_rng(0).integers(len(own), size=(resamples, len(own)))
+    ratios = np.median(peer[places], axis=1) / np.median(own[places], axis=1)
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def compare(
+    group: str, systems: Mapping[str, Search], inputs: Sequence[Sequence[str]], side: Side, repeats: int,
+    goals: Mapping[str, float],
+) -> list[Measure]:  # fmt: skip
+    """Percentiles (inputs of one text) or rates (batches) of every system, and every peer's ratio to the first one."""
+    clock, cpu = time_in_turns(systems, inputs, side, repeats)
+    own, *peers = systems
+    batch = len(inputs[0])
+    found = []
+    for name, seconds in clock.items():
+        if batch == 1:
+            found += [
+                Measure(f"{group}.{name}.p{p}", 1e3 * float(np.percentile(seconds, p)), "ms",
+                        goals.get(f"{name}.p{p}")) for p in (50, 95)
+            ]  # fmt: skip
+        else:
+            found.append(
+                Measure(f"{group}.{name}", batch / float(np.median(seconds)), "texts/s", goals.get(name))
+            )
+        found.append(Measure(f"{group}.{name}.cpu", 1e3 * float(np.median(cpu[name])) / batch, "ms a text"))
+    for name in peers:
+        ratio = float(np.median(clock[name]) / np.median(clock[own]))
+        low, high = interval(clock[name], clock[own])
+        found += [
+            Measure(f"{group}.{name} / {own}", ratio, "x", goals.get(f"{name} / {own}")),
+            Measure(f"{group}.{name} / {own}.low", low, "x"),
+            Measure(f"{group}.{name} / {own}.high", high, "x"),
+        ]
+    return found
+
+
+def batches(texts: Sequence[str], size: int) -> list[list[str]]:
+    """Batches of texts of like length, the last incomplete one left out."""
+    ordered = sorted(texts, key=len)
+    return [ordered[at : at + size] for at in range(0, len(ordered) - size + 1, size)]
+
+
+def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[Measure]:
+    """The shipped bundle against plain torch, and where its time goes."""
+    bundle = Bundle.load()
+    model = open_model(bundle, "cpu", threads)
+    own = {"ours": ours(model, bundle.trie)}
+    plain = {"torch": plain_torch(read_compact(bundle), bundle, WIDTH)}
+    goals = {"torch / ours": 8.0, "ours.p50": 8.0, "ours.p95": 15.0}
+    found = compare("compact.query", own | plain, [[q] for q in queries], Side.QUERY, repeats, goals)
+    titles = batches(_sample_titles(2 * BATCH), BATCH)
+    found += compare("compact.batch", own, titles, Side.TITLE, repeats, {"ours": 300.0})
+    generator = Generator(bundle, model)
+    products = list(islice(read_products(sample_file("products.jsonl.gz")), 2 * BATCH))
+    found += profile("query", lambda: [generator.code_queries([query]) for query in queries])
+    return found + profile("batch", lambda: list(generator.code_products(products, batch=BATCH)))
+
+
+def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: Path) -> list[Measure]:
+    """The causal LM against `generate` and CTranslate2."""
+    titles = _sample_titles(4000)
+    tokenizer = _train_tokenizer([*queries, *titles])
+    rng = np.random.default_rng(0)
+    trie = CodeTrie.build(rng.integers(1, tokenizer.get_vocab_size(), (50_000, CODE_TOKENS)).tolist())
+    llama = make_llama(tokenizer)
+    bundle = export_causal(
+        CausalSource(llama, tokenizer, 0), folder / "bundle",
+        Manifest(label="random", backbone="causal-lm", precision="int8", attributes={}),
+        dictionary=AttributeDictionary((), (), ()), vocabulary=Vocabulary({}), normaliser=Normaliser({}),
+        trie=trie, precision="int8",
+    )  # fmt: skip
+    systems = {
+        "ours": ours(open_model(bundle, "cpu", threads), trie),
+        "generate": hugging_face(llama, tokenizer, trie, WIDTH, CODE_TOKENS),
+        "ctranslate2": ctranslate2_int8(llama, tokenizer, folder, WIDTH, CODE_TOKENS + 1, threads),
+    }
+    single = [[query] for query in queries]
+    goals = {"generate / ours": 10.0, "ctranslate2 / ours": 3.0}
+    found = compare("causal.query", systems, single, Side.QUERY, repeats, goals)
+    goals = {"generate / ours": 6.0, "ctranslate2 / ours": 2.0}
+    some = batches(titles[: 2 * CAUSAL_BATCH], CAUSAL_BATCH)
+    return found + compare("causal.batch", systems, some, Side.TITLE, repeats, goals)
+
+
+def measure_trie(folder: Path) -> list[Measure]:
+    """A million codes of three tokens, common ones and rare ones: seconds to build and to load, and their size."""
+    drawn = np.random.default_rng(0).zipf(1.2, (2_000_000, 3)) % 40_000
+    codes = np.unique(drawn, axis=0)[:1_000_000].tolist()
+    before = time.perf_counter()
+    trie = CodeTrie.build(codes)
+    built = time.perf_counter()
+    arrays = {"offsets": trie.offsets, "tokens": trie.tokens, "final": trie.final}
+    write_arrays(folder / "codes.npz", arrays)
+    written = time.perf_counter()
+    map_arrays(folder / "codes.npz")
+    mapped = time.perf_counter()
+    return [
+        Measure("trie.codes", len(trie), "codes"),
+        Measure("trie.build", built - before, "s"),
+        Measure("trie.load", mapped - written, "s", 0.2),
+        Measure("trie.size", sum(array.nbytes for array in arrays.values()) / 1e6, "MB", 60.0),
+    ]
+
+
+#: What a generator's time goes into: functions whose time counts, and those beneath them whose time is another part's.
+PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "ONNX Runtime": (["onnx_lm.py:run"], []),
+    "search": (["decode.py:beam_search", "decode.py:likeliest_tokens", "decode.py:score_sequences"],
+               ["onnx_lm.py:advance"]),
+    "KV cache": (["onnx_lm.py:start", "onnx_lm.py:advance"], ["onnx_lm.py:run", "encode_batch"]),
+    "tokenising": (["encode_batch"], []),
+    "own values": (["own_values.py:query_values", "own_values.py:product_values"], []),
+}  # fmt: skip
+
+
+def profile(name: str, work: Callable[[], object]) -> list[Measure]:
+    """Shares of the time that `work` takes, in percent; the rest is the generator's own."""
+    profiler = cProfile.Profile(time.process_time)  # blind to what else the machine does
+    profiler.runcall(work)
+    stats = pstats.Stats(profiler)
+    seconds: dict[str, float] = {}
+    for (file, _, function), (_, _, _, cumulative, _) in stats.stats.items():  # type: ignore[attr-defined]
+        key = "encode_batch" if "encode_batch" in function else f"{Path(file).name}:{function}"
+        seconds[key] = seconds.get(key, 0.0) + cumulative
+    whole: float = stats.total_tt  # type: ignore[attr-defined]
+    shares = {
+        part: sum(seconds.get(key, 0.0) for key in counted) - sum(seconds.get(key, 0.0) for key in other)
+        for part, (counted, other) in PARTS.items()
+    }
+    shares["rest"] = whole - sum(shares.values())
+    return [Measure(f"profile.{name}.{part}", 100 * spent / whole, "%") for part, spent in shares.items()]
+
+
+def _sample_titles(count: int) -> list[str]:
+    return [p.title for p in islice(read_products(sample_file("products.jsonl.gz")), count)]
+
+
+def _train_tokenizer(texts: Sequence[str]) -> Tokenizer:
+    """Byte pairs, 8,192 of them where the texts have as many; token 0 closes a code."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=8192, special_tokens=["</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def show(measures: Sequence[Measure]) -> None:
+    """The figures as a table."""
+    table = Table("measure", "value", "unit", "goal", "holds")
+    for m in measures:
+        goal = "" if m.goal is None else f"{m.goal:g}"
+        table.add_row(m.name, f"{m.value:.4g}", m.unit, goal, {None: "", True: "yes", False: "no"}[m.holds])
+    Console().print(table)
+
+
+def main() -> int:
+    """Measure, print, and answer 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="compact,causal,trie")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    queries = [query.text for query in read_queries(sample_file("queries.tsv"))][: options.queries]
+    found: list[Measure] = []
+    with tempfile.TemporaryDirectory() as name:
+        parts = {
+            "compact": lambda: measure_compact(queries, options.threads, options.repeats),
+            "causal": lambda: measure_causal(queries, options.threads, options.repeats, Path(name)),
+            "trie": lambda: measure_trie(Path(name)),
+        }
+        for part in options.only.split(","):
+            found += parts[part]()
+    if options.json:
+        print(json.dumps({"measures": [m.as_row() for m in found]}))
+    else:
+        show(found)
+    return int(any(m.holds is False for m in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""What a user would decode with instead: plain torch, Hugging Face `generate`, CTranslate2, all on our own weights.
+
+Each peer is a function of texts that answers a list of codes for each, as token sequences.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from benchmarks.plain_search import Prefix, plain_beam_search
+from gram_os.attribute import Side
+from gram_os.bundle import Bundle
+from gram_os.decode import FloatArray
+from gram_os.onnx_lm import MAX_TEXT_TOKENS
+from gram_os.prompts import PromptEncoder, pad_left
+from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.encoder import pad
+from gram_os.trie import CodeTrie
+
+Search = Callable[[Sequence[str], Side], list[list[Prefix]]]
+
+
+# --- the compact backbone in torch ---
+
+
+def read_compact(bundle: Bundle) -> CompactModel:
+    """The torch model whose weights are a compact int8 bundle's, in float32."""
+    model = bundle.manifest.model
+    shape = CompactShape(**{name: int(size) for name, size in model.items() if name != "pieces"})
+    encoder, decoder = (_read_weights(bundle.path / f"{part}.onnx") for part in ("encoder", "decoder"))
+    biases = (name for name in encoder if name.endswith("intermediate.dense.bias"))
+    inner = encoder[next(biases)]
+    config = BertConfig(
+        vocab_size=int(model["pieces"]), hidden_size=shape.width, intermediate_size=len(inner),
+        num_hidden_layers=1 + sum(1 for _ in biases), num_attention_heads=shape.width // 32,
+    )  # fmt: skip
+    made = CompactModel(BertModel(config, add_pooling_layer=False), CompactDecoder(shape))
+    state = {**encoder, **decoder}
+    # The output layer was quantised apart from the input's table, which also holds the two opening tokens.
+    inputs = state["decoder.input.weight"]
+    made.decoder.input = nn.Embedding.from_pretrained(inputs)  # type: ignore[no-untyped-call]
+    tokens = made.decoder.tokens.weight.detach()
+    tokens[: shape.values + 1] = state.pop("output.weight")
+    state["decoder.tokens.weight"] = tokens
+    made.load_state_dict({name: state[name] for name in made.state_dict()})
+    return made.eval()
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    """A graph's weights under the names of `CompactModel`; those of matrix products are named after their nodes."""
+    graph = onnx.load(file).graph
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = {name.removeprefix("model."): array for name, array in arrays.items()}
+    for name in [name for name in found if name.endswith(".table")]:
+        stem = name.removesuffix(".table")
+        found[f"{stem}.weight"] = found[name] * found[f"{stem}.scale"]
+    for node in graph.node:
+        if node.op_type == "MatMulInteger":
+            stem = node.input[1].removesuffix("_quantized")
+            steps = arrays[node.input[1]].astype(np.float32) - arrays[f"{stem}_zero_point"]
+            found[f"{_layer(node.name)}.weight"] = (steps * arrays[f"{stem}_scale"]).T
+    return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
+
+
+def _layer(node: str) -> str:
+    """The layer that a node belongs to: "/cross_out_1/MatMul_quant" is "decoder.layers.1.cross_out"."""
+    path = node.split("/")[1:-1]
+    if not path:
+        return "output"
+    if path[0] == "encoder":
+        return ".".join(path)
+    name, _, layer = path[0].rpartition("_1")
+    del layer
+    return f"decoder.layers.{int(bool(name))}.{name or path[0]}"
+
+
+def plain_torch(model: CompactModel, bundle: Bundle, width: int) -> Search:
+    """A plain beam search: one text after the other, every step reads the beams' whole prefixes again, as one batch."""
+    shape = model.decoder.shape
+
+    @torch.inference_mode()
+    def search(texts: Sequence[str], side: Side) -> list[list[Prefix]]:
+        return [[g.tokens for g in search_one(text, side)] for text in texts]
+
+    def search_one(text: str, side: Side) -> list[Any]:
+        ids, mask = pad([bundle.tokenizer.encode(text).ids[:MAX_TEXT_TOKENS]])
+        memory = model.decoder.memory(model.encode(ids, mask))
+
+        def next_log_probs(prefixes: Sequence[Prefix]) -> FloatArray:
+            rows = torch.tensor([[(shape.side_tokens[side is Side.TITLE], *prefix) for prefix in prefixes]])
+            logits = model.decoder(rows, memory, mask)[0, :, -1]  # (prefixes, values + 1)
+            return cast(FloatArray, logits.log_softmax(-1).numpy())
+
+        return plain_beam_search(next_log_probs, shape.end, bundle.trie, width)
+
+    return search
+
+
+# --- a causal LM ---
+
+
+def make_llama(tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """The issue's shape (6 layers, 256 wide, 7.2M parameters with a vocabulary of 8,192), weights drawn at random."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=256, intermediate_size=768, num_hidden_layers=6,
+        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=256, tie_word_embeddings=True,
+        bos_token_id=None, eos_token_id=0, pad_token_id=0, initializer_range=0.1,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def hugging_face(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, width: int, length: int
+) -> Search:
+    """`generate` in float32, held to the trie by `prefix_allowed_tokens_fn`, as its documentation shows it."""
+    prompts = PromptEncoder(tokenizer)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+    @torch.inference_mode()
+    def search(texts: Sequence[str], side: Side) -> list[list[Prefix]]:
+        ids, mask = (torch.from_numpy(part) for part in pad_left(prompts.encode(texts, side)))
+        start = ids.shape[1]
+
+        def allowed(_: int, sequence: Tensor) -> list[int]:
+            node = trie.find(sequence[start:].tolist())
+            tokens = [] if node is None else trie.children(node)[0].tolist()
+            return tokens if node is not None and not trie.final[node] else [*tokens, 0]
+
+        found = model.generate(
+            ids, attention_mask=mask, num_beams=width, num_return_sequences=width, do_sample=False,
+            max_new_tokens=length + 1, length_penalty=0.0, prefix_allowed_tokens_fn=allowed,
+        )  # fmt: skip
+        rows = [tuple(t for t in row if t) for row in found[:, start:].tolist()]
+        return [rows[at : at + width] for at in range(0, len(rows), width)]
+
+    return search
+
+
+def ctranslate2_int8(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int
+) -> Search:
+    """CTranslate2 in int8. It knows no trie, so it may generate anything, as many tokens as the codes have."""
+    import ctranslate2
+
+    source, target = folder / "llama", folder / "ctranslate2"
+    model.save_pretrained(source)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(
+        source
+    )
+    ctranslate2.converters.TransformersConverter(str(source)).convert(str(target), quantization="int8")
+    generator = ctranslate2.Generator(
+        str(target), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
+    )
+    prompts = PromptEncoder(tokenizer)
+
+    def search(texts: Sequence[str], side: Side) -> list[list[Prefix]]:
+        starts = [[tokenizer.id_to_token(i) for i in ids] for ids in prompts.encode(texts, side)]
+        answers = generator.generate_batch(
+            starts, beam_size=width, num_hypotheses=width, min_length=length, max_length=length,
+            length_penalty=0.0, include_prompt_in_result=False,
+        )  # fmt: skip
+        return [[tuple(ids) for ids in answer.sequences_ids] for answer in answers]
+
+    return search
