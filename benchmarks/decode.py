@@ -45,6 +45,7 @@ from gram_os.decode import LanguageModel, beam_search
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.generator import Generator
 from gram_os.normalise import Normaliser
+from gram_os.query_pipeline.head_queries import HeadQueries
 from gram_os.sample import sample_file
 from gram_os.train.causal import CausalSource
 from gram_os.train.export_causal import export_causal
@@ -54,7 +55,9 @@ WIDTH = 10
 BATCH = 64  # titles of the compact backbone at a time
 CAUSAL_BATCH = 16
 CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth step
+HEAD_MEGABYTES = 64
 FloatArray = NDArray[np.float64]
+Work = Callable[[Sequence[str], Side], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def ours(model: LanguageModel, trie: CodeTrie) -> Search:
 
 
 def time_in_turns(
-    systems: Mapping[str, Search], inputs: Sequence[Sequence[str]], side: Side, repeats: int
+    systems: Mapping[str, Work], inputs: Sequence[Sequence[str]], side: Side, repeats: int
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Seconds by the clock and of the process's CPU, by system: float64 (repeats * inputs,), pairs at equal places."""
     names = list(systems)
@@ -118,7 +121,7 @@ def interval(peer: FloatArray, own: FloatArray, resamples: int = 2000) -> tuple[
 
 
 def compare(
-    group: str, systems: Mapping[str, Search], inputs: Sequence[Sequence[str]], side: Side, repeats: int,
+    group: str, systems: Mapping[str, Work], inputs: Sequence[Sequence[str]], side: Side, repeats: int,
     goals: Mapping[str, float],
 ) -> list[Measure]:  # fmt: skip
     """Percentiles (inputs of one text) or rates (batches) of every system, and every peer's ratio to the first one."""
@@ -165,6 +168,10 @@ def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[
     titles = batches(_sample_titles(2 * BATCH), BATCH)
     found += compare("compact.batch", own, titles, Side.TITLE, repeats, {"ours": 300.0})
     generator = Generator(bundle, model)
+    memory = HeadQueries(generator, megabytes=HEAD_MEGABYTES)
+    known = {"ours": lambda texts, _: memory.code_queries(texts)}
+    memory.code_queries(queries)
+    found += compare("compact.head", known, [[q] for q in queries], Side.QUERY, repeats, {"ours.p95": 0.2})
     products = list(islice(read_products(sample_file("products.jsonl.gz")), 2 * BATCH))
     found += profile("query", lambda: [generator.code_queries([query]) for query in queries])
     return found + profile("batch", lambda: list(generator.code_products(products, batch=BATCH)))
