@@ -74,7 +74,7 @@ class Manifest(BaseModel):
     )
     query_values: int = 0  # the same of a query
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
-    gram_weight: float = 1.5  # of GRAM against BM25 in the hybrid
+    gram_weight: float = 3.0  # of GRAM against BM25 in the hybrid
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
     measures: Mapping[str, float] = {}  # what it was accepted with
     source: str = ""  # what it was trained on, and the terms

@@ -18,11 +18,10 @@ from gram_os.dsl import build_codes_query, build_search, build_text_query, read_
 from gram_os.errors import InputError
 from gram_os.generator import ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
-from gram_os.query_pipeline.fusion import fuse_scores
+from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
 from gram_os.scorer import PairScore, WeightedCode, score_pair
 
-WINDOW = 300  # hits that each branch gives to the fusion (GRAM section 7)
 DEEPEST = 10_000  # index.max_result_window's default: no search of the cluster gives more
 MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
 MAX_QUERY_CHARACTERS = 1000  # what stands behind is no query; 100 kB of text would be thousands of clauses

@@ -59,8 +59,8 @@ class Fitted:
 
 
 def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights | None = None) -> Fitted:
-    """Find the parameters of the smallest loss; those of `start` (a good guess by default) where there are too few queries."""
-    start = start or _GUESS
+    """Find the parameters of the smallest loss; those of `start` (`PairWeights`' own) where there are too few queries."""
+    start = start or PairWeights()
     if len(data.queries) < _FEW:
         log.warning(
             "%d clicked queries are too few to fit the pair scorer; it stays as it was", len(data.queries)
@@ -105,14 +105,6 @@ def _loss(
     if not len(rest):
         return 0.0
     return float(shares @ np.maximum(0, rest - clicked + settings.margin).mean(1))
-
-
-_GUESS = PairWeights(
-    query=SideWeights(own=Emphasis(exponent=0.05), generated=Emphasis(scale=0.15, exponent=0.5)),
-    title=SideWeights(
-        own=Emphasis(exponent=0.03), generated=Emphasis(scale=0.4, exponent=0.5), length_exponent=0.3
-    ),
-)
 
 
 def _pack(weights: PairWeights) -> NDArray[np.float64]:

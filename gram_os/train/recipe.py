@@ -77,7 +77,7 @@ class ServingRecipe(_Part):
         return max(self.title_values, self.title_codes)
 
     pair: PairWeights = PairWeights()
-    gram_weight: float = 1.5
+    gram_weight: float = 3.0
 
 
 class Recipe(_Part):
