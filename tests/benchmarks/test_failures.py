@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.failures import find_misses
+from benchmarks.failures import classify, find_misses
 from gram_os.catalogue import Judgment, Product
-from gram_os.generator import Generator
+from gram_os.code import Code
+from gram_os.generator import Generator, ScoredCode
 from gram_os.relevance import Ranking, Run
 from gram_os.relevance.judgments import JudgmentSet
 from tests.bundles import make_generator
@@ -53,6 +54,12 @@ def test_no_word_in_common(generator: Generator) -> None:
     assert kinds <= {"generated", "no link"}
     (miss,) = _misses(generator, "qwxyzt", "3")
     assert miss[0] in ("generated", "unknown word") and miss[3] == "qwxyzt"
+
+
+def test_a_word_that_no_product_has_is_told_from_one_without_a_link() -> None:
+    asked = [ScoredCode(Code((value,)), None, own=True) for value in ("black", "qwxyzt")]
+    assert classify(asked, [], frozenset({"black"})) == "unknown word"
+    assert classify(asked[:1], [], frozenset({"black"})) == "no link"
 
 
 def test_a_link_of_generated_codes_alone(tmp_path: Path) -> None:

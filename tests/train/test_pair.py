@@ -135,6 +135,14 @@ def test_the_log_rank_loss_by_hand() -> None:
     )
 
 
+def test_a_product_that_shares_nothing_is_level_with_all_that_the_shortlist_leaves_out() -> None:
+    titles = _codes([{n: (OWN, 0.0)} for n in range(4)])
+    data = PairData(_codes([{0: (OWN, 0.0)}]), titles, [{3: 1.0}], Columns.of(["x"] * 4))
+    for most in (1, 4):  # one product is ahead, two are level
+        found = pair_loss(Shortlists.draw(data, START, most), WEIGHTS, PairSettings())
+        assert found == pytest.approx(log1p(1 + 0.5 * 2))
+
+
 def test_the_margin_loss_by_hand() -> None:
     expected = 0.0
     for scores, clicked in zip(_scores(DATA, WEIGHTS), DATA.clicked, strict=True):
