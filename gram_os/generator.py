@@ -107,7 +107,7 @@ class Generator:
     ) -> list[list[ScoredCode]]:
         if not texts:
             return []
-        kept = [[Code((v,)) for v in values if len(v) <= MAX_VALUE_CHARACTERS] for values in own]
+        kept = [[Code((v,)) for v in said if len(v) <= MAX_VALUE_CHARACTERS] for said in own]
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
         singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)

@@ -74,26 +74,24 @@ class CodedTexts:
 
     def weigh(self, side: SideWeights, columns: Columns) -> sparse.csr_matrix:
         """The codes' weights on their side: float32 (texts, columns)."""
-        lengths = np.repeat(self.lengths(), np.diff(self.bounds))
-        weights = self.weights(side, columns, lengths=lengths)
+        weights = self.weights(side, columns, self.code_lengths())
         return sparse.csr_matrix((weights, self.columns, self.bounds), shape=(len(self), len(columns)))
 
-    def weights(
-        self, side: SideWeights, columns: Columns, *, lengths: FloatArray | None = None
-    ) -> FloatArray:
-        """The same one after the other: float32 (codes,).
-
-        lengths: float32 (codes,), how many values of its own each code's text has; needed where a length counts.
-        """
+    def weights(self, side: SideWeights, columns: Columns, lengths: FloatArray) -> FloatArray:
+        """The same one after the other: float32 (codes,); lengths: as `code_lengths` gives them."""
         scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
         exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
         weights: FloatArray = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
         if (side.number, side.phrase) != (1.0, 1.0):
             traits = np.where(columns.numbers, side.number, 1) * np.where(columns.phrases, side.phrase, 1)
             weights *= np.where(self.kinds == GENERATED, 1, traits[self.columns]).astype(np.float32)
-        if side.length_exponent and lengths is not None:
+        if side.length_exponent:
             weights *= lengths ** np.float32(-side.length_exponent)
         return weights
+
+    def code_lengths(self) -> FloatArray:
+        """How many values of its own each code's text has, 1 at least: float32 (codes,)."""
+        return np.repeat(self.lengths(), np.diff(self.bounds))
 
     def lengths(self) -> FloatArray:
         """How many values each text has of its own, 1 at least: float32 (texts,)."""

@@ -80,21 +80,21 @@ class Shortlists:
                 (np.searchsorted(places, wanted), np.fromiter(data.clicked[query].values(), np.float32))
             )
         used, renumbered = np.unique(np.concatenate(offered), return_inverse=True)
-        owners = np.searchsorted(codes.bounds, used, side="right") - 1
         alone = CodedTexts(
             np.arange(len(used) + 1), codes.columns[used], codes.kinds[used], codes.log_ratios[used]
         )
         rarity = idf(codes.frequencies(len(data.columns)), len(codes))
         return cls(
             len(codes), data.queries, alone, data.columns, np.array(bounds), clicked, np.concatenate(pairs), np.concatenate(asked),
-            renumbered.astype(np.int32), codes.lengths()[owners], rarity,
+            renumbered.astype(np.int32), codes.code_lengths()[used], rarity,
         )  # fmt: skip
 
     def scores(self, weights: PairWeights) -> Iterator[FloatArray]:
         """The pair scores of each query's products in turn."""
         rarity = self.rarity**weights.idf_exponent * (self.rarity > 0)
-        asked = self.queries.weights(weights.query, self.columns) * rarity[self.queries.columns]
-        offered = self.titles.weights(weights.title, self.columns, lengths=self.lengths)
+        queries = self.queries
+        asked = queries.weights(weights.query, self.columns, queries.code_lengths()) * rarity[queries.columns]
+        offered = self.titles.weights(weights.title, self.columns, self.lengths)
         parts = asked[self.asked] * offered[self.offered]
         total = np.bincount(self.pairs, parts, minlength=int(self.bounds[-1])).astype(np.float32)
         for start, stop in zip(self.bounds[:-1], self.bounds[1:], strict=True):
