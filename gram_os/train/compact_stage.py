@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from gram_os.bundle import Bundle, Manifest
 from gram_os.decode import beam_search
 from gram_os.train.coding import CodedTexts, combine_codes
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
-from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets
+from gram_os.train.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets, load_encoder
 from gram_os.train.export import Precision, compare_with_torch, export_compact
 from gram_os.train.lessons import Lesson, Lessons
 from gram_os.train.likelihood import Tokens
 from gram_os.train.loop import Journal, RateGroup
 from gram_os.train.mining import Mined
-from gram_os.train.sft import Example, SftSettings, TagReplay, train_generator
+from gram_os.train.sft import Example, SftSettings, train_generator
+from gram_os.train.tag_branch import BranchedTagger, read_states, train_branch
 from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
 from gram_os.train.torch_lm import TorchLanguageModel
 from gram_os.trie import CodeTrie
@@ -40,26 +41,33 @@ _WEIGHTS = "model.safetensors"
 
 
 class CompactBackbone:
-    """Encoder, tag head and decoder over one catalogue's dictionary.
+    """Encoder and decoder over one catalogue's dictionary, and beside them a tagger.
 
-    tagging: how the tagger was trained; its texts go on being read in fine-tuning, fewer at a step (`TagReplay`).
+    tagger: of stage 1; its last layers and its head are what the bundle's tagger begins from (`learn_tags`).
     """
 
-    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer, tagging: TagRecipe):
-        self.mined, self.tagger, self.tokenizer = mined, tagger, tokenizer
-        self._tagging = replace(tagging, query_batch=16, title_batch=4)
+    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer):
+        self.mined, self.tokenizer = mined, tokenizer
         values = mined.dictionary.values
-        self.model = CompactModel(tagger.encoder, CompactDecoder(CompactShape(values=len(values)))).eval()
+        self.model = CompactModel(load_encoder(), CompactDecoder(CompactShape(values=len(values)))).eval()
         # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
         self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
+        self.tagger = BranchedTagger(tagger, read_states(self.model.encoder)).eval()
 
     def initialise(self, encoder: Any, vectors: NDArray[np.float32]) -> None:
-        """Start from an encoder and the values' vectors in its space (`value_vectors`): float32 (values, width).
-
-        The tagger's own encoder is left behind; its head goes on over the new one and is trained along (`TagReplay`).
-        """
+        """Start from an encoder and the values' vectors in its space (`value_vectors`): float32 (values, width)."""
         self.model.encoder.load_state_dict(encoder.state_dict())
         self.model.decoder.initialise(torch.from_numpy(vectors))
+
+    def learn_tags(self, recipe: TagRecipe) -> None:
+        """Train the tagger over the encoder as it is now, which stays as it is."""
+        data = tagging_data()
+        sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
+        texts = [text for marked in sets for text in islice(marked, recipe.most_texts)]
+        for epoch, loss in enumerate(
+            train_branch(self.tagger, encode_marked(self.tokenizer, texts), recipe), 1
+        ):
+            log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
         """Token ids of texts."""
@@ -75,13 +83,13 @@ class CompactBackbone:
         return len(code)
 
     def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
-        """See `Backbone.fine_tune`; the tag head is trained along, so that the encoder keeps its tags."""
+        """See `Backbone.fine_tune`."""
         queries = [
             *self._examples(lessons.asked, Side.QUERY, weight=lessons.weight),
             *self._examples(lessons.made, Side.QUERY),
         ]
         titles = self._examples(lessons.titles, Side.TITLE)
-        train_generator(self.model, queries, titles, settings, replay=self._replay(), journal=journal)
+        train_generator(self.model, queries, titles, settings, journal=journal)
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
         """The `width` likeliest codes of each text, by the beam search of serving."""
@@ -129,15 +137,15 @@ class CompactBackbone:
         return combine_codes(own, log_probs, generated, scores, values)
 
     def save(self, folder: Path) -> None:
-        """Write model and tag head."""
+        """Write model and tagger."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        state |= {f"head.{name}": tensor for name, tensor in self.tagger.head.state_dict().items()}
+        state |= {f"tagger.{name}": tensor for name, tensor in self.tagger.state_dict().items()}
         save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / _WEIGHTS)
 
     def load(self, folder: Path) -> None:
         """Become what `save` wrote."""
         state = load_file(folder / _WEIGHTS)
-        for prefix, module in (("model.", self.model), ("head.", self.tagger.head)):
+        for prefix, module in (("model.", self.model), ("tagger.", self.tagger)):
             module.load_state_dict(
                 {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
             )
@@ -155,7 +163,7 @@ class CompactBackbone:
         texts = [product.title for product in mined.products] + list(mined.dictionary.values)
         texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
         bundle = export_compact(
-            self.model, self.tagger.head, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
+            self.model, self.tagger, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
             vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
             precision=precision,
         )  # fmt: skip
@@ -166,11 +174,6 @@ class CompactBackbone:
     def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
         rows = self.ids(lesson.texts, side)
         return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
-
-    def _replay(self) -> TagReplay:
-        data = tagging_data()
-        marked = [*read_marked(data / "queryner/train.jsonl"), *read_marked(data / "oa_mine/train.jsonl")]
-        return TagReplay(self.tagger.head, encode_marked(self.tokenizer, marked), self._tagging)
 
 
 def tagging_data() -> Path:

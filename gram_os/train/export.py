@@ -23,6 +23,7 @@ from gram_os.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.normalise import Normaliser
 from gram_os.train.compact import CompactDecoder, CompactModel
+from gram_os.train.tag_branch import BranchedTagger, stack_states
 from gram_os.trie import CodeTrie
 
 Precision = Literal["fp32", "int8"]
@@ -47,15 +48,15 @@ class RowQuantisedEmbedding(nn.Module):
 
 
 class _EncoderGraph(nn.Module):
-    """ids, mask -> the decoder's memory and the tag logits."""
+    """ids, mask -> the decoder's memory and the tag logits; who asks for one of them does not pay for the other."""
 
-    def __init__(self, model: CompactModel, tag_head: nn.Module):
+    def __init__(self, model: CompactModel, tagger: BranchedTagger):
         super().__init__()
-        self.model, self.tag_head = model, tag_head
+        self.model, self.branch, self.tag_head = model, tagger.encoder, tagger.head
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.model.encode(ids, mask)
-        return self.model.decoder.memory(hidden), self.tag_head(hidden)
+        states = stack_states(self.model.encoder, ids, mask)
+        return self.model.decoder.memory(states[:, :, -1]), self.tag_head(self.branch(states, mask))
 
 
 class _DecoderGraph(nn.Module):
@@ -74,7 +75,7 @@ class _DecoderGraph(nn.Module):
 
 def export_compact(
     model: CompactModel,
-    tag_head: nn.Module,
+    tagger: BranchedTagger,
     tokenizer: Tokenizer,
     out: Path,
     manifest: Manifest,
@@ -88,7 +89,7 @@ def export_compact(
 ) -> Bundle:
     """Write the bundle to the folder `out`; `texts` say which word pieces the tokenizer must keep."""
     out.mkdir(parents=True, exist_ok=True)
-    model, tag_head = copy.deepcopy(model).eval().float(), copy.deepcopy(tag_head).eval().float()
+    model, tagger = copy.deepcopy(model).eval().float(), copy.deepcopy(tagger).eval().float()
     kept = used_pieces(tokenizer, texts)
     pruned = prune_tokenizer(tokenizer, kept)
     words = model.encoder.embeddings.word_embeddings
@@ -99,7 +100,7 @@ def export_compact(
     if precision == "int8":
         model.decoder.input = RowQuantisedEmbedding(model.decoder.tokens.weight.detach())
     pruned.save(str(out / "tokenizer.json"), pretty=False)
-    _export_graphs(model, tag_head, out, precision)
+    _export_graphs(model, tagger, out, precision)
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
     shape = {**model.decoder.shape.as_dict(), "pieces": len(kept)}
     return seal(
@@ -140,7 +141,7 @@ def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(content))
 
 
-def _export_graphs(model: CompactModel, tag_head: nn.Module, out: Path, precision: Precision) -> None:
+def _export_graphs(model: CompactModel, tagger: BranchedTagger, out: Path, precision: Precision) -> None:
     ids, mask = torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.long)
     decoder = model.decoder
     with torch.inference_mode():
@@ -151,7 +152,7 @@ def _export_graphs(model: CompactModel, tag_head: nn.Module, out: Path, precisio
     grid = {2: "texts", 3: "beams", 5: "before"}
     with tempfile.TemporaryDirectory() as folder:
         _export(
-            _EncoderGraph(model, tag_head), (ids, mask), Path(folder) / "encoder.onnx", ["memory", "tags"],
+            _EncoderGraph(model, tagger), (ids, mask), Path(folder) / "encoder.onnx", ["memory", "tags"],
             {"ids": {0: "texts", 1: "words"}, "mask": {0: "texts", 1: "words"},
              "memory": {2: "texts", 4: "words"}, "tags": {0: "texts", 1: "words"}},
         )  # fmt: skip

@@ -187,17 +187,19 @@ class Materials:
     def backbone(self, folder: Path | None = None) -> Backbone:
         """The recipe's backbone as a stage left it; new without one."""
         causal = self.recipe.causal
-        if causal is not None:
-            backbone: Backbone = CausalBackbone(
-                self.mined, load_causal(causal.model, gguf_file=causal.gguf_file)
-            )
-        else:
-            backbone = compact = CompactBackbone(
-                self.mined, load_checkpoint(self.tagger_folder), self.tokenizer, self.recipe.tagger
-            )
-            if folder is None:
-                compact.initialise(load_encoder(self.encoder_folder), np.load(self.codes_folder / _VALUES))
+        if causal is None:
+            return self.compact(folder)
+        backbone = CausalBackbone(self.mined, load_causal(causal.model, gguf_file=causal.gguf_file))
         if folder is not None:
+            backbone.load(folder)
+        return backbone
+
+    def compact(self, folder: Path | None = None) -> CompactBackbone:
+        """The compact backbone as a stage left it; new without one."""
+        backbone = CompactBackbone(self.mined, load_checkpoint(self.tagger_folder), self.tokenizer)
+        if folder is None:
+            backbone.initialise(load_encoder(self.encoder_folder), np.load(self.codes_folder / _VALUES))
+        else:
             backbone.load(folder)
         return backbone
 

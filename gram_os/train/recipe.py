@@ -91,6 +91,7 @@ class Recipe(_Part):
     )  # share of the clicked queries that measure and are not learned from
     tagger: TagRecipe = TagRecipe()
     tagger_checkpoint: Path | None = None  # a tagger that an earlier run trained: it serves any catalogue
+    tag_branch: TagRecipe = TagRecipe(epochs=6, learning_rate=5e-4)  # the tagger that goes into the bundle
     mining: MiningRecipe = MiningRecipe()
     synthesis: SynthesisRecipe = SynthesisRecipe()
     matching: MatchingSettings = MatchingSettings()  # with clicks

@@ -1,9 +1,10 @@
 """A bundle out of a catalogue, with clicks or without: the stages of GRAM in one run.
 
-    tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> pair scorer] -> export
-                              with clicks                   with clicks
+    tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> pair scorer] -> tag branch
+    -> export                 with clicks                   with clicks
 
-All stages are the same for the compact backbone and for a causal LM (`Backbone`); the recipe says which one is trained.
+All stages are the same for the compact backbone and for a causal LM (`Backbone`); the recipe says which one is trained. The
+tag branch alone is the compact one's: a causal LM's bundle tags nothing.
 What costs more than seconds is kept under `out`/work by the contents of what goes into it, so a run that was killed goes
 on where it was, and a run with one setting changed makes again what depends on it (stages.py). Losses and dev metrics
 stand in work/curves.csv, costs in work/costs.json. The clicked queries are parted by a hash of their words: `held_out` of them
@@ -24,6 +25,7 @@ from gram_os.clicks import Feedback
 from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.click_stages import align, co_train, learn_relevance
+from gram_os.train.compact_stage import tagging_data
 from gram_os.train.curves import CurveWriter
 from gram_os.train.materials import Materials, write_report
 from gram_os.train.pair import fit_pair_weights
@@ -88,10 +90,11 @@ def run_training(
         curves = stack.enter_context(CurveWriter(out / "work" / "curves.csv")) if first else None
         materials = Materials(products, recipe, out / "work", portions.learned, curves)
         learned = learn(materials, portions)
+        model = learned.model if recipe.causal else _learn_tags(materials, learned.model)
         with materials.lap("export"):
             if first:
                 manifest = _manifest(materials, learned.weights)
-                materials.backbone(learned.model).export(out, manifest, recipe.precision)
+                materials.backbone(model).export(out, manifest, recipe.precision)
             processes().wait_for_everyone()
         bundle = Bundle.load(out)
     costs = {cost.stage: cost.seconds for cost in materials.runner.costs()}
@@ -108,7 +111,7 @@ class Learned:
 
 
 def learn(materials: Materials, portions: Portions) -> Learned:
-    """All stages but the export."""
+    """All stages that codes and their weights come from."""
     recipe, learned = materials.recipe, portions.learned
     folder = _fine_tune(materials)
     if learned is not None:
@@ -137,6 +140,19 @@ def _fine_tune(materials: Materials) -> Path:
     if recipe.causal is not None:
         inputs["causal"] = recipe.causal.origin()
     return materials.runner.run("sft", inputs, make, by_all=True)
+
+
+def _learn_tags(materials: Materials, before: Path) -> Path:
+    """The model that a stage left in `before`, with its tagger."""
+    recipe = materials.recipe.tag_branch
+
+    def make(folder: Path) -> None:
+        backbone = materials.compact(before)
+        backbone.learn_tags(recipe)
+        backbone.save(folder)
+
+    inputs = {"before": before, "data": tagging_data(), "settings": recipe}
+    return materials.runner.run("tag-branch", inputs, make)
 
 
 def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:

@@ -1,9 +1,9 @@
 """Supervised fine-tuning of the compact backbone (GRAM section 3): L = L_q + lambda L_t.
 
 Each side's loss is the negative log-likelihood of a text's codes, weighted by their shares. The first token's part is
-exact, over all codes of the text at once; the later tokens' part is taken over codes drawn by share. The tagger's
-loss goes along, so that the shared encoder keeps its tags. All that is drawn is drawn in the stream of batches, which
-is saved with the training, so that a resumed run draws what the whole one would have.
+exact, over all codes of the text at once; the later tokens' part is taken over codes drawn by share. All that is drawn
+is drawn in the stream of batches, which is saved with the training, so that a resumed run draws what the whole one would
+have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +23,6 @@ from gram_os.train.compact import CompactModel
 from gram_os.train.encoder import pad
 from gram_os.train.likelihood import Tokens
 from gram_os.train.loop import Journal, LoopSettings, RateGroup, run_loop
-from gram_os.train.tagger import TagBatch, TagExample, TagHead, TagRecipe, make_batches
 from gram_os.train.targets import Target
 
 
@@ -52,23 +50,7 @@ class SftSettings:
     encoder_rate: float = 1e-4
     decoder_rate: float = 6e-4
     warm_up: float = 0.06
-    tagging_weight: float = 0.3
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TagReplay:
-    """What the encoder keeps its tags by: the tag head, and marked texts in batches of the recipe's sizes."""
-
-    head: TagHead
-    examples: Sequence[TagExample]
-    recipe: TagRecipe
-
-    def batches(self, rng: random.Random) -> Iterator[TagBatch]:
-        """Endless batches."""
-        generator = np.random.default_rng(rng.getrandbits(64))
-        while True:
-            yield from make_batches(self.examples, self.recipe, generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +67,21 @@ class SftBatch:
 
     queries: DrawnTexts
     titles: DrawnTexts
-    tags: TagBatch | None = None
 
 
 class SftObjective(nn.Module):
-    """L_q + lambda L_t, and the tagger's loss where the batch has marked texts."""
+    """L_q + lambda L_t."""
 
-    def __init__(self, model: CompactModel, head: TagHead | None, settings: SftSettings):
+    def __init__(self, model: CompactModel, settings: SftSettings):
         super().__init__()
         self.model = model
-        self.head = head
         self.settings = settings
 
     def forward(self, batch: SftBatch) -> dict[str, Tensor]:
-        """Losses of both sides and of the tags, and as "loss" their weighted sum."""
+        """Losses of both sides, and as "loss" their weighted sum."""
         query = code_loss(self.model, batch.queries, Side.QUERY)
         title = code_loss(self.model, batch.titles, Side.TITLE)
-        loss = query + self.settings.title_weight * title
-        if self.head is None or batch.tags is None:
-            return {"loss": loss, "query": query, "title": title}
-        tags = tag_loss(self.model, self.head, batch.tags)
-        loss = loss + self.settings.tagging_weight * tags
-        return {"loss": loss, "query": query, "title": title, "tags": tags}
+        return {"loss": query + self.settings.title_weight * title, "query": query, "title": title}
 
 
 def train_generator(
@@ -115,24 +90,22 @@ def train_generator(
     titles: Sequence[Example],
     settings: SftSettings,
     *,
-    replay: TagReplay | None = None,
     journal: Journal | None = None,
 ) -> None:
-    """Train in place, the tag head of `replay` too; co-training calls it again with lessons of its own.
+    """Train in place; co-training calls it again with lessons of its own.
 
     Raises InputError where no text of a side has a code.
     """
-    objective = SftObjective(model, None if replay is None else replay.head, settings)
-    decoder = [*model.decoder.parameters(), *([] if replay is None else replay.head.parameters())]
+    objective = SftObjective(model, settings)
     groups = [
         RateGroup([p for p in model.encoder.parameters() if p.requires_grad], settings.encoder_rate),
-        RateGroup(decoder, settings.decoder_rate),
+        RateGroup(list(model.decoder.parameters()), settings.decoder_rate),
     ]
     sizes, drawn = (settings.queries, settings.titles), settings.drawn
     run_loop(
         objective,
         groups,
-        lambda seed: draw_batches(queries, titles, sizes, drawn=drawn, seed=seed, replay=replay),
+        lambda seed: draw_batches(queries, titles, sizes, drawn=drawn, seed=seed),
         LoopSettings(settings.steps, warm_up=settings.warm_up, seed=settings.seed),
         journal=journal,
     )
@@ -145,20 +118,14 @@ def draw_batches(
     *,
     drawn: int,
     seed: int,
-    replay: TagReplay | None = None,
 ) -> BatchStream[SftBatch]:
     """Endless batches of `sizes` queries and titles, `drawn` codes a text; any backbone's."""
     usable = [_with_codes(queries, Side.QUERY), _with_codes(titles, Side.TITLE)]
 
     def epoch(rng: random.Random) -> Iterator[SftBatch]:
         ours, theirs = (batches(found, size, rng) for found, size in zip(usable, sizes, strict=True))
-        tags = None if replay is None else replay.batches(rng)
         while True:
-            yield SftBatch(
-                draw_codes(next(ours), drawn, rng),
-                draw_codes(next(theirs), drawn, rng),
-                None if tags is None else next(tags),
-            )
+            yield SftBatch(draw_codes(next(ours), drawn, rng), draw_codes(next(theirs), drawn, rng))
 
     return BatchStream(epoch, seed)
 
@@ -187,13 +154,6 @@ def code_loss(model: CompactModel, texts: DrawnTexts, side: Side) -> Tensor:
     logits = model.decoder.logits(hidden[learned]).float()
     later = functional.cross_entropy(logits, labels[learned], reduction="sum")
     return later / (labels.shape[0] * labels.shape[1]) - (shares * first).sum(-1).mean()
-
-
-def tag_loss(model: CompactModel, head: TagHead, batch: TagBatch) -> Tensor:
-    """The tagger's loss on a batch of marked texts, through the generator's encoder."""
-    device = model.decoder.bias.device
-    ids, mask, labels = batch.ids.to(device), batch.mask.to(device), batch.labels.to(device)
-    return head.loss(model.encode(ids, mask), TagBatch(ids, mask, labels, batch.side))
 
 
 def first_shares(batch: Sequence[Example], values: int) -> Tensor:

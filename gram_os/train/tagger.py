@@ -1,8 +1,8 @@
 """Stage 1 of training: the encoder and the tag head learn QueryNER's queries and OA-Mine's titles.
 
 One encoder, one linear head with columns for both sides; a batch holds texts of one side and trains that side's columns.
-Stage 2 goes on with the same encoder and takes `TagHead.loss` over `make_batches` as a replay term. Knows tensors and
-labels, neither ONNX nor bundles.
+Mining reads its tags; what a bundle tags with begins from its last layers (tag_branch.py). Knows tensors and labels, neither
+ONNX nor bundles.
 """
 
 from __future__ import annotations

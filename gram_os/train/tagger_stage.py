@@ -1,7 +1,7 @@
 """Stage 1 as a whole: data sets in, a checkpoint of encoder and tag head with its figures out.
 
 A checkpoint is a folder: `model.safetensors` (keys `encoder.*` as transformers names them, `head.project.*`) and
-`measures.json`. Stage 2 starts from it; serving never reads it.
+`measures.json`. Mining and the tag branch read it; serving never does.
 """
 
 from __future__ import annotations

@@ -12,15 +12,20 @@ from typing import Any, cast
 
 import pytest
 
+from gram_os.attribute import Side
 from gram_os.backbone import load_generator
 from gram_os.clicks import Feedback, Pair
 from gram_os.errors import InputError
+from gram_os.onnx_lm import CompactLm
 from gram_os.pair_weights import PairWeights
+from gram_os.tagger import Tagger
 from gram_os.train.curves import read_curves
 from gram_os.train.encoder import load_tokenizer
 from gram_os.train.export import prune_tokenizer, used_pieces
+from gram_os.train.materials import Materials
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import run_training
+from gram_os.train.tagger import make_tagger
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
 
 pytestmark = [
@@ -65,7 +70,29 @@ def test_a_bundle_without_clicks_codes_as_torch_does(
     assert generated
     encoded = [generator.bundle.dictionary.encode(c.code) for c in generated]
     assert all(tokens in generator.bundle.trie for tokens in encoded if tokens is not None)
-    assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "export"}
+    assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "tag-branch", "export"}
+
+
+def test_the_bundles_tagger_is_the_one_that_was_trained(tagger_checkpoint: Path, tmp_path: Path) -> None:
+    recipe = _recipe(tagger_checkpoint)
+    bundle = run_training(PRODUCTS, recipe, tmp_path).bundle
+
+    backbone = Materials(PRODUCTS, recipe, tmp_path / "work", None, None).compact(
+        next((tmp_path / "work").glob("tag-branch-*"))
+    )
+    queries, titles = ["black toner cartridge", "hp usb cable 2 m"], [p.title for p in PRODUCTS[:9]]
+    trained, exported = (
+        make_tagger(backbone.tagger, backbone.tokenizer),
+        Tagger(bundle.tokenizer, CompactLm(bundle).tag),
+    )
+    for texts, side in ((queries, Side.QUERY), (titles, Side.TITLE)):
+        for expected, found in zip(trained.tag(texts, side), exported.tag(texts, side), strict=True):
+            assert [(s.start, s.end, s.label) for s in found] == [(s.start, s.end, s.label) for s in expected]
+            assert [s.probability for s in found] == pytest.approx(
+                [s.probability for s in expected], abs=1e-3
+            )
+    assert any(trained.tag(titles, Side.TITLE))
+    assert set(bundle.manifest.measures) == {"tagger_f1_queryner", "tagger_f1_oa_mine"}
 
 
 def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, tmp_path: Path) -> None:
@@ -73,7 +100,7 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     assert list(first.seconds) == [
-        "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "pair",
+        "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "pair", "tag-branch",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["initial codes"]["shared"] > 0

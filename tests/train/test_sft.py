@@ -17,7 +17,6 @@ from transformers import BertConfig, BertModel
 from gram_os.attribute import Side
 from gram_os.decode import IntArray, Step, beam_search
 from gram_os.errors import InputError
-from gram_os.tagger import Words
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
 from gram_os.train.curves import CurveWriter, read_curves
 from gram_os.train.encoder import length_buckets, mean_pool, pad
@@ -26,7 +25,6 @@ from gram_os.train.sft import (
     Example,
     SftObjective,
     SftSettings,
-    TagReplay,
     batches,
     code_loss,
     draw_batches,
@@ -35,7 +33,6 @@ from gram_os.train.sft import (
     prefix_grid,
     train_generator,
 )
-from gram_os.train.tagger import TagExample, TagHead, TagRecipe
 from gram_os.train.targets import Target
 from gram_os.trie import CodeTrie
 
@@ -210,42 +207,16 @@ def test_a_tiny_model_learns_codes_of_both_sides_by_heart(tmp_path: Path) -> Non
         assert [row[0].tokens for row in greedy] == [e.target.codes[0] for e in examples]
 
 
-def _replay() -> TagReplay:
-    torch.manual_seed(0)
-    words = [Words(((0, 3),), (1, 4 + at, 2), (1,)) for at in range(4)]
-    examples = [TagExample(item, (at % 2,), Side(side)) for side in Side for at, item in enumerate(words)]
-    return TagReplay(TagHead(24), examples, TagRecipe(query_batch=2, title_batch=2))
-
-
-def test_the_taggers_loss_goes_along_and_frozen_parameters_stay(tmp_path: Path) -> None:
-    model, replay = _tiny_model(), _replay()
+def test_frozen_parameters_stay() -> None:
+    model = _tiny_model()
     words = model.encoder.embeddings.word_embeddings.weight
     words.requires_grad_(False)
-    before, weight = words.clone(), replay.head.project.weight.detach().clone()
-    settings = SftSettings(steps=3, queries=1, titles=1, tagging_weight=0.3)
-    with CurveWriter(tmp_path / "curves.csv") as curves:
-        train_generator(
-            model,
-            [_example((1,))],
-            [_example((2,))],
-            settings,
-            replay=replay,
-            journal=Journal("sft", tmp_path / "state", curves),
-        )
-    values = {p.name: p.value for p in read_curves(tmp_path / "curves.csv") if p.step == 1}
-    parts = values["query"] + settings.title_weight * values["title"] + 0.3 * values["tags"]
-    assert values["loss"] == pytest.approx(parts, rel=1e-4)
+    before = words.clone()
+    train_generator(model, [_example((1,))], [_example((2,))], SftSettings(steps=3, queries=1, titles=1))
     assert torch.equal(words, before)
-    assert not torch.equal(replay.head.project.weight, weight)
     assert not model.training
     ids, mask = pad([[1, 2, 3]])
     assert model.encode(ids, mask).dtype == torch.float32  # training in bfloat16 leaves no trace
-
-
-def test_the_tags_come_in_batches_of_both_sides() -> None:
-    stream = draw_batches([_example((1,))], [_example((2,))], (1, 1), drawn=1, seed=0, replay=_replay())
-    tags = [batch.tags for batch in islice(stream, 4)]
-    assert Counter(tag.side for tag in tags if tag is not None) == {Side.QUERY: 2, Side.TITLE: 2}
 
 
 def test_training_is_repeatable_and_another_seed_differs() -> None:
@@ -260,12 +231,11 @@ def test_training_is_repeatable_and_another_seed_differs() -> None:
 
 
 def test_a_broken_off_training_ends_in_the_same_weights(tmp_path: Path) -> None:
-    """Draws, dropout and the tagger's batches go on where they were."""
+    """Draws and dropout go on where they were."""
     lessons = [_example((at, 6), (7,), ids=(1, at)) for at in range(6)]
 
     def train(name: str, *, breaks: bool) -> list[torch.Tensor]:
-        model, replay = _tiny_model(), _replay()
-        objective = SftObjective(model, replay.head, SftSettings())
+        objective = SftObjective(_tiny_model(), SftSettings())
         calls = count()
 
         def interrupt(*_: object) -> None:
@@ -277,7 +247,7 @@ def test_a_broken_off_training_ends_in_the_same_weights(tmp_path: Path) -> None:
             run_loop(
                 objective,
                 [RateGroup(list(objective.parameters()), 0.01)],
-                lambda seed: draw_batches(lessons, lessons, (2, 2), drawn=2, seed=seed, replay=replay),
+                lambda seed: draw_batches(lessons, lessons, (2, 2), drawn=2, seed=seed),
                 LoopSettings(8, save_every=2),
                 journal=Journal("sft", tmp_path / name, curves),
             )
