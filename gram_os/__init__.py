@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gram_os.errors import GramError
     from gram_os.generator import Generator, ScoredCode
     from gram_os.ingest.backfill import backfill
+    from gram_os.query_pipeline.coder import QueryCoder
     from gram_os.query_pipeline.search import Mode, QueryPipeline
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import Settings, load_settings
@@ -28,6 +29,7 @@ __all__ = [
     "GramError",
     "Mode",
     "Product",
+    "QueryCoder",
     "QueryPipeline",
     "ScoredCode",
     "Settings",
@@ -47,6 +49,7 @@ _HOMES = {
     "GramError": "gram_os.errors",
     "Mode": "gram_os.query_pipeline.search",
     "Product": "gram_os.catalogue",
+    "QueryCoder": "gram_os.query_pipeline.coder",
     "QueryPipeline": "gram_os.query_pipeline.search",
     "ScoredCode": "gram_os.generator",
     "Settings": "gram_os.settings",

@@ -6,6 +6,7 @@
     │   └── SettingsError        an unknown or wrong setting
     ├── MissingExtraError        an optional dependency is not installed
     ├── BundleError              a model folder is missing, damaged or of another format
+    ├── QueryRefusedError        the generator takes no more queries for now
     ├── ClusterError             OpenSearch said no, or nothing
     │   ├── ClusterUnreachableError
     │   ├── ClusterBusyError     429, 503: not now
@@ -65,6 +66,10 @@ class BundleError(GramError):
     """A model folder is missing, damaged or of another format."""
 
     exit_code: ClassVar[int] = 2
+
+
+class QueryRefusedError(GramError):
+    """The generator takes no more queries: as many wait as may, or it was closed; later the same query may pass."""
 
 
 class ClusterError(GramError):

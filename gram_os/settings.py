@@ -51,6 +51,10 @@ VARIABLES: Final[Mapping[str, str]] = {
     "GRAM_OS_DATA_DIR": "data_dir",
     "GRAM_OS_NODE_HEAP": "node.heap",
     "GRAM_OS_NODE_START_TIMEOUT": "node.start_timeout_s",
+    "GRAM_OS_QUERIES_HEAD_MEGABYTES": "queries.head_megabytes",
+    "GRAM_OS_QUERIES_MAX_BATCH": "queries.max_batch",
+    "GRAM_OS_QUERIES_MAX_WAIT_MS": "queries.max_wait_ms",
+    "GRAM_OS_QUERIES_MAX_WAITING": "queries.max_waiting",
 }
 
 
@@ -116,6 +120,21 @@ class NodeSettings(BaseModel):
     start_timeout_s: float = Field(default=180.0, gt=0)
 
 
+class QuerySettings(BaseModel):
+    """How a process that answers many queries makes their codes (query_pipeline/coder.py)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    head_megabytes: float = Field(
+        default=64.0, ge=0, description="memory for the codes of queries that were asked before"
+    )
+    max_batch: int = Field(default=16, ge=1, description="queries that are coded together")
+    max_wait_ms: float = Field(
+        default=2.0, ge=0, le=1000, description="how long a batch waits for those who were just here"
+    )
+    max_waiting: int = Field(default=256, ge=1, description="queries that may wait; more are refused")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Make it with `load_settings`; made directly, it holds defaults and arguments only."""
 
@@ -123,6 +142,7 @@ class Settings(BaseSettings):
 
     cluster: ClusterSettings = ClusterSettings()
     node: NodeSettings = NodeSettings()
+    queries: QuerySettings = QuerySettings()
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again"
     )

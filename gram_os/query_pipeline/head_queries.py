@@ -15,7 +15,7 @@ from threading import Lock
 from cachetools import LRUCache
 
 from gram_os.generator import ScoredCode
-from gram_os.query_pipeline.search import CodeGenerator
+from gram_os.query_pipeline.search import CodeGenerator, normalise_query
 
 MEGABYTE = 1_000_000
 _PLACE = 250  # bytes that the cache itself needs for an entry: its tables and its links
@@ -92,15 +92,6 @@ class HeadQueries:
                 size = _PLACE + getsizeof(key) + _measure(codes)
                 if size <= self._kept.maxsize:
                     self._kept[key] = _Entry(codes, size, self._clock())
-
-
-def normalise_query(text: str) -> str:
-    """The text that a query is remembered by.
-
-    >>> normalise_query("  HP  Toner ")
-    'hp toner'
-    """
-    return " ".join(text.lower().split())
 
 
 def _measure(codes: tuple[ScoredCode, ...]) -> int:

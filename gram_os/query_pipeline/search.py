@@ -60,6 +60,15 @@ class Answer:
     codes: tuple[WeightedCode, ...]
 
 
+def normalise_query(text: str) -> str:
+    """The text that a query is coded by, and remembered by: case and spaces make no other query.
+
+    >>> normalise_query("  HP  Toner ")
+    'hp toner'
+    """
+    return " ".join(text.lower().split())
+
+
 class QueryPipeline:
     """Searches one index in any of the three modes."""
 
@@ -114,7 +123,7 @@ class QueryPipeline:
 
     def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
         """The query's codes that the index holds, each with its weight x idf, heaviest first."""
-        scored = self._generator.code_queries([text])[0]
+        scored = self._generator.code_queries([normalise_query(text)])[0]
         idf = self._frequencies.idf([str(s.code) for s in scored])
         weighed = [
             WeightedCode(s, s.weight * i**self._idf_exponent)

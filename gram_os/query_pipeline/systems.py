@@ -10,7 +10,7 @@ from gram_os.attachment import require_bundle, require_label
 from gram_os.backbone import load_generator
 from gram_os.cluster import Cluster
 from gram_os.dsl import code_field
-from gram_os.generator import Generator
+from gram_os.query_pipeline.coder import BundleGenerator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
 
@@ -35,10 +35,11 @@ def open_pipeline(
     bundle: Path | None,
     *,
     label: str | None = None,
-    generator: Generator | None = None,
+    generator: BundleGenerator | None = None,
 ) -> QueryPipeline:
     """The query pipeline of an index under a label, the active one by default.
 
+    `generator` is in place of the bundle's own: one that is loaded already, or a `QueryCoder` for many threads and queries.
     Raises BundleError when the bundle is not the one that coded the label: its queries would miss the documents' codes.
     """
     state = require_label(cluster, index, label)

@@ -14,6 +14,7 @@ FROZEN = [
     "GramError",
     "Mode",
     "Product",
+    "QueryCoder",
     "QueryPipeline",
     "ScoredCode",
     "Settings",

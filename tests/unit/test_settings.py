@@ -63,6 +63,10 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
             "GRAM_OS_DATA_DIR": str(tmp_path / "d"),
             "GRAM_OS_NODE_HEAP": "512m",
             "GRAM_OS_NODE_START_TIMEOUT": "9",
+            "GRAM_OS_QUERIES_HEAD_MEGABYTES": "1.5",
+            "GRAM_OS_QUERIES_MAX_BATCH": "3",
+            "GRAM_OS_QUERIES_MAX_WAIT_MS": "0.5",
+            "GRAM_OS_QUERIES_MAX_WAITING": "7",
         }
     )
     cluster = settings.cluster
@@ -71,6 +75,9 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
     assert cluster.verify_certs is False
     assert (settings.cache_dir, settings.data_dir) == (tmp_path / "c", tmp_path / "d")
     assert (settings.node.heap, settings.node.start_timeout_s) == ("512m", 9.0)
+    queries = settings.queries
+    assert (queries.head_megabytes, queries.max_batch) == (1.5, 3)
+    assert (queries.max_wait_ms, queries.max_waiting) == (0.5, 7)
 
 
 def test_verify_certs_wins_over_its_synonym() -> None:
@@ -110,6 +117,7 @@ def test_settings_are_frozen_and_direct_construction_reads_nothing(monkeypatch: 
         ({"OPENSEARCH_CA_CERTS": "no.pem"}, "", ["cluster.ca_certs", "no.pem", "no such file"]),
         ({"OPENSEARCH_USERNAME": "ann"}, "", ["cluster", "OPENSEARCH_PASSWORD"]),
         ({"GRAM_OS_NODE_HEAP": "lots"}, "", ["node.heap", "'lots'"]),
+        ({"GRAM_OS_QUERIES_MAX_BATCH": "0"}, "", ["queries.max_batch", "'0'", "greater than or equal to 1"]),
         ({"GRAM_OS_CONFIG": "none.toml"}, "", ["GRAM_OS_CONFIG", "none.toml", "no such file"]),
         (
             {},

@@ -1,0 +1,95 @@
+"""The codes of queries in a process that answers many: remembered, else coded in batches.
+
+    threads -> HeadQueries -> QueryBatcher -> generator
+
+One for each bundle, shared by the pipelines of all indices that it coded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from math import isclose
+from types import TracebackType
+from typing import Protocol, Self
+
+from gram_os.bundle import Bundle
+from gram_os.generator import ScoredCode
+from gram_os.query_pipeline.batcher import QueryBatcher
+from gram_os.query_pipeline.head_queries import HeadQueries, HeadQueryStatistics
+from gram_os.query_pipeline.search import CodeGenerator
+from gram_os.settings import QuerySettings
+
+log = logging.getLogger(__name__)
+
+_NOISE = 1e-3  # sums in another order change a probability by about 1e-6, activations scaled by batch by 1e-2
+
+
+class BundleGenerator(CodeGenerator, Protocol):
+    """Makes the codes of queries with a bundle."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle, which must be the one that coded the index."""
+
+
+class QueryCoder:
+    """A `BundleGenerator` for many threads and many queries; close it.
+
+    No answer depends on who else asks: a bundle whose codes depend on the batch, as those of graphs do that scale their
+    activations over it (ONNX Runtime's dynamic int8), gets one query at a time, and a warning is logged.
+    """
+
+    def __init__(self, generator: BundleGenerator, settings: QuerySettings | None = None):
+        settings = settings or QuerySettings()
+        self.bundle = generator.bundle
+        max_batch = settings.max_batch
+        if max_batch > 1 and not is_batch_invariant(generator):
+            log.warning("%s: its codes depend on the batch; queries are coded one by one", self.bundle.path)
+            max_batch = 1
+        self._batcher = QueryBatcher(
+            generator,
+            max_batch=max_batch,
+            max_wait_ms=settings.max_wait_ms,
+            max_waiting=settings.max_waiting,
+        )
+        self._memory = HeadQueries(self._batcher, megabytes=settings.head_megabytes)
+
+    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+        """See `CodeGenerator.code_queries`. Raises QueryRefusedError when too many queries wait, or after `close`."""
+        return self._memory.code_queries(texts)
+
+    def statistics(self) -> HeadQueryStatistics:
+        """What is remembered, and how many queries that saved so far."""
+        return self._memory.statistics()
+
+    def close(self) -> None:
+        """Answer the queries that wait, and take no more that are not remembered."""
+        self._batcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def is_batch_invariant(generator: BundleGenerator) -> bool:
+    """Whether a few queries, short and long, get the same codes and probabilities together as one by one."""
+    values = generator.bundle.dictionary.values
+    texts = [" ".join(values[: 1 + 3 * size]) for size in range(3)]
+    together = generator.code_queries(texts)
+    return all(
+        _are_equal(codes, generator.code_queries([text])[0])
+        for text, codes in zip(texts, together, strict=True)
+    )
+
+
+def _are_equal(left: Sequence[ScoredCode], right: Sequence[ScoredCode]) -> bool:
+    known = {scored.code: scored.probability for scored in right}
+    return len(left) == len(right) and all(
+        scored.code in known and isclose(scored.probability or 0, known[scored.code] or 0, abs_tol=_NOISE)
+        for scored in left
+    )
