@@ -1,49 +1,75 @@
-"""The causal-LM backbone on ONNX Runtime (the paper's form): prompts in, a KV cache kept from step to step.
+"""The causal-LM backbone on ONNX Runtime (the paper's form): prompts in, then chains of tokens below them.
 
-The graph is what train/export_causal.py wrote: token ids, mask, positions and the past's keys and values in,
-log-probabilities of the next token and all keys and values out. Knows prompts and tokens, not codes.
+The graph is what train/causal_graph.py wrote: tokens and what they see in, log-probabilities out; the keys and values of
+each text, its prompt's and those of all its beams, are there once and grow from run to run. Knows prompts and tokens, not
+codes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gram_os.attribute import Side
 from gram_os.bundle import Bundle
-from gram_os.decode import FloatArray, IntArray, Step
 from gram_os.errors import BundleError
+from gram_os.language_model import PROMPT, Chains, FloatArray, IntArray, Reading, Step
 from gram_os.onnx_lm import Device, Session
-from gram_os.prompts import PROMPTS_VERSION, PromptEncoder, pad_left, positions
+from gram_os.prompts import PROMPTS_VERSION, PromptEncoder, pad_left
+from gram_os.token_tree import Placed, TokenTree
 
 GRAPH = "model.onnx"
-#: What the graph calls its log-probabilities, float32 (rows, 1, vocabulary): optimum's name for the output of a causal LM.
-OUTPUT = "logits"
-_ROWS = 64  # rows of one run: bounds the memory that copies of the prompts' cache take
+#: The graph's inputs and outputs beside keys and values, with the names of their axes.
+INPUTS: Final = MappingProxyType(
+    {
+        "ids": {0: "tokens"},
+        "positions": {0: "tokens"},
+        "slots": {0: "texts", 1: "slots"},
+        "places": {0: "tokens"},
+        "seen": {0: "texts", 1: "slots", 2: "keys"},
+        "scored": {0: "scored"},
+        "wanted": {0: "scored", 1: "any"},
+        "whole": {0: "whole"},
+    }
+)
+OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
+_TEXTS = 4  # texts of one run, which bounds its memory
 
-Cache = list[FloatArray]  # keys and values in the graph's order, each (rows, heads, tokens, head width)
+Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Texts that are read in the same runs."""
+
+    tree: TokenTree
+    past: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """scored: int64 (scored,), tokens of a run after which something is asked; wanted, whole: as in `Chains`, of these."""
+
+    scored: IntArray
+    wanted: IntArray
+    whole: IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class _CausalState:
-    """The prompts' cache is held once a text; only what was generated since is held once a row.
+    """parts: of `_TEXTS` texts each, the last of fewer; heads: int64 (texts, beams), the node of each beam's last token."""
 
-    A row is one distinct text and token sequence, so beams that repeat each other cost nothing.
-    """
-
-    prompts: Cache  # (texts, heads, words, head width)
-    mask: IntArray  # (texts, words), 1 where there is text
-    suffix: Cache  # (rows, heads, tokens so far, head width)
-    owners: IntArray  # (rows,), text of a row
-    rows: IntArray  # (texts, beams), row of a beam
+    parts: tuple[_Part, ...]
+    heads: IntArray
 
 
 class CausalLm:
-    """`LanguageModel` over a causal LM's own tokens."""
+    """`ChainModel` over a causal LM's own tokens."""
 
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
         model, path = bundle.manifest.model, bundle.path / GRAPH
@@ -55,62 +81,104 @@ class CausalLm:
         self.end = int(model["end"])
         self._prompts = PromptEncoder(bundle.tokenizer)
         self._session = Session(path, device=device, threads=threads)
-        self._past = [name for name in self._session.inputs if name.startswith("past_key_values.")]
-        self._present = [re.sub("^past_key_values", "present", name) for name in self._past]
-        self._shapes = [tuple(self._session.inputs[name].shape) for name in self._past]
-        missing = {"input_ids", "attention_mask"} - set(self._session.inputs)
-        if missing or not self._past or any(len(shape) != 4 for shape in self._shapes):
+        inputs = self._session.inputs
+        self._past = [name for name in inputs if name.startswith("past.")]
+        self._present = [name.replace("past", "present") for name in self._past]
+        if not self._past or set(INPUTS) - set(inputs):
             raise BundleError(
-                f"{path} is no causal LM with a KV cache; export it with gram_os.train.export_causal"
+                f"{path} is no causal LM that reads chains of tokens; export it again with gram_os.train.export_causal"
             )
+        _, self._heads, _, self._width = inputs[self._past[0]].shape
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """See `LanguageModel.start`."""
-        ids, mask = pad_left(self._prompts.encode(texts, side))
-        count = len(texts)
-        empty = [
-            np.zeros((count, int(heads), 0, int(width)), np.float32) for _, heads, _, width in self._shapes
-        ]
-        log_probs, prompts = self._run(ids, mask, positions(mask), empty, empty, np.arange(count))
-        state = _CausalState(prompts, mask, empty, np.arange(count), np.arange(count)[:, None])
-        return Step(log_probs[:, None, :], state)
+        prompts, count = self._prompts.encode(texts, side), len(texts)
+        parts, found = [], []
+        for at in range(0, count, _TEXTS):
+            part, log_probs = self._read_prompts(prompts[at : at + _TEXTS])
+            parts.append(part)
+            found.append(log_probs)
+        heads = np.full((count, 1), PROMPT)
+        return Step(np.concatenate(found)[:, None, :], _CausalState(tuple(parts), heads))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """See `LanguageModel.advance`."""
-        if not isinstance(state, _CausalState):
-            raise TypeError(f"not a state of this model: {type(state).__name__}")
-        continued = np.take_along_axis(state.rows, parents, axis=1)  # (texts, beams)
-        pairs = np.stack([continued.ravel(), tokens.ravel()])
-        (kept, added), rows = np.unique(pairs, axis=1, return_inverse=True)
-        owners, suffix = state.owners[kept], [part[kept] for part in state.suffix]
-        generated = suffix[0].shape[2]
-        mask = np.concatenate([state.mask[owners], np.ones((len(kept), generated + 1), np.int64)], axis=1)
-        log_probs, new = self._run(
-            added[:, None], mask, mask.sum(1, keepdims=True) - 1, state.prompts, suffix, owners
+        """See `LanguageModel.advance`; beams that repeat each other cost nothing."""
+        heads = np.take_along_axis(_own(state).heads, parents, axis=1)  # (texts, beams)
+        texts = np.repeat(np.arange(len(heads)), heads.shape[1])
+        triples = np.stack([texts, heads.ravel(), tokens.ravel()])
+        (owners, nodes, added), rows = np.unique(triples, axis=1, return_inverse=True)
+        rows, every = rows.reshape(parents.shape), np.arange(len(added))
+        single, nothing = np.ones_like(owners), np.zeros((len(added), 0), np.int64)
+        reading = self.read_chains(state, Chains(owners, nodes, single, added, nothing, every))
+        return Step(reading.log_probs[rows], _CausalState(_own(reading.state).parts, reading.nodes[rows]))
+
+    def read_chains(self, state: object, chains: Chains) -> Reading:
+        """See `ChainModel.read_chains`."""
+        before = _own(state)
+        parts = list(before.parts)
+        found: list[Reading] = []
+        # The texts ascend, so the chains of a part, their tokens and the answers stand side by side.
+        for number in np.unique(chains.texts // _TEXTS).tolist():
+            some = _of_texts(chains, number * _TEXTS, (number + 1) * _TEXTS)
+            placed = parts[number].tree.place(some.texts, some.parents, some.lengths)
+            asked = _Asked(np.arange(len(some.tokens)), some.wanted, some.whole)
+            log_probs, chosen, past = self._run(placed, some.tokens, asked, parts[number].past)
+            parts[number] = _Part(placed.tree, past)
+            found.append(Reading(placed.nodes, chosen, log_probs, None))
+        return Reading(
+            np.concatenate([part.nodes for part in found]),
+            np.concatenate([part.chosen for part in found]),
+            np.concatenate([part.log_probs for part in found]),
+            _CausalState(tuple(parts), before.heads),
         )
-        suffix = [np.concatenate([old, last], axis=2) for old, last in zip(suffix, new, strict=True)]
-        rows = rows.reshape(parents.shape)
-        return Step(log_probs[rows], _CausalState(state.prompts, state.mask, suffix, owners, rows))
+
+    def _read_prompts(self, prompts: Sequence[Sequence[int]]) -> tuple[_Part, FloatArray]:
+        ids, mask = pad_left(prompts)
+        placed = TokenTree.plant(mask)
+        count, lengths = len(prompts), mask.sum(1)
+        empty = np.zeros((count, int(self._heads), 0, int(self._width)), np.float32)
+        every, nothing = np.arange(count), np.zeros((count, 0), np.int64)
+        log_probs, _, past = self._run(
+            placed,
+            ids[mask > 0],
+            _Asked(np.cumsum(lengths) - 1, nothing, every),
+            (empty,) * len(self._past),
+        )
+        return _Part(placed.tree, past), log_probs
 
     def _run(
-        self, ids: IntArray, mask: IntArray, places: IntArray, prompts: Cache, suffix: Cache, owners: IntArray
-    ) -> tuple[FloatArray, Cache]:
-        """Log-probabilities (rows, vocabulary) after the last token, and the cache of the tokens in `ids`."""
-        found: list[FloatArray] = []
-        caches: list[Cache] = []
-        for start in range(0, len(ids), _ROWS):
-            part = slice(start, start + _ROWS)
-            past = [
-                np.concatenate([fixed[owners[part]], own[part]], axis=2)
-                for fixed, own in zip(prompts, suffix, strict=True)
-            ]
-            feeds: dict[str, NDArray[np.float32] | NDArray[np.int64]] = dict(
-                zip(self._past, past, strict=True)
-            )
-            feeds |= {"input_ids": ids[part], "attention_mask": mask[part]}
-            if "position_ids" in self._session.inputs:
-                feeds["position_ids"] = places[part]
-            answer = self._session.run(feeds, [OUTPUT, *self._present])
-            found.append(answer[OUTPUT][:, -1])
-            caches.append([answer[name][:, :, -ids.shape[1] :] for name in self._present])
-        return np.concatenate(found), [np.concatenate(parts) for parts in zip(*caches, strict=True)]
+        self, placed: Placed, ids: IntArray, asked: _Asked, past: Cache
+    ) -> tuple[FloatArray, FloatArray, Cache]:
+        feeds: dict[str, NDArray[Any]] = {
+            "ids": ids,
+            "positions": placed.positions,
+            "slots": placed.slots,
+            "places": placed.places,
+            "seen": placed.seen,
+            "scored": asked.scored,
+            "wanted": asked.wanted,
+            "whole": asked.whole,
+        }
+        answer = self._session.run(feeds | dict(zip(self._past, past, strict=True)))
+        return answer["log_probs"], answer["chosen"], tuple(answer[name] for name in self._present)
+
+
+def _own(state: object) -> _CausalState:
+    if not isinstance(state, _CausalState):
+        raise TypeError(f"not a state of this model: {type(state).__name__}")
+    return state
+
+
+def _of_texts(chains: Chains, start: int, stop: int) -> Chains:
+    """The chains of the texts from `start` to `stop`, which are counted from `start` on."""
+    some = slice(*np.searchsorted(chains.texts, [start, stop]).tolist())
+    first, last = int(chains.lengths[: some.start].sum()), int(chains.lengths[: some.stop].sum())
+    whole = slice(*np.searchsorted(chains.whole, [first, last]).tolist())
+    return Chains(
+        chains.texts[some] - start,
+        chains.parents[some],
+        chains.lengths[some],
+        chains.tokens[first:last],
+        chains.wanted[first:last],
+        chains.whole[whole] - first,
+    )

@@ -9,45 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_os.attribute import Side
+from gram_os.beams import Beams, Reader, open_reader, ranges
+from gram_os.language_model import (
+    PROMPT,
+    ChainModel,
+    Chains,
+    FloatArray,
+    IntArray,
+    LanguageModel,
+    Step,
+)
 from gram_os.trie import ROOT, CodeTrie
 
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a model says after the tokens so far.
-
-    log_probs: float32 (texts, beams, vocabulary), natural logarithm, of the next token;
-    state: whatever the model needs to go on (encoder output, KV cache); opaque to the search.
-    """
-
-    log_probs: FloatArray
-    state: object
-
-
-class LanguageModel(Protocol):
-    """A generator's backbone: log P(next token | text, side, tokens so far)."""
-
-    @property
-    def end(self) -> int:
-        """The token that closes a code."""
-
-    def start(self, texts: Sequence[str], side: Side) -> Step:
-        """Read the texts; log-probabilities of the first token, with one beam a text."""
-
-    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """Append one token to each beam.
-
-        parents, tokens: int64 (texts, beams); `parents` says which beam of the step before is continued.
-        """
+__all__ = [
+    "FloatArray",
+    "Generated",
+    "IntArray",
+    "LanguageModel",
+    "Step",
+    "beam_search",
+    "likeliest_tokens",
+    "score_sequences",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +56,8 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Beams:
-    """The live beams of all texts in flat arrays, a text's beams side by side and best first.
-
-    texts: int64 (beams,), the text of each; places: int64 (beams,), its place among its text's beams; parents: int64
-    (beams,), the place of the beam that it continues, one step before; nodes: int64 (beams,), where it stands in the trie;
-    scores: float64 (beams,), ln P so far; tokens: int64 (beams, steps) and log_probs: float32 (beams, steps), what it is
-    made of.
-    """
-
-    texts: IntArray
-    places: IntArray
-    parents: IntArray
-    nodes: IntArray
-    scores: NDArray[np.float64]
-    tokens: IntArray
-    log_probs: FloatArray
-
-    @classmethod
-    def at_root(cls, texts: int) -> _Beams:
-        """One empty beam a text."""
-        start = np.full(texts, ROOT, dtype=np.int64)
-        zeros = np.zeros(texts, dtype=np.int64)
-        nothing = np.zeros((texts, 0), dtype=np.int64)
-        return cls(
-            np.arange(texts), zeros, zeros, start, np.zeros(texts), nothing, nothing.astype(np.float32)
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Closed:
-    """Whole codes of one length, the closing token's log-probability with the others; arrays as in `_Beams`."""
+    """Whole codes of one length, the closing token's log-probability with the others; arrays as in `Beams`."""
 
     texts: IntArray
     scores: NDArray[np.float64]
@@ -128,27 +87,23 @@ def beam_search(
     lesser tokens come first in the results, the lesser node stays in the beam.
     """
     texts = len(first.log_probs)
-    step, beams = first, _Beams.at_root(texts)
-    closed: list[_Closed] = []
+    reader, closed = open_reader(model, trie, first), list[_Closed]()
     best = np.full((texts, width), -np.inf)  # scores of each text's best closed beams, ascending
-    while True:
-        closed.append(_close(beams, step.log_probs, model.end, trie))
+    beams = _choose(
+        Beams.at_root(texts), _follow_roots(first.log_probs, trie, width), trie, best[:, 0], width
+    )
+    while len(beams.texts):
+        reader.read(beams)
+        closed.append(_close(beams, reader, trie))
         best = _merge_scores(best, closed[-1])
-        beams = _expand(beams, step.log_probs, trie, best[:, 0], width)
-        if not len(beams.texts):
-            return _collect(closed, best[:, 0], width)
-        shape = (texts, int(beams.places.max()) + 1)
-        # Free places of the grid repeat beam 0 and are never read.
-        parents, tokens = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        parents[beams.texts, beams.places] = beams.parents
-        tokens[beams.texts, beams.places] = beams.tokens[:, -1]
-        step = model.advance(step.state, parents, tokens)
+        beams = _choose(beams, _follow(beams, reader, trie), trie, best[:, 0], width)
+    return _collect(closed, best[:, 0], width)
 
 
-def _close(beams: _Beams, log_probs: FloatArray, end: int, trie: CodeTrie) -> _Closed:
-    """Close the beams that are whole codes; `log_probs` as in `Step`."""
+def _close(beams: Beams, reader: Reader, trie: CodeTrie) -> _Closed:
+    """Close the beams that are whole codes."""
     whole = np.flatnonzero(trie.final[beams.nodes])
-    ends = log_probs[beams.texts[whole], beams.places[whole], end]
+    ends = reader.ends(whole)
     return _Closed(
         beams.texts[whole],
         beams.scores[whole] + ends,
@@ -168,15 +123,13 @@ def _merge_scores(best: NDArray[np.float64], closed: _Closed) -> NDArray[np.floa
     return merged[:, -best.shape[1] :]
 
 
-def _expand(
-    beams: _Beams, log_probs: FloatArray, trie: CodeTrie, floors: NDArray[np.float64], width: int
-) -> _Beams:
+def _choose(
+    beams: Beams, found: _Continuations, trie: CodeTrie, floors: NDArray[np.float64], width: int
+) -> Beams:
     """The best `width` continuations of each text's beams, without those that can no longer enter its results.
 
-    log_probs: as in `Step`; floors: float64 (texts,), the score that a text's result must exceed.
+    floors: float64 (texts,), the score that a text's result must exceed.
     """
-    begun = beams.tokens.shape[1] > 0
-    found = _follow(beams, log_probs, trie) if begun else _follow_roots(log_probs, trie, width)
     owners, edges, gains = found.owners, found.edges, found.gains
     totals = beams.scores[owners] + gains
     texts = beams.texts[owners]
@@ -187,10 +140,10 @@ def _expand(
     places = _ranks(texts[kept])
     kept, places = kept[places < width], places[places < width]
     chosen = owners[kept]
-    return _Beams(
+    return Beams(
         texts[kept],
         places,
-        beams.places[chosen],
+        chosen,
         edges[kept] + 1,
         totals[kept],
         np.concatenate([beams.tokens[chosen], trie.tokens[edges[kept], None]], axis=1),
@@ -198,16 +151,11 @@ def _expand(
     )
 
 
-def _follow(beams: _Beams, log_probs: FloatArray, trie: CodeTrie) -> _Continuations:
-    """All continuations of the beams; `log_probs` as in `Step`."""
+def _follow(beams: Beams, reader: Reader, trie: CodeTrie) -> _Continuations:
+    """All continuations of the beams."""
     starts = trie.offsets[beams.nodes].astype(np.int64)
-    counts = trie.offsets[beams.nodes + 1] - starts
-    owners = np.repeat(np.arange(len(counts)), counts)
-    edges = np.arange(len(owners)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    _, grid, vocabulary = log_probs.shape
-    rows = (beams.texts * grid + beams.places)[owners]
-    gains = log_probs.reshape(-1).take(rows * vocabulary + trie.tokens[edges])
-    return _Continuations(owners, edges, gains)
+    owners, edges = ranges(starts, trie.offsets[beams.nodes + 1] - starts)
+    return _Continuations(owners, edges, reader.gains(owners, edges))
 
 
 def _follow_roots(log_probs: FloatArray, trie: CodeTrie, width: int) -> _Continuations:
@@ -287,6 +235,8 @@ def score_sequences(
     `sequences` holds one list a text; `first` is what `model.start` answered for the texts. Sequences of one token cost
     nothing more.
     """
+    if isinstance(model, ChainModel):
+        return _score_chains(model, first, sequences)
     found: list[list[list[float]]] = [
         [[float(first.log_probs[row, 0, s[0]])] for s in wanted] for row, wanted in enumerate(sequences)
     ]
@@ -307,3 +257,23 @@ def score_sequences(
                 found[row][at].append(float(step.log_probs[row, beam, sequences[row][at][depth]]))
         depth += 1
     return [[tuple(log_probs) for log_probs in row] for row in found]
+
+
+def _score_chains(
+    model: ChainModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
+) -> list[list[tuple[float, ...]]]:
+    """`score_sequences` in one step: a sequence is a chain without its last token, each token the next one's question."""
+    longer = [(text, s) for text, wanted in enumerate(sequences) for s in wanted if len(s) > 1]
+    chosen: list[float] = []
+    if longer:
+        texts = np.array([text for text, _ in longer])
+        lengths = np.array([len(s) - 1 for _, s in longer])
+        tokens = np.array([token for _, s in longer for token in s[:-1]])
+        wanted = np.array([[token] for _, s in longer for token in s[1:]])
+        chains = Chains(texts, np.full_like(texts, PROMPT), lengths, tokens, wanted, np.zeros(0, np.int64))
+        chosen = model.read_chains(first.state, chains).chosen[:, 0].tolist()
+    following = iter(chosen)
+    return [
+        [(float(first.log_probs[text, 0, s[0]]), *islice(following, len(s) - 1)) for s in wanted]
+        for text, wanted in enumerate(sequences)
+    ]

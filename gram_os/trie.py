@@ -71,6 +71,21 @@ class CodeTrie:
         start, stop = self.offsets[node], self.offsets[node + 1]
         return self.tokens[start:stop], int(start) + 1
 
+    def follow_forced(self, nodes: IntArray) -> IntArray:
+        """Each node and those that a path through it cannot avoid, as long as there is one child: (nodes, longest), then -1.
+
+        >>> CodeTrie.build([(3,), (3, 5, 6), (4, 5)]).follow_forced(np.array([1, 2, 4])).tolist()
+        [[1, 3, 5], [2, 4, -1], [4, -1, -1]]
+        """
+        paths = [nodes]
+        while True:
+            node = paths[-1]
+            start = self.offsets[node].astype(np.int64)
+            only = (node >= 0) & (self.offsets[node + 1] - start == 1)
+            if not only.any():
+                return np.stack(paths, axis=1)
+            paths.append(np.where(only, start + 1, -1))
+
     def find(self, sequence: Sequence[int]) -> int | None:
         """The node that `sequence` leads to, or None."""
         node = ROOT

@@ -15,6 +15,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from gram_os.attribute import AttributeType, Side
 from gram_os.backbone import load_generator, open_model
@@ -26,6 +34,7 @@ from gram_os.code_tokens import TextTokeniser
 from gram_os.decode import Generated, beam_search, score_sequences
 from gram_os.dictionary import AttributeDictionary, Vocabulary
 from gram_os.errors import BundleError, FileFormatError, InputError
+from gram_os.language_model import PROMPT, ChainModel, Chains, LanguageModel
 from gram_os.normalise import Normaliser
 from gram_os.prompts import PromptEncoder, pad_left
 from gram_os.train.causal import (
@@ -48,7 +57,7 @@ from gram_os.train.targets import Target
 from gram_os.trie import CodeTrie
 from tests.train.tiny_lm import KINDS, make_source, make_tokenizer, save_source
 
-# What torch and optimum say of their own ways of exporting; none of it is about the model.
+# What torch says of its own way of exporting; none of it is about the model.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     pytest.mark.filterwarnings(
@@ -156,7 +165,8 @@ def test_int8_stays_near(made: Made, tmp_path: Path) -> None:
     assert compare_with_torch(made.source, bundle, TEXTS) < INT8
     assert bundle.manifest.precision == "int8"
     operators = Counter(node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node)
-    assert operators["MatMulInteger"] == 2 * 7 + 1  # seven matrices a layer and the output layer, tied or not
+    # Queries, keys and values are one matrix: five a layer, and the output layer, tied or not.
+    assert operators["MatMulInteger"] == 2 * 5 + 1
 
 
 def test_log_probabilities_are_normalised(made: Made) -> None:
@@ -203,6 +213,81 @@ def test_beams_are_reordered_and_repeated(made: Made) -> None:
     for beam, before in ((0, tokens[2]), (1, tokens[0])):
         expected = torch_log_probs(made.source, TEXTS[0], Side.QUERY, [before, a[0]])[-1]
         assert step.log_probs[0, beam, made.source.end] == pytest.approx(expected, abs=FP32)
+
+
+def test_chains_below_chains_equal_full_forwards(made: Made) -> None:
+    """Three chains in one run, two of them below one text, and chains below what they read, from different texts."""
+    model, texts, end = made.served, TEXTS * 2, made.source.end  # more texts than one run takes
+    state = model.start(texts, Side.QUERY).state
+    tokens, lengths, owners = np.array([40, 41, 42, 43, 44, 45]), np.array([3, 1, 2]), np.array([0, 0, 5])
+    wanted, nothing = np.full((6, 1), end), np.zeros(0, np.int64)
+    first = model.read_chains(state, Chains(owners, np.full(3, PROMPT), lengths, tokens, wanted, nothing))
+    read = [(0, [40]), (0, [40, 41]), (0, [40, 41, 42]), (0, [43]), (5, [44]), (5, [44, 45])]
+    expected = [torch_log_probs(made.source, texts[text], Side.QUERY, path)[-1] for text, path in read]
+    np.testing.assert_allclose(first.chosen[:, 0], expected, atol=FP32)
+
+    below = Chains(
+        np.array([0, 0, 3, 5]), np.array([first.nodes[1], first.nodes[3], PROMPT, first.nodes[5]]),
+        np.array([1, 2, 1, 2]), np.array([50, 51, 52, 53, 54, 55]), wanted, np.array([0, 2, 5]),
+    )  # fmt: skip
+    second = model.read_chains(first.state, below)
+    read = [
+        (0, [40, 41, 50]), (0, [43, 51]), (0, [43, 51, 52]), (3, [53]), (5, [44, 45, 54]), (5, [44, 45, 54, 55]),
+    ]  # fmt: skip
+    expected = [torch_log_probs(made.source, texts[text], Side.QUERY, path)[-1] for text, path in read]
+    np.testing.assert_allclose(second.chosen[:, 0], expected, atol=FP32)
+    np.testing.assert_allclose(second.log_probs[:, end], np.array(expected)[[0, 2, 5]], atol=FP32)
+    again = model.read_chains(first.state, below)  # the state is as it was
+    np.testing.assert_array_equal(again.chosen, second.chosen)
+
+
+class Stepwise:
+    """A model that reads one token at a step."""
+
+    def __init__(self, inner: LanguageModel):
+        self.end, self.start, self.advance = inner.end, inner.start, inner.advance
+
+
+@pytest.mark.parametrize("width", [1, 3, 10])
+def test_reading_ahead_gives_what_one_token_a_step_gives(made: Made, width: int) -> None:
+    assert isinstance(made.served, ChainModel)
+    rng = np.random.default_rng(width)
+    trie = CodeTrie.build(rng.integers(1, 5, (40, 5)).tolist() + rng.integers(1, 300, (40, 6)).tolist())
+    found, plain = (
+        beam_search(model, trie, made.served.start(TEXTS, Side.TITLE), width=width)
+        for model in (made.served, Stepwise(made.served))
+    )
+    for ahead, stepped in zip(found, plain, strict=True):
+        assert [g.tokens for g in ahead] == [g.tokens for g in stepped]
+        for a, b in zip(ahead, stepped, strict=True):
+            np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-5)
+
+
+def test_norms_of_queries_and_keys_are_kept(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    config = Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, eos_token_id=0, initializer_range=0.2,
+    )  # fmt: skip
+    source = CausalSource(Qwen3ForCausalLM(config).eval(), tokenizer, 0)
+    assert compare_with_torch(source, export(source, tmp_path), TEXTS) < FP32
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, eos_token_id=0)),
+        GemmaForCausalLM(  # Llama's parts, but what is embedded is scaled
+            GemmaConfig(
+                vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+                num_key_value_heads=1, head_dim=16, initializer_range=0.3, eos_token_id=0,
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_other_architectures_are_refused(model: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"'{model.config.model_type}' cannot be exported.*Llama family"):
+        export(CausalSource(model.eval(), tokenizer, 0), tmp_path)
 
 
 def hugging_face_beams(made: Made, side: Side, width: int) -> list[list[Generated]]:

@@ -1,0 +1,181 @@
+"""The ONNX graph of a causal LM that reads trees: several token sequences below one text in one run.
+
+The tokens of all texts go through the layers' matrices side by side, without padding; only for attention they lie in a
+grid (texts, slots). A text's keys and values are there once, whatever the number of its beams: what a token sees of them is
+given as a mask. Written for the Llama family (rotary positions, grouped key heads, RMSNorm, a gated MLP; biases and norms
+of queries and keys where there are some), out of the transformers model's own modules; any other model is found out by
+comparing with its own forward.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gram_os.causal_lm import INPUTS, OUTPUTS
+from gram_os.errors import InputError
+
+_HIDDEN = -1e9  # added to the scores of what a token does not see; finite, as a free slot sees nothing at all
+_NEAR = 1e-2  # of log-probabilities, from the model's own forward: more is another architecture, not rounding
+
+
+class TreeGraph(nn.Module):
+    """tokens and what they see -> log-probabilities, and the keys and values with theirs; see `forward`."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        config, base = model.config, model.model
+        self.embed, self.norm, self.rotary = base.embed_tokens, base.norm, base.rotary_emb
+        self.head = model.get_output_embeddings()
+        self.layers = nn.ModuleList(
+            _Layer(layer, int(config.num_attention_heads), int(config.num_key_value_heads))
+            for layer in base.layers
+        )
+
+    def forward(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        slots: Tensor,
+        places: Tensor,
+        seen: Tensor,
+        scored: Tensor,
+        wanted: Tensor,
+        whole: Tensor,
+        *past: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Read tokens into the trees of their texts.
+
+        ids, positions: int64 (tokens,); slots: int64 (texts, slots), which token stands there, any where none does; places:
+        int64 (tokens,), where each stands in the flat grid; seen: bool (texts, slots, before + slots); scored: int64
+        (scored,), the tokens after which something is asked; wanted: int64 (scored, any), next tokens; whole: int64 (some,),
+        places in `scored`; past: keys and values, layer by layer, float32 (texts, key heads, before, head width).
+        Answers float32 (some, vocabulary), (scored, any), and `past` with `before + slots` for `before`.
+        """
+        hidden = self.embed(ids)  # (tokens, width)
+        cos, sin = self.rotary(hidden[None], positions[None])
+        cos, sin = cos[0][:, None], sin[0][:, None]  # (tokens, 1, head width)
+        half = sin.shape[-1] // 2
+        turn = cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
+        bias = torch.where(seen, 0.0, _HIDDEN)[:, None]  # (texts, 1, slots, before + slots)
+        present: list[Tensor] = []
+        for layer, keys, values in zip(self.layers, past[::2], past[1::2], strict=True):
+            hidden, *grown = layer(hidden, turn, slots, places, bias, keys, values)
+            present += grown
+        log_probs = functional.log_softmax(self.head(self.norm(hidden[scored])).float(), -1)
+        return (log_probs[whole], log_probs.gather(1, wanted), *present)
+
+
+class _Layer(nn.Module):
+    """A decoder layer over tokens side by side and trees in a grid."""
+
+    def __init__(self, layer: Any, heads: int, groups: int):
+        super().__init__()
+        own = layer.self_attn
+        self.heads, self.groups, self.width, self.scale = heads, groups, int(own.head_dim), float(own.scaling)
+        self.before, self.after, self.mlp = layer.input_layernorm, layer.post_attention_layernorm, layer.mlp
+        self.joined, self.out = _join([own.q_proj, own.k_proj, own.v_proj]), own.o_proj
+        self.query_norm, self.key_norm = getattr(own, "q_norm", None), getattr(own, "k_norm", None)
+
+    def forward(
+        self, hidden: Tensor, turn: tuple[Tensor, Tensor], slots: Tensor, places: Tensor, bias: Tensor,
+        keys: Tensor, values: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        heads, both = self.heads, self.heads + self.groups
+        read = self.joined(self.before(hidden)).reshape(-1, both + self.groups, self.width)
+        query = _rotate(_norm(self.query_norm, read[:, :heads]), turn) * self.scale
+        key = _rotate(_norm(self.key_norm, read[:, heads:both]), turn)
+        grid = torch.cat([query, key, read[:, both:]], 1)[slots]  # (texts, slots, all heads, head width)
+        grid = grid.transpose(1, 2)
+        keys = torch.cat([keys, grid[:, heads:both]], 2)  # (texts, groups, before + slots, head width)
+        values = torch.cat([values, grid[:, both:]], 2)
+        seen = self._attend(grid[:, :heads], keys, values, bias)  # (texts, heads, slots, head width)
+        flat = seen.transpose(1, 2).reshape(-1, heads * self.width)[places]  # (tokens, heads * head width)
+        hidden = hidden + self.out(flat)
+        return hidden + self.mlp(self.after(hidden)), keys, values
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        texts, slots = query.shape[0], query.shape[2]
+        # The query heads that share a key head stand in its group one below the other: (texts, groups, rows, head width).
+        grouped = query.reshape(texts, self.groups, -1, self.width)
+        scores = (grouped @ keys.transpose(2, 3)).reshape(texts, self.heads, slots, -1)
+        shares = (scores + bias).softmax(-1).reshape(texts, self.groups, -1, keys.shape[2])
+        return (shares @ values).reshape(texts, self.heads, slots, self.width)
+
+
+def _join(layers: Sequence[nn.Linear]) -> nn.Linear:
+    """Linear layers of one input as one, their outputs side by side."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    joined = nn.Linear(weight.shape[1], weight.shape[0], bias=layers[0].bias is not None)
+    joined.weight = nn.Parameter(weight)
+    if joined.bias is not None:
+        joined.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+    return joined
+
+
+def _norm(norm: nn.Module | None, heads: Tensor) -> Tensor:
+    return heads if norm is None else norm(heads)
+
+
+def _rotate(heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary positions: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); the sine's first half comes negated."""
+    cos, sin = turn
+    half = heads.shape[-1] // 2
+    return heads * cos + torch.cat([heads[..., half:], heads[..., :half]], -1) * sin
+
+
+def export_tree_graph(model: Any, path: Path) -> None:
+    """Write the graph of a transformers causal LM in float32.
+
+    Raises InputError where the LM is none of the Llama family.
+    """
+    try:
+        graph = TreeGraph(copy.deepcopy(model).float()).eval()
+        inputs = _example(graph)
+        with torch.inference_mode():
+            gap = float((graph(*inputs)[0] - _own_log_probs(model, inputs[0])).abs().max())
+    except (AttributeError, TypeError, RuntimeError) as error:
+        raise InputError(_refusal(model, f"it is built differently: {error}")) from error
+    if not gap < _NEAR:
+        raise InputError(_refusal(model, f"its log-probabilities would be {gap:.3g} off"))
+    names = [f"past.{at}" for at in range(2 * len(graph.layers))]
+    grown = [name.replace("past", "present") for name in names]
+    axes: dict[str, Any] = {**INPUTS, **OUTPUTS}
+    axes |= {name: {0: "texts", 2: "before"} for name in names}
+    axes |= {name: {0: "texts", 2: "keys"} for name in grown}
+    with torch.inference_mode():
+        torch.onnx.export(
+            graph, inputs, str(path), input_names=[*INPUTS, *names], output_names=[*OUTPUTS, *grown],
+            dynamic_axes=axes, opset_version=17, do_constant_folding=True, dynamo=False,
+        )  # fmt: skip
+
+
+def _refusal(model: Any, reason: str) -> str:
+    return (
+        f"a causal LM of type '{model.config.model_type}' cannot be exported: {reason}; choose one of the Llama family "
+        "(Llama, Mistral, Qwen2, Qwen3, SmolLM2)"
+    )
+
+
+def _example(graph: TreeGraph) -> tuple[Tensor, ...]:
+    """One text of twelve tokens, each asked for its whole vocabulary, below a past of none."""
+    tokens = torch.arange(12)
+    layer: Any = graph.layers[0]
+    past = torch.zeros(1, layer.groups, 0, layer.width)
+    seen = torch.ones(1, 12, 12, dtype=torch.bool).tril()
+    # Indices of one element each, or of twelve: sizes of their own, so that nothing in the graph takes them for constants.
+    return (
+        tokens + 1, tokens, tokens[None], tokens, seen, tokens, tokens[:, None] + 1, tokens,
+        *[past] * (2 * len(graph.layers)),
+    )  # fmt: skip
+
+
+def _own_log_probs(model: Any, ids: Tensor) -> Tensor:
+    logits: Tensor = model(input_ids=ids[None].to(next(model.parameters()).device)).logits[0]
+    return functional.log_softmax(logits.float().cpu(), -1)
