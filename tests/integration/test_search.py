@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 from math import log
@@ -20,6 +21,7 @@ from gram_os.dsl import HAND_WRITTEN
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
 from gram_os.generator import Generator, ScoredCode
 from gram_os.ingest.backfill import backfill
+from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, open_pipeline
@@ -387,6 +389,17 @@ def test_number_of_shards_changes_nothing(cluster: Cluster, make_index: MakeInde
         one, five = (c.pipeline.search(text, mode=Mode.GRAM, size=100) for c in (corpus, spread))
         assert _scores(five) == pytest.approx(_scores(one))
         assert five.codes == one.codes
+
+
+def test_many_threads_through_one_coder_find_what_each_would_alone(corpus: Corpus) -> None:
+    texts = [QUERY, "apple mouse", "wireless 101", "  Apple  MOUSE"] * 4
+    with QueryCoder(corpus.generator) as coder, ThreadPoolExecutor(4) as pool:
+        pipeline = open_pipeline(corpus.cluster, corpus.index, None, generator=coder)
+        found = list(pool.map(lambda text: pipeline.search(text, mode=Mode.GRAM), texts))
+        known = coder.statistics()
+    assert found == [corpus.pipeline.search(text, mode=Mode.GRAM) for text in texts]
+    assert (known.queries, known.hits + known.misses) == (3, 16)
+    assert known.hit_rate >= 4 / 16  # four threads may ask for the first ones at the same time
 
 
 def test_index_without_attach(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> None:

@@ -1,0 +1,44 @@
+"""Figures with their goals, printed as a table or as JSON: what the benchmarks of this folder have in common."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure; `goal` is a most, or a least where `at_least` says so."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the goal is met, None where there is none."""
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+
+def print_measures(title: str, measures: Sequence[Measure], *, as_json: bool) -> None:
+    """One JSON object, `{"measures": [{"name", "value", "unit", "goal", "holds"}]}`, or a table."""
+    rows = [
+        {"name": m.name, "value": float(f"{m.value:.4g}"), "unit": m.unit, "goal": m.goal, "holds": m.holds}
+        for m in measures
+    ]
+    if as_json:
+        sys.stdout.write(json.dumps({"measures": rows}) + "\n")
+        return
+    table = Table("measure", "value", "unit", "goal", "holds", title=title)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,58 @@
+"""The memory benchmark: its titles, its stand-in of a cluster, and what it reads on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.stream_memory import StandIn, TinyModel, draw_titles, make_bundle, measure
+from gram_os.catalogue import Product
+from gram_os.generator import Generator
+
+
+def test_titles_come_again_and_no_two_are_alike() -> None:
+    titles = list(draw_titles(2500))
+    assert titles == list(draw_titles(2500))
+    assert len(set(titles)) == len(titles) == 2500
+    assert {len(title.split()) for title in titles} == {6}
+
+
+def test_the_tiny_model_gives_titles_codes(tmp_path: Path) -> None:
+    generator = Generator(make_bundle(tmp_path), TinyModel())
+    titles = list(draw_titles(70))
+    products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
+    for title, codes in zip(titles, generator.code_products(products), strict=True):
+        assert sum(scored.own for scored in codes) == len(set(title.split()))
+        assert 1 <= sum(not scored.own for scored in codes) <= 2
+
+
+def test_documents_are_made_as_they_are_read() -> None:
+    made = 0
+
+    def titles() -> Iterator[str]:
+        nonlocal made
+        for title in draw_titles(5000):
+            made += 1
+            yield title
+
+    documents = StandIn(titles()).scan("i", query={}, source=[])
+    assert next(documents)["_id"] == "0"
+    assert made == 1000
+
+
+def test_memory_is_read_where_it_is_said(tmp_path: Path) -> None:
+    found = {m.name: m for m in measure([600, 1200], tmp_path)}
+    assert found["memory.1200"].value >= found["memory.600"].value > 20
+    growth = found["memory.growth"]
+    assert growth.value == pytest.approx(found["memory.1200"].value - found["memory.600"].value)
+    assert growth.holds
+    assert 0.1 < found["memory.written"].value < 1  # 1,200 documents of some hundred bytes
+
+
+def test_what_is_written_are_bulk_updates() -> None:
+    cluster = StandIn([])
+    action = {"op": "update", "index": "i", "id": "1", "body": {"doc": {"a": 1}}}
+    assert [item.ok for item in cluster.bulk([action, action])] == [True, True]
+    assert cluster.written_bytes == 2 * len('{"update":{"_index":"i","_id":"1"}}\n{"doc":{"a":1}}\n')
