@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from math import log
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gram_os.attachment import LabelState, attach
+from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
 from gram_os.cluster import Cluster
 from gram_os.dsl import HAND_WRITTEN
@@ -24,7 +25,8 @@ from gram_os.ingest.backfill import backfill
 from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
-from gram_os.query_pipeline.systems import SYSTEM_NAMES, open_pipeline
+from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
+from gram_os.relevance.evaluate import collect_runs
 from gram_os.scorer import PairScore, WeightedCode, score_pair
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
@@ -82,6 +84,22 @@ def corpus(cluster: Cluster, generator: Generator) -> Iterator[Corpus]:
 def own_corpus(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> Corpus:
     """For a test that writes."""
     return Corpus(cluster, make_index(properties=PROPERTIES), generator)
+
+
+@dataclass(slots=True)
+class CountingGenerator:
+    """Another generator, and how many queries it was asked for."""
+
+    inner: Generator
+    asked: int = 0
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.inner.bundle
+
+    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+        self.asked += len(texts)
+        return self.inner.code_queries(texts)
 
 
 BITS = 2**-8  # what the cluster's 9 significant bits of a weight may be off by
@@ -400,6 +418,15 @@ def test_many_threads_through_one_coder_find_what_each_would_alone(corpus: Corpu
     assert found == [corpus.pipeline.search(text, mode=Mode.GRAM) for text in texts]
     assert (known.queries, known.hits + known.misses) == (3, 16)
     assert known.hit_rate >= 4 / 16  # four threads may ask for the first ones at the same time
+
+
+def test_evaluation_times_the_model_and_no_memory(corpus: Corpus) -> None:
+    counting = CountingGenerator(corpus.generator)
+    pipeline = open_pipeline(corpus.cluster, corpus.index, None, generator=counting)
+    systems = {mode.value: ModeSystem(pipeline, mode) for mode in (Mode.GRAM, Mode.HYBRID)}
+    runs = collect_runs(systems, {"q1": QUERY, "q2": "apple mouse"}, depth=10)
+    assert [len(run.rankings) for run in runs] == [2, 2]
+    assert counting.asked == 2 * (2 + 2)  # both systems, both queries, untimed and timed
 
 
 def test_index_without_attach(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> None:
