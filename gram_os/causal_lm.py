@@ -28,7 +28,7 @@ GRAPH = "model.onnx"
 INPUTS: Final = MappingProxyType(
     {
         "ids": {0: "tokens"},
-        "positions": {0: "tokens"},
+        "positions": {0: "texts", 1: "slots"},
         "slots": {0: "texts", 1: "slots"},
         "places": {0: "tokens"},
         "seen": {0: "texts", 1: "slots", 2: "keys"},
@@ -38,7 +38,7 @@ INPUTS: Final = MappingProxyType(
     }
 )
 OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
-_TEXTS = 4  # texts of one run, which bounds its memory
+_TEXTS = 8  # texts of one run, which bounds its memory
 
 Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
 

@@ -94,16 +94,16 @@ def beam_search(
     )
     while len(beams.texts):
         reader.read(beams)
-        closed.append(_close(beams, reader, trie))
-        best = _merge_scores(best, closed[-1])
+        whole = trie.final[beams.nodes].nonzero()[0]
+        if len(whole):
+            closed.append(_close(beams, whole, reader.ends(whole)))
+            best = _merge_scores(best, closed[-1])
         beams = _choose(beams, _follow(beams, reader, trie), trie, best[:, 0], width)
     return _collect(closed, best[:, 0], width)
 
 
-def _close(beams: Beams, reader: Reader, trie: CodeTrie) -> _Closed:
-    """Close the beams that are whole codes."""
-    whole = np.flatnonzero(trie.final[beams.nodes])
-    ends = reader.ends(whole)
+def _close(beams: Beams, whole: IntArray, ends: FloatArray) -> _Closed:
+    """Close the beams that are whole codes; ends: float32 (whole,), their closing tokens' log-probabilities."""
     return _Closed(
         beams.texts[whole],
         beams.scores[whole] + ends,
@@ -114,8 +114,6 @@ def _close(beams: Beams, reader: Reader, trie: CodeTrie) -> _Closed:
 
 def _merge_scores(best: NDArray[np.float64], closed: _Closed) -> NDArray[np.float64]:
     """The best scores of each text, float64 (texts, width), ascending, with those that were closed just now."""
-    if not len(closed.texts):
-        return best
     places = _ranks(closed.texts)
     added = np.full((len(best), int(places.max()) + 1), -np.inf)
     added[closed.texts, places] = closed.scores
@@ -134,11 +132,13 @@ def _choose(
     totals = beams.scores[owners] + gains
     texts = beams.texts[owners]
     # A continuation only loses probability: what is no better than the worst of a full result is out.
-    kept = np.flatnonzero(totals > floors[texts])
-    kept = kept[_among_best(totals[kept], texts[kept], width)]
+    kept = (totals > floors[texts]).nonzero()[0]
+    if len(kept) > width:
+        kept = kept[_among_best(totals[kept], texts[kept], width)]
     kept = kept[np.lexsort((edges[kept], -totals[kept], texts[kept]))]
     places = _ranks(texts[kept])
-    kept, places = kept[places < width], places[places < width]
+    if len(kept) > width:
+        kept, places = kept[places < width], places[places < width]
     chosen = owners[kept]
     return Beams(
         texts[kept],

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_os.language_model import IntArray
+from gram_os.prompts import positions as find_positions
 
 BoolArray = NDArray[np.bool_]
 
@@ -20,16 +21,16 @@ BoolArray = NDArray[np.bool_]
 class Placed:
     """Tokens that were put into trees.
 
-    tree: with them; nodes, positions, places: int64 (tokens,), their nodes, how many tokens stand before each on its path,
-    and where they stand in the flat grid of new slots; slots: int64 (texts, new slots), which token stands there, 0 where
-    none does; seen: bool (texts, new slots, all slots), itself and what it stands below.
+    tree: with them; nodes, places: int64 (tokens,), their nodes, and where they stand in the flat grid of new slots; slots,
+    positions: int64 (texts, new slots), which token stands there and how many stand before it on its path, 0 where none
+    does; seen: bool (texts, new slots, all slots), itself and what it stands below.
     """
 
     tree: TokenTree
     nodes: IntArray
-    positions: IntArray
     places: IntArray
     slots: IntArray
+    positions: IntArray
     seen: BoolArray
 
 
@@ -54,8 +55,8 @@ class TokenTree:
         slots = np.zeros(texts * words, np.int64)
         slots[places] = np.arange(len(places))
         nodes = places % words - (words - 1)
-        positions = mask.cumsum(1).ravel()[places] - 1
-        return Placed(cls(seen, words - 1), nodes, positions, places, slots.reshape(texts, words), seen)
+        slots = slots.reshape(texts, words)
+        return Placed(cls(seen, words - 1), nodes, places, slots, find_positions(mask), seen)
 
     def place(self, texts: IntArray, parents: IntArray, lengths: IntArray) -> Placed:
         """Chains of tokens, each below a node; texts, parents, lengths: int64 (chains,), the texts ascend."""
@@ -70,13 +71,7 @@ class TokenTree:
         seen = np.zeros((count, before + new, before + new), np.bool_)
         seen[:, :before, :before] = self.seen
         seen[owners, before + slots] = np.concatenate([above, own], axis=1)
-        grid = np.zeros((count, new), np.int64)
-        grid[owners, slots] = np.arange(len(owners))
-        return Placed(
-            TokenTree(seen, self.root),
-            before + slots - self.root,
-            above.sum(1) + steps,
-            owners * new + slots,
-            grid,
-            seen[:, before:],
-        )
+        grid, positions = np.zeros((count, new), np.int64), np.zeros((count, new), np.int64)
+        grid[owners, slots], positions[owners, slots] = np.arange(len(owners)), above.sum(1) + steps
+        nodes, places = before + slots - self.root, owners * new + slots
+        return Placed(TokenTree(seen, self.root), nodes, places, grid, positions, seen[:, before:])

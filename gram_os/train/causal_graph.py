@@ -52,17 +52,18 @@ class TreeGraph(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Read tokens into the trees of their texts.
 
-        ids, positions: int64 (tokens,); slots: int64 (texts, slots), which token stands there, any where none does; places:
-        int64 (tokens,), where each stands in the flat grid; seen: bool (texts, slots, before + slots); scored: int64
-        (scored,), the tokens after which something is asked; wanted: int64 (scored, any), next tokens; whole: int64 (some,),
-        places in `scored`; past: keys and values, layer by layer, float32 (texts, key heads, before, head width).
+        ids: int64 (tokens,); slots, positions: int64 (texts, slots), which token stands there and its position, any where
+        none does; places: int64 (tokens,), where each stands in the flat grid; seen: bool (texts, slots, before + slots);
+        scored: int64 (scored,), the tokens after which something is asked; wanted: int64 (scored, any), next tokens; whole:
+        int64 (some,), places in `scored`; past: keys and values, layer by layer, float32 (texts, key heads, before, head
+        width).
         Answers float32 (some, vocabulary), (scored, any), and `past` with `before + slots` for `before`.
         """
         hidden = self.embed(ids)  # (tokens, width)
-        cos, sin = self.rotary(hidden[None], positions[None])
-        cos, sin = cos[0][:, None], sin[0][:, None]  # (tokens, 1, head width)
-        half = sin.shape[-1] // 2
-        turn = cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
+        cos, sin = self.rotary(hidden[None], positions.reshape(1, -1))  # (1, texts * slots, head width)
+        half = cos.shape[-1] // 2
+        rows = torch.arange(positions.numel()).reshape(positions.shape)
+        turn = rows, cos[0, :, :half], sin[0, :, :half]
         bias = torch.where(seen, 0.0, _HIDDEN)[:, None]  # (texts, 1, slots, before + slots)
         present: list[Tensor] = []
         for layer, keys, values in zip(self.layers, past[::2], past[1::2], strict=True):
@@ -84,27 +85,36 @@ class _Layer(nn.Module):
         self.query_norm, self.key_norm = getattr(own, "q_norm", None), getattr(own, "k_norm", None)
 
     def forward(
-        self, hidden: Tensor, turn: tuple[Tensor, Tensor], slots: Tensor, places: Tensor, bias: Tensor,
+        self, hidden: Tensor, turn: tuple[Tensor, Tensor, Tensor], slots: Tensor, places: Tensor, bias: Tensor,
         keys: Tensor, values: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        heads, both = self.heads, self.heads + self.groups
-        read = self.joined(self.before(hidden)).reshape(-1, both + self.groups, self.width)
-        query = _rotate(_norm(self.query_norm, read[:, :heads]), turn) * self.scale
-        key = _rotate(_norm(self.key_norm, read[:, heads:both]), turn)
-        grid = torch.cat([query, key, read[:, both:]], 1)[slots]  # (texts, slots, all heads, head width)
-        grid = grid.transpose(1, 2)
-        keys = torch.cat([keys, grid[:, heads:both]], 2)  # (texts, groups, before + slots, head width)
-        values = torch.cat([values, grid[:, both:]], 2)
-        seen = self._attend(grid[:, :heads], keys, values, bias)  # (texts, heads, slots, head width)
-        flat = seen.transpose(1, 2).reshape(-1, heads * self.width)[places]  # (tokens, heads * head width)
+        """`turn`: what `_Rotate` is given beside heads."""
+        both = self.heads + self.groups
+        read = self.joined(self.before(hidden)).reshape(-1, both + self.groups, self.width)  # (tokens, ...)
+        grid = read[slots].transpose(1, 2)  # (texts, all heads, slots, head width)
+        turned, value = torch.split_with_sizes(grid, [both, self.groups], 1)
+        turned = _Rotate.apply(self._norm(turned), *turn)
+        query, key = torch.split_with_sizes(turned, [self.heads, self.groups], 1)
+        keys, values = torch.cat([keys, key], 2), torch.cat([values, value], 2)  # before + slots for slots
+        seen = self._attend(query, keys, values, bias)  # (texts, heads, slots, head width)
+        flat = seen.transpose(1, 2).reshape(-1, self.heads * self.width)[
+            places
+        ]  # (tokens, heads * head width)
         hidden = hidden + self.out(flat)
         return hidden + self.mlp(self.after(hidden)), keys, values
+
+    def _norm(self, turned: Tensor) -> Tensor:
+        """Queries and keys by their own norms, where the model has some."""
+        if self.query_norm is None or self.key_norm is None:
+            return turned
+        query, key = torch.split_with_sizes(turned, [self.heads, self.groups], 1)
+        return torch.cat([self.query_norm(query), self.key_norm(key)], 1)
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         texts, slots = query.shape[0], query.shape[2]
         # The query heads that share a key head stand in its group one below the other: (texts, groups, rows, head width).
         grouped = query.reshape(texts, self.groups, -1, self.width)
-        scores = (grouped @ keys.transpose(2, 3)).reshape(texts, self.heads, slots, -1)
+        scores = ((grouped @ keys.transpose(2, 3)) * self.scale).reshape(texts, self.heads, slots, -1)
         shares = (scores + bias).softmax(-1).reshape(texts, self.groups, -1, keys.shape[2])
         return (shares @ values).reshape(texts, self.heads, slots, self.width)
 
@@ -119,15 +129,23 @@ def _join(layers: Sequence[nn.Linear]) -> nn.Linear:
     return joined
 
 
-def _norm(norm: nn.Module | None, heads: Tensor) -> Tensor:
-    return heads if norm is None else norm(heads)
+class _Rotate(torch.autograd.Function):
+    """Rotary positions, (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin): one operator of ONNX Runtime in place of six."""
 
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, rows: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """heads: (texts, heads, slots, head width); rows: (texts, slots), of cos and sin, (positions, half the width)."""
+        del ctx
+        first, second = heads.chunk(2, -1)
+        cos, sin = cos[rows][:, None], sin[rows][:, None]  # (texts, 1, slots, half the width)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
-def _rotate(heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); the sine's first half comes negated."""
-    cos, sin = turn
-    half = heads.shape[-1] // 2
-    return heads * cos + torch.cat([heads[..., half:], heads[..., :half]], -1) * sin
+    @staticmethod
+    def symbolic(graph: Any, heads: Any, rows: Any, cos: Any, sin: Any) -> Any:
+        """The operator of the exported graph."""
+        turned = graph.op("com.microsoft::RotaryEmbedding", heads, rows, cos, sin)
+        turned.setType(heads.type())
+        return turned
 
 
 def export_tree_graph(model: Any, path: Path) -> None:
@@ -169,9 +187,8 @@ def _example(graph: TreeGraph) -> tuple[Tensor, ...]:
     layer: Any = graph.layers[0]
     past = torch.zeros(1, layer.groups, 0, layer.width)
     seen = torch.ones(1, 12, 12, dtype=torch.bool).tril()
-    # Indices of one element each, or of twelve: sizes of their own, so that nothing in the graph takes them for constants.
     return (
-        tokens + 1, tokens, tokens[None], tokens, seen, tokens, tokens[:, None] + 1, tokens,
+        tokens + 1, tokens[None], tokens[None], tokens, seen, tokens, tokens[:, None] + 1, tokens,
         *[past] * (2 * len(graph.layers)),
     )  # fmt: skip
 

@@ -217,22 +217,22 @@ def test_beams_are_reordered_and_repeated(made: Made) -> None:
 
 def test_chains_below_chains_equal_full_forwards(made: Made) -> None:
     """Three chains in one run, two of them below one text, and chains below what they read, from different texts."""
-    model, texts, end = made.served, TEXTS * 2, made.source.end  # more texts than one run takes
+    model, texts, end = made.served, TEXTS * 3, made.source.end  # more texts than one run takes
     state = model.start(texts, Side.QUERY).state
-    tokens, lengths, owners = np.array([40, 41, 42, 43, 44, 45]), np.array([3, 1, 2]), np.array([0, 0, 5])
+    tokens, lengths, owners = np.array([40, 41, 42, 43, 44, 45]), np.array([3, 1, 2]), np.array([0, 0, 9])
     wanted, nothing = np.full((6, 1), end), np.zeros(0, np.int64)
     first = model.read_chains(state, Chains(owners, np.full(3, PROMPT), lengths, tokens, wanted, nothing))
-    read = [(0, [40]), (0, [40, 41]), (0, [40, 41, 42]), (0, [43]), (5, [44]), (5, [44, 45])]
+    read = [(0, [40]), (0, [40, 41]), (0, [40, 41, 42]), (0, [43]), (9, [44]), (9, [44, 45])]
     expected = [torch_log_probs(made.source, texts[text], Side.QUERY, path)[-1] for text, path in read]
     np.testing.assert_allclose(first.chosen[:, 0], expected, atol=FP32)
 
     below = Chains(
-        np.array([0, 0, 3, 5]), np.array([first.nodes[1], first.nodes[3], PROMPT, first.nodes[5]]),
+        np.array([0, 0, 3, 9]), np.array([first.nodes[1], first.nodes[3], PROMPT, first.nodes[5]]),
         np.array([1, 2, 1, 2]), np.array([50, 51, 52, 53, 54, 55]), wanted, np.array([0, 2, 5]),
     )  # fmt: skip
     second = model.read_chains(first.state, below)
     read = [
-        (0, [40, 41, 50]), (0, [43, 51]), (0, [43, 51, 52]), (3, [53]), (5, [44, 45, 54]), (5, [44, 45, 54, 55]),
+        (0, [40, 41, 50]), (0, [43, 51]), (0, [43, 51, 52]), (3, [53]), (9, [44, 45, 54]), (9, [44, 45, 54, 55]),
     ]  # fmt: skip
     expected = [torch_log_probs(made.source, texts[text], Side.QUERY, path)[-1] for text, path in read]
     np.testing.assert_allclose(second.chosen[:, 0], expected, atol=FP32)
