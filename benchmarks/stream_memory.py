@@ -41,8 +41,6 @@ WORDS = 20_000  # of the titles
 # From the first reading to the last. What fills up once may (the normaliser remembers the last 100,000 words, some 30 MB; with
 # 1,000 of them 250,000 titles take 2 MB more than 10,000), what grows with the titles may not.
 MOST_GROWTH_MB = 64.0
-    64.0  # from the first reading to the last: what fills up once may, what grows with the titles may not
-)
 PAGE = 1000
 
 
