@@ -263,14 +263,19 @@ def test_reading_ahead_gives_what_one_token_a_step_gives(made: Made, width: int)
             np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-5)
 
 
-def test_norms_of_queries_and_keys_are_kept(tokenizer: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key_heads", [2, 4])
+def test_norms_of_queries_and_keys_are_kept(key_heads: int, tokenizer: Tokenizer, tmp_path: Path) -> None:
     torch.manual_seed(3)
     config = Qwen3Config(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=16, eos_token_id=0, initializer_range=0.2,
+        num_attention_heads=4, num_key_value_heads=key_heads, head_dim=16, eos_token_id=0, initializer_range=0.2,
     )  # fmt: skip
     source = CausalSource(Qwen3ForCausalLM(config).eval(), tokenizer, 0)
-    assert compare_with_torch(source, export(source, tmp_path), TEXTS) < FP32
+    bundle = export(source, tmp_path)
+    assert compare_with_torch(source, bundle, TEXTS) < FP32
+    served, tokens = CausalLm(bundle, device="cpu"), (40, 41, 42, 43)
+    ((found,), _) = score_sequences(served, served.start(TEXTS[:2], Side.QUERY), [[tokens], []])
+    np.testing.assert_allclose(found, torch_log_probs(source, TEXTS[0], Side.QUERY, tokens)[:-1], atol=FP32)
 
 
 @pytest.mark.parametrize(
