@@ -7,7 +7,7 @@ codes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -38,7 +38,8 @@ INPUTS: Final = MappingProxyType(
     }
 )
 OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
-_TEXTS = 8  # texts of one run, which bounds its memory
+_TEXTS = 8  # texts of one run
+_TOKENS = 512  # tokens of one run, each scored over the whole vocabulary; a longer chain has a run to itself
 
 Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
 
@@ -117,9 +118,9 @@ class CausalLm:
         before = _own(state)
         parts = list(before.parts)
         found: list[Reading] = []
-        # The texts ascend, so the chains of a part, their tokens and the answers stand side by side.
-        for number in np.unique(chains.texts // _TEXTS).tolist():
-            some = _of_texts(chains, number * _TEXTS, (number + 1) * _TEXTS)
+        for start, stop in _cut(chains):
+            number = int(chains.texts[start]) // _TEXTS
+            some = _slice(chains, start, stop, first=number * _TEXTS)
             placed = parts[number].tree.place(some.texts, some.parents, some.lengths)
             asked = _Asked(np.arange(len(some.tokens)), some.wanted, some.whole)
             log_probs, chosen, past = self._run(placed, some.tokens, asked, parts[number].past)
@@ -169,16 +170,27 @@ def _own(state: object) -> _CausalState:
     return state
 
 
-def _of_texts(chains: Chains, start: int, stop: int) -> Chains:
-    """The chains of the texts from `start` to `stop`, which are counted from `start` on."""
-    some = slice(*np.searchsorted(chains.texts, [start, stop]).tolist())
-    first, last = int(chains.lengths[: some.start].sum()), int(chains.lengths[: some.stop].sum())
-    whole = slice(*np.searchsorted(chains.whole, [first, last]).tolist())
+def _cut(chains: Chains) -> Iterator[tuple[int, int]]:
+    """The chains of each run, first and one behind the last: texts of one part, so many tokens as a run takes."""
+    start = tokens = 0
+    parts = (chains.texts // _TEXTS).tolist()
+    for at, length in enumerate(chains.lengths.tolist()):
+        if at > start and (parts[at] != parts[start] or tokens + length > _TOKENS):
+            yield start, at
+            start, tokens = at, 0
+        tokens += length
+    yield start, len(parts)
+
+
+def _slice(chains: Chains, start: int, stop: int, *, first: int) -> Chains:
+    """The chains from `start` to `stop`; texts are counted from `first` on."""
+    before, behind = int(chains.lengths[:start].sum()), int(chains.lengths[:stop].sum())
+    whole = slice(*np.searchsorted(chains.whole, [before, behind]).tolist())
     return Chains(
-        chains.texts[some] - start,
-        chains.parents[some],
-        chains.lengths[some],
-        chains.tokens[first:last],
-        chains.wanted[first:last],
-        chains.whole[whole] - first,
+        chains.texts[start:stop] - first,
+        chains.parents[start:stop],
+        chains.lengths[start:stop],
+        chains.tokens[before:behind],
+        chains.wanted[before:behind],
+        chains.whole[whole] - before,
     )

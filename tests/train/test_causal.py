@@ -241,6 +241,18 @@ def test_chains_below_chains_equal_full_forwards(made: Made) -> None:
     np.testing.assert_array_equal(again.chosen, second.chosen)
 
 
+def test_more_tokens_than_one_run_takes(made: Made) -> None:
+    rng = np.random.default_rng(0)
+    wanted = [rng.integers(1, 300, size).tolist() for size in rng.integers(2, 9, 300)]  # some 1,300 tokens
+    many = score_sequences(made.served, made.served.start(TEXTS[:2], Side.QUERY), [wanted, wanted[:5]])
+    for at in (0, 4, 150, 299):
+        expected = torch_log_probs(made.source, TEXTS[0], Side.QUERY, wanted[at])[:-1]
+        np.testing.assert_allclose(many[0][at], expected, atol=FP32)
+    few = score_sequences(made.served, made.served.start(TEXTS[1:2], Side.QUERY), [wanted[:5]])
+    for together, alone in zip(many[1], few[0], strict=True):
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
 class Stepwise:
     """A model that reads one token at a step."""
 
