@@ -39,7 +39,7 @@ INPUTS: Final = MappingProxyType(
 )
 OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
 _TEXTS = 8  # texts of one run
-_TOKENS = 512  # tokens of one run, each scored over the whole vocabulary; a longer chain has a run to itself
+_TOKENS = 2048  # tokens of one run, each scored over the whole vocabulary; a longer chain has a run to itself
 
 Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
 

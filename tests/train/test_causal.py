@@ -243,9 +243,9 @@ def test_chains_below_chains_equal_full_forwards(made: Made) -> None:
 
 def test_more_tokens_than_one_run_takes(made: Made) -> None:
     rng = np.random.default_rng(0)
-    wanted = [rng.integers(1, 300, size).tolist() for size in rng.integers(2, 9, 300)]  # some 1,300 tokens
+    wanted = [rng.integers(1, 300, size).tolist() for size in rng.integers(2, 9, 600)]  # some 2,700 tokens
     many = score_sequences(made.served, made.served.start(TEXTS[:2], Side.QUERY), [wanted, wanted[:5]])
-    for at in (0, 4, 150, 299):
+    for at in (0, 4, 300, 599):
         expected = torch_log_probs(made.source, TEXTS[0], Side.QUERY, wanted[at])[:-1]
         np.testing.assert_allclose(many[0][at], expected, atol=FP32)
     few = score_sequences(made.served, made.served.start(TEXTS[1:2], Side.QUERY), [wanted[:5]])
