@@ -6,16 +6,17 @@ Each peer is a function of texts that answers a list of codes for each, as token
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.plain_search import Prefix, plain_beam_search
@@ -39,50 +40,54 @@ def read_compact(bundle: Bundle) -> CompactModel:
     model = bundle.manifest.model
     shape = CompactShape(**{name: int(size) for name, size in model.items() if name != "pieces"})
     encoder, decoder = (_read_weights(bundle.path / f"{part}.onnx") for part in ("encoder", "decoder"))
-    biases = (name for name in encoder if name.endswith("intermediate.dense.bias"))
-    inner = encoder[next(biases)]
+    biases = [
+        name for name in encoder if name.startswith("encoder.") and name.endswith("intermediate.dense.bias")
+    ]
     config = BertConfig(
-        vocab_size=int(model["pieces"]), hidden_size=shape.width, intermediate_size=len(inner),
-        num_hidden_layers=1 + sum(1 for _ in biases), num_attention_heads=shape.width // 32,
+        vocab_size=int(model["pieces"]), hidden_size=shape.width, intermediate_size=len(encoder[biases[0]]),
+        num_hidden_layers=len(biases), num_attention_heads=shape.width // 32,
+        max_position_embeddings=len(encoder["encoder.embeddings.position_embeddings.weight"]),
     )  # fmt: skip
     made = CompactModel(BertModel(config, add_pooling_layer=False), CompactDecoder(shape))
     state = {**encoder, **decoder}
-    # The output layer was quantised apart from the input's table, which also holds the two opening tokens.
-    inputs = state["decoder.input.weight"]
-    made.decoder.input = nn.Embedding.from_pretrained(inputs)  # type: ignore[no-untyped-call]
-    tokens = made.decoder.tokens.weight.detach()
-    tokens[: shape.values + 1] = state.pop("output.weight")
-    state["decoder.tokens.weight"] = tokens
+    state["decoder.tokens.weight"] = state.pop("output.weight")  # one table for both ends of the decoder
+    state["decoder.bias"] = state.pop("bias")[: shape.values + 1]  # the side tokens' are that of the graph
     made.load_state_dict({name: state[name] for name in made.state_dict()})
     return made.eval()
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
-    """A graph's weights under the names of `CompactModel`; those of matrix products are named after their nodes."""
+    """A graph's weights under the names of `CompactModel`; a matrix product is named after the bias that is added to it."""
     graph = onnx.load(file).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = {name.removeprefix("model."): array for name, array in arrays.items()}
+    made_by = {name: node for node in graph.node for name in node.output}
+    found = {name.removeprefix("model.").replace(".linear.", "."): array for name, array in arrays.items()}
     for name in [name for name in found if name.endswith(".table")]:
         stem = name.removesuffix(".table")
         found[f"{stem}.weight"] = found[name] * found[f"{stem}.scale"]
     for node in graph.node:
-        if node.op_type == "MatMulInteger":
-            stem = node.input[1].removesuffix("_quantized")
-            steps = arrays[node.input[1]].astype(np.float32) - arrays[f"{stem}_zero_point"]
-            found[f"{_layer(node.name)}.weight"] = (steps * arrays[f"{stem}_scale"]).T
+        product = next(
+            (made_by[n] for n in node.input if n in made_by and made_by[n].op_type == "MatMul"), None
+        )
+        bias = next((n for n in node.input if n.endswith("bias")), None)
+        if node.op_type == "Add" and product is not None and bias is not None:
+            layer = bias.removeprefix("model.").removesuffix("bias").replace(".linear.", ".")
+            weight = _matrix(product.input[1], arrays, made_by).T
+            found[f"{layer or 'output.'}weight"] = weight * found.get(f"{layer}share", np.float32(1))
     return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
 
 
-def _layer(node: str) -> str:
-    """The layer that a node belongs to: "/cross_out_1/MatMul_quant" is "decoder.layers.1.cross_out"."""
-    path = node.split("/")[1:-1]
-    if not path:
-        return "output"
-    if path[0] == "encoder":
-        return ".".join(path)
-    name, _, layer = path[0].rpartition("_1")
-    del layer
-    return f"decoder.layers.{int(bool(name))}.{name or path[0]}"
+def _matrix(
+    name: str, arrays: Mapping[str, NDArray[Any]], made_by: Mapping[str, onnx.NodeProto]
+) -> NDArray[Any]:
+    """A constant of a graph, (inputs, outputs), in float32, whether it is kept so, in half precision or in eight bits."""
+    if name in arrays:
+        return arrays[name]
+    parts = [arrays[part] for part in made_by[name].input]
+    if len(parts) == 1:
+        return parts[0].astype(np.float32)
+    values, scale, zero = parts
+    return np.asarray((values.astype(np.float32) - zero) * scale)
 
 
 def plain_torch(model: CompactModel, bundle: Bundle, width: int) -> Search:

@@ -65,9 +65,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _CompactState:
-    memory: NDArray[np.float32]  # (layers, 2, texts, heads, words, head width)
-    mask: NDArray[np.int64]  # (texts, words)
-    past: NDArray[np.float32]  # (layers, 2, texts, beams, heads, tokens, head width)
+    """What the decoder reads besides tokens, by the names of its inputs.
+
+    text: `mask`, int64 (texts, words), and keys and values of the words in each layer, `memory.*`, float32 (texts, heads,
+    words, head width); past: those of the tokens so far, `past.*`, float32 (texts, beams, heads, tokens, head width).
+    """
+
+    text: Mapping[str, NDArray[Any]]
+    past: Mapping[str, NDArray[np.float32]]
+    position: int
 
 
 class CompactLm:
@@ -80,6 +86,10 @@ class CompactLm:
         self._tokenizer = bundle.tokenizer
         self._encoder = Session(bundle.path / "encoder.onnx", device=device, threads=threads)
         self._decoder = Session(bundle.path / "decoder.onnx", device=device, threads=threads)
+        self._memory = [name for name in self._encoder.outputs if name != "tags"]
+        self._past = {
+            name: node.shape for name, node in self._decoder.inputs.items() if name.startswith("past.")
+        }
         values = len(bundle.dictionary.values)
         self.end = values
         self._opening = {Side.QUERY: values + 1, Side.TITLE: values + 2}
@@ -89,32 +99,28 @@ class CompactLm:
         ids, mask = pad_ids(
             [item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))]
         )
-        memory = self._encoder.run({"ids": ids, "mask": mask}, ["memory"])["memory"]
-        layers, _, _, heads, _, width = memory.shape
-        past = np.zeros((layers, 2, len(texts), 1, heads, 0, width), dtype=np.float32)
+        memory = self._encoder.run({"ids": ids, "mask": mask}, self._memory)
+        past = {
+            name: np.zeros((len(texts), 1, heads, 0, width), np.float32)
+            for name, (_, _, heads, _, width) in self._past.items()
+        }
         opening = np.full((len(texts), 1), self._opening[side], dtype=np.int64)
-        return self._step(_CompactState(memory, mask, past), opening)
+        return self._step(_CompactState({"mask": mask, **memory}, past, 0), opening)
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
         """See `LanguageModel.advance`."""
         if not isinstance(state, _CompactState):
             raise TypeError(f"not a state of this model: {type(state).__name__}")
         rows = np.arange(len(parents))[:, None]
-        kept = np.moveaxis(state.past, (2, 3), (0, 1))[rows, parents]  # (texts, beams, layers, 2, ...)
-        past = np.ascontiguousarray(np.moveaxis(kept, (0, 1), (2, 3)))
-        return self._step(_CompactState(state.memory, state.mask, past), tokens)
+        past = {name: part[rows, parents] for name, part in state.past.items()}
+        return self._step(_CompactState(state.text, past, state.position), tokens)
 
     def tag(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The tag head's logits, a `TagFunction`."""
         return self._encoder.run({"ids": ids, "mask": mask}, ["tags"])["tags"]
 
     def _step(self, state: _CompactState, tokens: IntArray) -> Step:
-        feeds: dict[str, NDArray[Any]] = {
-            "tokens": tokens,
-            "position": np.array([state.past.shape[5]], dtype=np.int64),
-            "memory": state.memory,
-            "mask": state.mask,
-            "past": state.past,
-        }
-        answer = self._decoder.run(feeds)
-        return Step(answer["log_probs"], _CompactState(state.memory, state.mask, answer["present"]))
+        position = np.array([state.position], dtype=np.int64)
+        answer = self._decoder.run({"tokens": tokens, "position": position, **state.text, **state.past})
+        past = {name: answer[name.replace("past", "present")] for name in state.past}
+        return Step(answer["log_probs"], _CompactState(state.text, past, state.position + 1))

@@ -1,14 +1,14 @@
 """The compact backbone: a pretrained encoder, a shallow decoder whose vocabulary is the attribute values.
 
-One value is one token, so a code of two values takes three decoder steps. The same encoder carries the tagger's
-head (train/tagger.py). Knows tensors only; texts, codes and ONNX live elsewhere.
+One value is one token, so a code of two values takes three decoder steps. Knows tensors only; texts, codes and ONNX live
+elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from torch.nn import functional
 from gram_os.attribute import Side
 from gram_os.train.encoder import length_buckets, pad
 from gram_os.train.likelihood import Tokens
+
+#: Keys and values of a layer: of the text, each (texts, heads, words, head width), or of the tokens so far, each
+#: (texts, beams, heads, tokens, head width). Tensors of their own, since cutting them out of one would copy them at every step.
+KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
 _CHUNK = 64  # texts of like length that are read at once: padding costs more than small products of matrices
 
@@ -64,14 +68,14 @@ class DecoderLayer(nn.Module):
         self.feed_in = nn.Linear(width, shape.feed_forward)
         self.feed_out = nn.Linear(shape.feed_forward, width)
 
-    def memory(self, hidden: Tensor) -> Tensor:
-        """Keys and values of the text, (texts, words, width) -> (2, texts, heads, words, head width)."""
+    def memory(self, hidden: Tensor) -> KeysValues:
+        """Keys and values of the text, float (texts, words, width)."""
         texts, words, _ = hidden.shape
         both: Tensor = self.cross_memory(hidden)
-        both = both.view(texts, words, 2, self.heads, -1)
-        return both.permute(2, 0, 3, 1, 4)
+        keys, values = both.view(texts, words, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return keys, values
 
-    def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor, causal: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: KeysValues, memory_mask: Tensor, causal: Tensor) -> Tensor:
         """One layer over prefixes.
 
         x: (texts, beams, tokens, width); memory: as `memory` gives it; memory_mask: float (texts, 1, 1, words), 0 or
@@ -80,16 +84,18 @@ class DecoderLayer(nn.Module):
         q, k, v = self._project(x)
         return self._go_on(x, _attend(q, k, v, causal), memory, memory_mask)
 
-    def step(self, x: Tensor, memory: Tensor, memory_mask: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def step(
+        self, x: Tensor, memory: KeysValues, memory_mask: Tensor, past: KeysValues
+    ) -> tuple[Tensor, KeysValues]:
         """One layer over one more token of each beam.
 
-        x: (texts, beams, 1, width); past: keys and values of the tokens before, (2, texts, beams, heads, before, head
-        width). Returns the shape of x, and the past with this token.
+        x: (texts, beams, 1, width); past: of the tokens before. Returns the shape of x, and the past with this token.
         """
         q, k, v = self._project(x)
-        present = torch.cat([past, torch.stack([k, v]).view(2, *x.shape[:2], *k.shape[1:])], dim=4)
-        keys, values = present.flatten(1, 2)
-        return self._go_on(x, _attend(q, keys, values, None), memory, memory_mask), present
+        grid = (*x.shape[:2], *k.shape[1:])
+        keys, values = torch.cat([past[0], k.view(grid)], 3), torch.cat([past[1], v.view(grid)], 3)
+        attended = _attend(q, keys.flatten(0, 1), values.flatten(0, 1), None)
+        return self._go_on(x, attended, memory, memory_mask), (keys, values)
 
     def _project(self, x: Tensor) -> Tensor:
         """Queries, keys and values of self-attention: (3, texts * beams, heads, tokens, head width)."""
@@ -97,13 +103,13 @@ class DecoderLayer(nn.Module):
         joined: Tensor = self.self_in(self.norms[0](x))
         return joined.view(texts * beams, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
 
-    def _go_on(self, x: Tensor, attended: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
+    def _go_on(self, x: Tensor, attended: Tensor, memory: KeysValues, memory_mask: Tensor) -> Tensor:
         """What follows self-attention; attended: (texts * beams, heads, tokens, head width)."""
         texts, beams, tokens, width = x.shape
         x = x + self._drop(self.self_out(attended.transpose(1, 2).reshape(texts, beams, tokens, width)))
         # Beams and tokens of a text stand in one row, so its keys and values are read once for all of them.
         q = self.cross_query(self.norms[1](x)).view(texts, beams * tokens, self.heads, -1).transpose(1, 2)
-        attended = _attend(q, memory[0], memory[1], memory_mask)  # (texts, heads, beams * tokens, head)
+        attended = _attend(q, *memory, memory_mask)  # (texts, heads, beams * tokens, head)
         attended = attended.transpose(1, 2).reshape(texts, beams, tokens, width)
         x = x + self._drop(self.cross_out(attended))
         return x + self._drop(self.feed_out(functional.gelu(self.feed_in(self.norms[2](x)))))
@@ -131,7 +137,6 @@ class CompactDecoder(nn.Module):
         self.norm = nn.LayerNorm(shape.width)
         self.bias = nn.Parameter(torch.zeros(shape.values + 1))
         self.scale = nn.Parameter(torch.tensor(1.0))
-        self.input: nn.Module = self.tokens  # the same table, unless an export replaces what is read by it
 
     def initialise(self, vectors: Tensor, *, sharpness: float = 8.0) -> None:
         """Start as two towers: P(value | text) falls with the angle between the text's mean vector and the value's.
@@ -140,13 +145,13 @@ class CompactDecoder(nn.Module):
         layer's cross-attention begins as the mean over the text's words and everything else adds nothing yet, so that
         the first logits are `sharpness` times the cosine, before a step is trained.
         """
-        width, first = self.shape.width, cast(DecoderLayer, self.layers[0])
+        width, first = self.shape.width, self._layers()[0]
         with torch.no_grad():
             self.tokens.weight.normal_(std=0.02)
             self.tokens.weight[: self.shape.values] = vectors
             self.positions.weight.normal_(std=0.01)
             self.scale.fill_(sharpness / width**0.5)  # the last norm gives vectors of length sqrt(width)
-            for layer in cast("list[DecoderLayer]", list(self.layers)):
+            for layer in self._layers():
                 for branch in (layer.self_out, layer.cross_out, layer.feed_out):
                     nn.init.zeros_(branch.weight)
                     nn.init.zeros_(branch.bias)
@@ -157,11 +162,17 @@ class CompactDecoder(nn.Module):
             # Three times the mean: what the side's and the position's vectors add is small beside it.
             first.cross_out.weight.copy_(3 * torch.eye(width))
 
-    def memory(self, hidden: Tensor) -> Tensor:
-        """Encoder output (texts, words, width) -> (layers, 2, texts, heads, words, head width)."""
-        return torch.stack([cast(DecoderLayer, layer).memory(hidden) for layer in self.layers])
+    def memory(self, hidden: Tensor) -> list[KeysValues]:
+        """Keys and values of the encoder's output (texts, words, width), layer by layer."""
+        return [layer.memory(hidden) for layer in self._layers()]
 
-    def forward(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+    def empty_past(self, texts: int) -> list[KeysValues]:
+        """What `step` begins with: no token of one beam a text, layer by layer."""
+        heads, width = self.shape.heads, self.shape.width // self.shape.heads
+        nothing = torch.zeros(texts, 1, heads, 0, width, device=self.bias.device)
+        return [(nothing, nothing) for _ in self.layers]
+
+    def forward(self, tokens: Tensor, memory: Sequence[KeysValues], mask: Tensor) -> Tensor:
         """Logits after every token of the prefixes.
 
         tokens: int64 (texts, beams, tokens), the side token first; memory: as `memory` gives it; mask: int64
@@ -170,41 +181,48 @@ class CompactDecoder(nn.Module):
         return self.logits(self.hidden(tokens, memory, mask))
 
     def step(
-        self, tokens: Tensor, position: Tensor, memory: Tensor, mask: Tensor, past: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits after one more token of each beam: what serving asks for.
+        self,
+        tokens: Tensor,
+        position: Tensor,
+        memory: Sequence[KeysValues],
+        mask: Tensor,
+        past: Sequence[KeysValues],
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """Hidden states of one more token of each beam, which `logits` reads: what serving asks for.
 
-        tokens: int64 (texts, beams); position: int64 (1,), how many tokens stand before; past: keys and values of those,
-        (layers, 2, texts, beams, heads, position, head width). Returns float (texts, beams, values + 1), and the past
-        with these tokens.
+        tokens: int64 (texts, beams); position: int64 (1,), how many tokens stand before; past: of those. Returns float
+        (texts, beams, width), and the past with these tokens.
         """
-        x = self.input(tokens[:, :, None]) + self.positions(position)
+        x = self.tokens(tokens[:, :, None]) + self.positions(position)
         memory_mask = _memory_mask(mask, memory)
         presents = []
-        for index, layer in enumerate(self.layers):
-            x, present = cast(DecoderLayer, layer).step(x, memory[index], memory_mask, past[index])
+        for layer, of_text, before in zip(self._layers(), memory, past, strict=True):
+            x, present = layer.step(x, of_text, memory_mask, before)
             presents.append(present)
-        return self.logits(self.norm(x)[:, :, 0]), torch.stack(presents)
+        return self.norm(x)[:, :, 0], presents
 
-    def hidden(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+    def hidden(self, tokens: Tensor, memory: Sequence[KeysValues], mask: Tensor) -> Tensor:
         """Final hidden states: float (texts, beams, tokens, width)."""
         length = tokens.shape[-1]
         steps = torch.arange(length, device=tokens.device)
         causal = torch.where(steps[None, :] > steps[:, None], -1e9, 0.0)
         memory_mask = _memory_mask(mask, memory)
-        x = self.input(tokens) + self.positions(steps)
-        for index, layer in enumerate(self.layers):
-            x = layer(x, memory[index], memory_mask, causal)
+        x = self.tokens(tokens) + self.positions(steps)
+        for layer, of_text in zip(self._layers(), memory, strict=True):
+            x = layer(x, of_text, memory_mask, causal)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, x: Tensor) -> Tensor:
         """Tied output layer: (..., width) -> (..., values + 1)."""
-        return self.scale * functional.linear(x, self.tokens.weight[: self.shape.values + 1]) + self.bias
+        return functional.linear(self.scale * x, self.tokens.weight[: self.shape.values + 1], self.bias)
+
+    def _layers(self) -> list[DecoderLayer]:
+        return cast("list[DecoderLayer]", list(self.layers))
 
 
-def _memory_mask(mask: Tensor, memory: Tensor) -> Tensor:
+def _memory_mask(mask: Tensor, memory: Sequence[KeysValues]) -> Tensor:
     """Float (texts, 1, 1, words): 0 where there is text, as good as -inf elsewhere."""
-    return (1 - mask[:, None, None, :].to(memory.dtype)) * -1e9
+    return (1 - mask[:, None, None, :].to(memory[0][0].dtype)) * -1e9
 
 
 class CompactModel(nn.Module):
@@ -248,20 +266,20 @@ class CompactModel(nn.Module):
         together = torch.cat(parts)[_inverse(order)]
         return together * wanted[..., None].to(together.device)
 
-    def _read(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def _read(self, texts: Sequence[Sequence[int]]) -> tuple[list[KeysValues], Tensor]:
         """The decoder's memory of texts, and their mask."""
         device = self.decoder.bias.device
         ids, mask = (part.to(device) for part in pad(texts))
         return self.decoder.memory(self.encode(ids, mask)), mask
 
-    def _first(self, memory: Tensor, mask: Tensor, side: Side) -> Tensor:
+    def _first(self, memory: Sequence[KeysValues], mask: Tensor, side: Side) -> Tensor:
         opening = torch.full((len(mask), 1, 1), self.decoder.shape.side_tokens[side is Side.TITLE])
         return functional.log_softmax(
             self.decoder(opening.to(mask.device), memory, mask)[:, 0, 0].float(), -1
         )
 
     def _later(
-        self, memory: Tensor, mask: Tensor, side: Side, codes: Sequence[Tokens], wanted: Tensor
+        self, memory: Sequence[KeysValues], mask: Tensor, side: Side, codes: Sequence[Tokens], wanted: Tensor
     ) -> Tensor:
         """Log-probabilities of the second and further tokens: float (texts, codes, longest - 1)."""
         longest = max(map(len, codes))

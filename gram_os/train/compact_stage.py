@@ -165,15 +165,24 @@ class CompactBackbone:
         bundle = export_compact(
             self.model, self.tagger, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
             vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
-            precision=precision,
+            sample=self._sample(), precision=precision,
         )  # fmt: skip
         gap = compare_with_torch(self.model, bundle, self.tokenizer, [p.title for p in mined.products[:64]])
         log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
         return bundle
 
+    def _sample(self) -> dict[Side, list[str]]:
+        """Some titles, and values, which are what queries look like."""
+        titles = [product.title for product in self.mined.products]
+        return {Side.TITLE: _spread(titles, 64), Side.QUERY: _spread(self.mined.dictionary.values, 64)}
+
     def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
         rows = self.ids(lesson.texts, side)
         return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
+
+
+def _spread(texts: Sequence[str], most: int) -> list[str]:
+    return list(texts[:: max(1, len(texts) // most)])
 
 
 def tagging_data() -> Path:

