@@ -34,7 +34,7 @@ from gram_os.normalise import Normaliser
 from gram_os.pair_weights import PairWeights
 from gram_os.trie import CodeTrie
 
-FORMAT = 1
+FORMAT = 2
 _NOT_IN_DOCUMENTS: dict[str, Any] = {
     "measures": True,
     "source": True,
