@@ -71,7 +71,8 @@ def write_int8(graph: Graph, path: Path) -> None:
     """Write a graph whose matrix products are of int8: weights with a scale a column, their inputs with a scale each.
 
     Weights take seven bits: on processors without VNNI, sums of two products of eight bits are cut at sixteen, and a text
-    would get other codes there. The graph's exact layers have weights of float16. Its module is changed on the way (`smooth`), not what it answers.
+    would get other codes there. The graph's exact layers have weights of float16. Its module is changed on the way
+    (`smooth`), not what it answers.
     """
     smooth(graph)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +85,6 @@ def write_int8(graph: Graph, path: Path) -> None:
             nodes_to_exclude=spared,
             extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )  # fmt: skip
-
     _halve(path, spared)
 
 
