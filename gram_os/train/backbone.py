@@ -44,7 +44,7 @@ class Backbone(CodeTexts, Protocol):
         """What learns, at which peak rates."""
 
     def save(self, folder: Path) -> None:
-        """Write what was trained."""
+        """Write what was trained, from the first process of a launcher."""
 
     def load(self, folder: Path) -> None:
         """Become what `save` wrote."""

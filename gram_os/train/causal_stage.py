@@ -115,8 +115,9 @@ class CausalBackbone:
         return [RateGroup(list(self.model.parameters()), decoder_rate)]
 
     def save(self, folder: Path) -> None:
-        """Write the weights."""
-        save_model(self.source.model, str(folder / _WEIGHTS))
+        """See `Backbone.save`."""
+        if processes().is_main_process:
+            save_model(self.source.model, str(folder / _WEIGHTS))
 
     def load(self, folder: Path) -> None:
         """Become what `save` wrote."""

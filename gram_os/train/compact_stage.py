@@ -28,6 +28,7 @@ from gram_os.train.likelihood import Tokens
 from gram_os.train.loop import Journal, RateGroup
 from gram_os.train.mining import Mined
 from gram_os.train.sft import Example, SftSettings, train_generator
+from gram_os.train.stages import processes
 from gram_os.train.tag_branch import BranchedTagger, read_states, train_branch
 from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
 from gram_os.train.torch_lm import TorchLanguageModel
@@ -137,7 +138,9 @@ class CompactBackbone:
         return combine_codes(own, log_probs, generated, scores, values)
 
     def save(self, folder: Path) -> None:
-        """Write model and tagger."""
+        """See `Backbone.save`: model and tagger."""
+        if not processes().is_main_process:
+            return
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         state |= {f"tagger.{name}": tensor for name, tensor in self.tagger.state_dict().items()}
         save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / _WEIGHTS)

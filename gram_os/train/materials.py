@@ -39,7 +39,7 @@ from gram_os.train.matching import learn_matching
 from gram_os.train.mining import Mined, mine
 from gram_os.train.pair_data import Catalogue
 from gram_os.train.recipe import Recipe
-from gram_os.train.stages import SCRATCH, StageRunner
+from gram_os.train.stages import SCRATCH, StageRunner, processes
 from gram_os.train.synthesis import SyntheticQuery
 from gram_os.train.tagger import make_tagger
 from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
@@ -80,7 +80,7 @@ class Materials:
         def make(folder: Path) -> None:
             run_tagger_stage(data, folder, self.recipe.tagger)
 
-        return self.runner.run("tagger", {"data": data, "recipe": self.recipe.tagger}, make)
+        return self.runner.run("tagger", {"data": data, "recipe": self.recipe.tagger}, make, by_all=True)
 
     @cached_property
     def mined(self) -> Mined:
@@ -126,7 +126,8 @@ class Materials:
             learn_matching(
                 encoder, self.tokenizer, mined, feedback, settings, self.journal("matching", folder)
             )
-            encoder.save_pretrained(folder)
+            if processes().is_main_process:
+                encoder.save_pretrained(folder)
 
         inputs = {
             "settings": settings,
@@ -220,8 +221,9 @@ class Materials:
 
 
 def write_report(folder: Path, content: object) -> None:
-    """Write what a stage says of itself into its folder; `Materials.note` reads it."""
-    (folder / _REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    """Write what a stage says of itself into its folder, from the first process; `Materials.note` reads it."""
+    if processes().is_main_process:
+        (folder / _REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_spans(rows: Sequence[Sequence[Span]], path: Path) -> None:

@@ -152,7 +152,7 @@ def _learn_tags(materials: Materials, before: Path) -> Path:
         backbone.save(folder)
 
     inputs = {"before": before, "data": tagging_data(), "settings": recipe}
-    return materials.runner.run("tag-branch", inputs, make)
+    return materials.runner.run("tag-branch", inputs, make, by_all=True)
 
 
 def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:

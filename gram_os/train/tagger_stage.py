@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from gram_os.annotation import read_marked, score_tagger
 from gram_os.errors import InputError
 from gram_os.train.encoder import load_encoder, load_tokenizer
+from gram_os.train.stages import processes
 from gram_os.train.tagger import TagHead, TagModel, TagRecipe, encode_marked, make_tagger, train_tagger
 
 _WEIGHTS, _MEASURES = "model.safetensors", "measures.json"
@@ -30,6 +31,8 @@ def run_tagger_stage(
     report: Callable[[int, float], None] = lambda *_: None,
 ) -> dict[str, float]:
     """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return exact-span F1 of both.
+
+    Under a launcher all processes call it, and the first one writes.
 
     `report` hears the number and the mean loss of every epoch that is done.
     """
@@ -48,6 +51,8 @@ def run_tagger_stage(
         ].f1,
         "oa_mine_test_f1": score_tagger(tagger, read_marked(data / "oa_mine/test.jsonl"))["micro"].f1,
     }
+    if not processes().is_main_process:
+        return measures
     save_checkpoint(model, out)
     record = {"measures": measures, "recipe": asdict(recipe)}
     (out / _MEASURES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
