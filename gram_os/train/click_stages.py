@@ -60,7 +60,7 @@ def learn_relevance(materials: Materials, feedback: Feedback, held: Feedback | N
         "held": held.pairs if held else None,
         "titles": [product.title for product in materials.products],
     }
-    folder = materials.runner.run("relevance", inputs, make)
+    folder = materials.runner.run("relevance", inputs, make, by_all=True)
     materials.note("relevance", folder)
     return folder
 
