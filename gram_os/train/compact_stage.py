@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from importlib import resources
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from gram_os.train.sft import Example, SftSettings, train_generator
 from gram_os.train.stages import processes
 from gram_os.train.tag_branch import BranchedTagger, read_states, train_branch
 from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
+from gram_os.train.tagger_stage import read_training_texts
 from gram_os.train.torch_lm import TorchLanguageModel
 from gram_os.trie import CodeTrie
 
@@ -62,12 +62,8 @@ class CompactBackbone:
 
     def learn_tags(self, recipe: TagRecipe) -> None:
         """Train the tagger over the encoder as it is now, which stays as it is."""
-        data = tagging_data()
-        sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
-        texts = [text for marked in sets for text in islice(marked, recipe.most_texts)]
-        for epoch, loss in enumerate(
-            train_branch(self.tagger, encode_marked(self.tokenizer, texts), recipe), 1
-        ):
+        examples = encode_marked(self.tokenizer, read_training_texts(tagging_data(), recipe))
+        for epoch, loss in enumerate(train_branch(self.tagger, examples, recipe), 1):
             log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from gram_os.annotation import read_marked, score_tagger
+from gram_os.annotation import MarkedText, read_marked, score_tagger
 from gram_os.errors import InputError
 from gram_os.train.encoder import load_encoder, load_tokenizer
 from gram_os.train.stages import processes
@@ -32,14 +32,11 @@ def run_tagger_stage(
 ) -> dict[str, float]:
     """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return exact-span F1 of both.
 
-    Under a launcher all processes call it, and the first one writes.
-
-    `report` hears the number and the mean loss of every epoch that is done.
+    Under a launcher all processes call it, and the first one writes. `report` hears the number and the mean loss of every epoch that is done.
     """
     recipe = recipe or TagRecipe()
     tokenizer = load_tokenizer()
-    sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
-    texts = [text for marked in sets for text in islice(marked, recipe.most_texts)]
+    texts = read_training_texts(data, recipe)
     encoder = load_encoder()
     model = TagModel(encoder, TagHead(encoder.config.hidden_size))
     for epoch, loss in enumerate(train_tagger(model, encode_marked(tokenizer, texts), recipe), 1):
@@ -57,6 +54,12 @@ def run_tagger_stage(
     record = {"measures": measures, "recipe": asdict(recipe)}
     (out / _MEASURES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return measures
+
+
+def read_training_texts(data: Path, recipe: TagRecipe) -> list[MarkedText]:
+    """The queries and titles that taggers learn from, as many of each as the recipe says."""
+    sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
+    return [text for marked in sets for text in islice(marked, recipe.most_texts)]
 
 
 def save_checkpoint(model: TagModel, folder: Path) -> None:
