@@ -1,8 +1,8 @@
 """Runs of GRAM and of its ablations for benchmarks/quality.py, out of a recipe's stages, ranked in memory.
 
-python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining] [--expansion FILE]
+python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining] [--seeds 0,1,2]
 
-`OUT` is what `gram-os train` wrote: stages that are there are taken as they are, and what an ablation changes is made again
+A run is written to `RUNS/NAME.run.gz`, that of a seed but 0 to `RUNS/NAME.SEED.run.gz`. `OUT` is what `gram-os train` wrote: stages that are there are taken as they are, and what an ablation changes is made again
 beside them. Ranking is the pair score over the whole catalogue with fp32 weights and codes of one value; what the exported bundle
 finds in a cluster is measured with `gram-os evaluate`, and docs/quality.md says how far the two are apart.
 """
@@ -15,6 +15,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from gram_os.clicks import feedback_from_judgments
 from gram_os.errors import GramError, InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.relevance import Ranking, Run
-from gram_os.train.coding import GENERATED, CodedTexts, Columns, rank_products
+from gram_os.train.coding import GENERATED, CodedTexts, Columns, best_places, score_products
 from gram_os.train.materials import Materials
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
@@ -63,26 +64,38 @@ VARIANTS: Mapping[str, Change] = {
 }
 
 
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with one seed for all that it draws, but for the relevance model: training that one costs most, and it only filters."""
+    cotraining = recipe.cotraining
+    return recipe.model_copy(
+        update={
+            "synthesis": recipe.synthesis.model_copy(update={"seed": seed}),
+            "matching": replace(recipe.matching, seed=seed),
+            "sft": replace(recipe.sft, seed=seed),
+            "cotraining": cotraining.model_copy(
+                update={"selection": replace(cotraining.selection, seed=seed)}
+            ),
+            "alignment": replace(recipe.alignment, seed=seed),
+        }
+    )
+
+
 def rank_queries(
     materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]
 ) -> Run:
-    """The best products of each query (id -> text) by the pair score over all products."""
+    """The best products of each query (id -> text) by the pair score over all products, with their scores."""
     if learned.pair is None:
         raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
     catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
     titles = CodedTexts.load(learned.pair / TITLES_FILE)
     queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_width)
-    found = rank_products(queries, titles, weights, Columns.of(catalogue.columns), depth=DEPTH)
-    ids = [product.id for product in materials.products]
-    return Run(
-        "gram",
-        {
-            query: Ranking(
-                tuple(ids[place] for place in places), tuple(float(-n) for n in range(len(places)))
-            )
-            for query, places in zip(texts, found, strict=True)
-        },
-    )
+    scores = score_products(queries, titles, weights, Columns.of(catalogue.columns))
+    ids = [item.id for item in materials.products]
+    rankings = {}
+    for query, row in zip(texts, scores, strict=True):
+        places = best_places(row, DEPTH)
+        rankings[query] = Ranking(tuple(ids[place] for place in places), tuple(map(float, row[places])))
+    return Run("gram", rankings)
 
 
 def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
@@ -93,12 +106,12 @@ def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
     titles = CodedTexts.load(learned.pair / TITLES_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
-        for place, product in enumerate(materials.products):
+        for place, item in enumerate(materials.products):
             codes = titles.of(place)
             made = np.flatnonzero(titles.kinds[codes] == GENERATED)
             best = made[np.argsort(-titles.log_ratios[codes][made], kind="stable")][:EXPANSION_VALUES]
             text = [names[column] for column in titles.columns[codes][best]]
-            stream.write(json.dumps({"id": product.id, "text": text}) + "\n")
+            stream.write(json.dumps({"id": item.id, "text": text}) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for NAME.run.gz")
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, separated by commas")
+    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument(
         "--expansion", type=Path, help="write the titles' generated values there too, for bm25_expanded"
     )
@@ -139,16 +153,17 @@ def _make_runs(options: argparse.Namespace) -> None:
     names = options.only.split(",")
     if unknown := [name for name in names if name not in VARIANTS]:
         raise InputError(f"there is no variant '{unknown[0]}'; there are: {', '.join(VARIANTS)}")
-    for name in names:
-        changed = VARIANTS[name](recipe)
+    for seed, name in product(map(int, options.seeds.split(",")), names):
+        changed = with_seed(VARIANTS[name](recipe), seed)
         portions = Portions.part(feedback, bench.products, changed)
         materials = Materials(bench.products, changed, options.work, portions.learned, None)
         learned = learn(materials, portions)
-        if name == "gram" and options.expansion:
+        if name == "gram" and not seed and options.expansion:
             write_expansion(materials, learned, options.expansion)
         weights = PairWeights() if name == UNFITTED else learned.weights
         store_run(
-            rank_queries(materials, learned, weights, bench.dev.queries), options.out / f"{name}.run.gz"
+            rank_queries(materials, learned, weights, bench.dev.queries),
+            options.out / (f"{name}.{seed}.run.gz" if seed else f"{name}.run.gz"),
         )
 
 
