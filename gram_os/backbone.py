@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gram_os.bundle import Bundle
@@ -27,6 +28,14 @@ def open_tokeniser(bundle: Bundle) -> CodeTokeniser:
 
 
 def load_generator(path: Path | None = None, device: Device = "auto", threads: int = 0) -> Generator:
-    """The generator of a bundle, the shipped one by default. Raises BundleError as `Bundle.load` does."""
+    """The generator of a bundle, the shipped one by default; `threads` 0 takes every core. Raises BundleError as `Bundle.load` does.
+
+    Products are coded in as many batches at once as there are threads: what is Python's in one runs beside the graph of another.
+    """
     bundle = Bundle.load(path)
-    return Generator(bundle, open_model(bundle, device, threads), open_tokeniser(bundle))
+    model, tokeniser = open_model(bundle, device, threads), open_tokeniser(bundle)
+    return Generator(bundle, model, tokeniser, workers=threads or _usable_cores())
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

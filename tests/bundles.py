@@ -90,10 +90,11 @@ def make_generator(
     query_values: int = 0,
     title_values: int = 0,
     seed: int = 0,
+    workers: int = 1,
 ) -> Generator:
     """A generator of that bundle whose model is a table."""
     bundle = make_bundle(
         folder, label=label, pair=pair, gram_weight=gram_weight, query_values=query_values,
         title_values=title_values,
     )  # fmt: skip
-    return Generator(bundle, TableModel(len(VALUES), seed))
+    return Generator(bundle, TableModel(len(VALUES), seed), workers=workers)

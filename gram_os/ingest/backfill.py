@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,7 +26,7 @@ from gram_os.generator import ScoredCode
 from gram_os.packing import pack_codes
 
 _ROUNDS = 5  # times that a document is read again because someone else wrote it
-_CHUNK = 512  # documents that are coded and written together
+_CHUNK = 512  # documents that are written together
 
 
 class ProductCoder(Protocol):
@@ -53,6 +55,15 @@ class BackfillReport:
     refused: list[Refusal] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """A document whose codes have to be made, and the hash of what they are made from."""
+
+    document: Mapping[str, Any]
+    product: Product
+    source: str
+
+
 def backfill(
     cluster: Cluster,
     index: str,
@@ -68,10 +79,12 @@ def backfill(
     for _ in range(_ROUNDS):
         changed: list[str] = []
         documents = cluster.scan(index, query=query, source=_source_fields(state, coder.bundle))
-        while chunk := list(islice(documents, _CHUNK)):
-            before = report.coded + report.unchanged + len(report.refused)
-            changed += _write_chunk(cluster, index, state, coder, chunk, report)
-            progress(report.coded + report.unchanged + len(report.refused) - before)
+        coded = _code(coder, _find_stale(documents, state, coder.bundle, report, progress))
+        with closing(coded):
+            while chunk := list(islice(coded, _CHUNK)):
+                before = report.coded + len(report.refused)
+                changed += _write_chunk(cluster, index, state, chunk, report)
+                progress(report.coded + len(report.refused) - before)
         cluster.refresh(index)
         if not changed:
             return report
@@ -79,41 +92,65 @@ def backfill(
     report.refused += [
         Refusal(i, f"was changed by others {_ROUNDS} times in a row; run backfill again") for i in changed
     ]
+    progress(len(changed))
     return report
+
+
+def _find_stale(
+    documents: Iterable[Mapping[str, Any]],
+    state: LabelState,
+    bundle: Bundle,
+    report: BackfillReport,
+    progress: Callable[[int], None],
+) -> Iterator[_Stale]:
+    """The documents whose codes are missing or of another text; the others are settled as they are read."""
+    for document in documents:
+        product = _read_product(document, state, report)
+        if product is None:
+            progress(1)
+            continue
+        source = source_hash(product, bundle)
+        written = document["_source"].get(code_field(state.label))
+        if isinstance(written, Mapping) and written.get("source") == source:
+            report.unchanged += 1
+            progress(1)
+        else:
+            yield _Stale(document, product, source)
+
+
+def _code(coder: ProductCoder, stale: Iterable[_Stale]) -> Generator[tuple[_Stale, list[ScoredCode]]]:
+    """Each document with its codes; the coder reads ahead, and works on what it read while chunks are written."""
+    waiting: deque[_Stale] = deque()
+
+    def products() -> Iterator[Product]:
+        for item in stale:
+            waiting.append(item)
+            yield item.product
+
+    for codes in coder.code_products(products()):
+        yield waiting.popleft(), codes
 
 
 def _write_chunk(
     cluster: Cluster,
     index: str,
     state: LabelState,
-    coder: ProductCoder,
-    documents: Sequence[Mapping[str, Any]],
+    coded: Sequence[tuple[_Stale, list[ScoredCode]]],
     report: BackfillReport,
 ) -> list[str]:
-    """Code and write some documents; the ids of those that changed under our hands."""
-    stale: list[tuple[Mapping[str, Any], Product, str]] = []
-    for document in documents:
-        product = _read_product(document, state, report)
-        if product is None:
-            continue
-        source = source_hash(product, coder.bundle)
-        written = document["_source"].get(code_field(state.label))
-        if isinstance(written, Mapping) and written.get("source") == source:
-            report.unchanged += 1
-        else:
-            stale.append((document, product, source))
-    codes = coder.code_products(product for _, product, _ in stale)
-    actions = (_action(index, state, d, source, c) for (d, _, source), c in zip(stale, codes, strict=True))
+    """Write the codes of some documents; the ids of those that changed under our hands."""
+    actions = (_action(index, state, item, codes) for item, codes in coded)
     changed: list[str] = []
-    for item, (document, _, _) in zip(cluster.bulk(actions), stale, strict=True):
-        if item.ok:
+    for done, (item, _) in zip(cluster.bulk(actions), coded, strict=True):
+        id_ = item.document["_id"]
+        if done.ok:
             report.coded += 1
-        elif item.conflict:
-            changed.append(document["_id"])
-        elif (item.error or "").startswith("cluster_block_exception"):
-            raise _blocked(index, str(item.error), report.coded)
-        elif item.status != 404:  # deleted meanwhile: nothing left to code
-            report.refused.append(Refusal(document["_id"], item.error or f"status {item.status}"))
+        elif done.conflict:
+            changed.append(id_)
+        elif (done.error or "").startswith("cluster_block_exception"):
+            raise _blocked(index, str(done.error), report.coded)
+        elif done.status != 404:  # deleted meanwhile: nothing left to code
+            report.refused.append(Refusal(id_, done.error or f"status {done.status}"))
     return changed
 
 
@@ -145,19 +182,17 @@ def _read_product(document: Mapping[str, Any], state: LabelState, report: Backfi
     return None
 
 
-def _action(
-    index: str, state: LabelState, document: Mapping[str, Any], source: str, codes: Sequence[ScoredCode]
-) -> dict[str, Any]:
+def _action(index: str, state: LabelState, item: _Stale, codes: Sequence[ScoredCode]) -> dict[str, Any]:
     packed = pack_codes(codes)
     fields = {
         "codes": list(packed.codes),
         "weights": build_weights({str(scored.code): scored.weight for scored in codes}),
         "probabilities": packed.probabilities,
-        "source": source,
+        "source": item.source,
         "coded_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {
-        "op": "update", "index": index, "id": document["_id"],
-        "if_seq_no": document["_seq_no"], "if_primary_term": document["_primary_term"],
+        "op": "update", "index": index, "id": item.document["_id"],
+        "if_seq_no": item.document["_seq_no"], "if_primary_term": item.document["_primary_term"],
         "body": {"doc": {code_field(state.label): fields}},
     }  # fmt: skip
