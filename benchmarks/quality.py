@@ -67,7 +67,14 @@ def build_library(options: argparse.Namespace) -> Library:
         for name, files in map(_split_pair, given)
     }
     expansions = {Part(name): Path(file) for name, file in map(_split_pair, options.expansion)}
-    return Library(bench, options.url, expansions, foreign, make_missing=not options.report_only)
+    return Library(
+        bench,
+        options.url,
+        expansions,
+        foreign,
+        make_missing=not options.report_only,
+        gram_weight=options.gram_weight,
+    )
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -100,6 +107,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--tune",
         metavar="ROW",
         help="try the settings of a peer on the held-out train queries, and nothing else",
+    )
+    add(
+        "--gram-weight",
+        type=float,
+        default=Library.gram_weight,
+        help="weight of GRAM against BM25's 1 in the row 'hybrid', the recipe's [serving] gram_weight (default %(default)g)",
     )
     add("--winner", default="hybrid", help="the row that is tested against every other (default hybrid)")
     add(

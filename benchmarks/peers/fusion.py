@@ -1,7 +1,7 @@
 """One run out of several: reciprocal ranks as everybody does it, or scores with weights chosen inside train.
 
-Knows runs and judgments, not systems. Any pair or triple of runs gets the same choice of forms and weights, peers and
-GRAM's hybrid alike, so that no fusion wins by having been tuned alone.
+Knows runs and judgments, not systems. Any pair or triple of peers' runs gets a choice of forms and weights no smaller than the one
+GRAM's hybrid had, so that no fusion wins by having been tuned alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.interface import DEPTH
 from gram_os.errors import InputError
+from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.relevance import JudgmentSet, Ranking, Run
 
 FloatArray = NDArray[np.float64]
@@ -30,7 +31,7 @@ CUTS = (10, 100, 300)
 class Form(StrEnum):
     """How a branch's scores become comparable; what a branch lacks counts 0 in every form."""
 
-    SHARE = "share"  # of its best score; what GRAM's own hybrid does
+    SHARE = "share"  # of its best score
     RANGE = (
         "range"  # 1 for its best, towards 0 for its last: for scores that do not begin at 0, such as cosines
     )
@@ -62,6 +63,18 @@ def fuse_runs(name: str, runs: Sequence[Run], form: Form, weights: Sequence[floa
             :DEPTH
         ]  # `ids` are sorted, so equal scores are in their order
         rankings[query_id] = Ranking(tuple(ids[at] for at in order), tuple(float(total[at]) for at in order))
+    return Run(name, rankings)
+
+
+def fuse_as_product(name: str, runs: Sequence[Run], weights: Sequence[float]) -> Run:
+    """What `gram-os search --mode hybrid` does with its branches' hits."""
+    rankings = {}
+    for query_id in dict.fromkeys(id_ for run in runs for id_ in run.rankings):
+        found = [run.rankings.get(query_id, Ranking((), ())) for run in runs]
+        branches = [dict(zip(ranking.product_ids, ranking.scores, strict=True)) for ranking in found]
+        fused = fuse_scores(branches, weights)
+        best = list(fused)[:DEPTH]
+        rankings[query_id] = Ranking(tuple(best), tuple(fused[id_] for id_ in best))
     return Run(name, rankings)
 
 

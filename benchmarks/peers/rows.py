@@ -9,12 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from benchmarks.peers.fusion import Fusion, cross_validated_fusion, fuse_ranks, fuse_runs
+from benchmarks.peers.fusion import Fusion, cross_validated_fusion, fuse_as_product, fuse_ranks, fuse_runs
 from benchmarks.peers.interface import Benchmark, Peer
 from benchmarks.peers.run_cache import Part, load_run, obtain_run, run_path
 from gram_os.errors import InputError
 from gram_os.relevance import Run
+from gram_os.train.recipe import ServingRecipe
+
+# By reciprocal rank; with form and weights chosen inside train; as `gram-os` fuses BM25 and GRAM, by the recipe's weight.
+Way = Literal["rank", "chosen", "product"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FusedRow:
-    """A row fused from others: by reciprocal rank, or `tuned`, with form and weights chosen inside train."""
+    """A row fused from others."""
 
     branches: tuple[str, ...]
-    tuned: bool = False
+    way: Way = "rank"
 
 
 def _bm25(library: Library, _seed: int, _part: Part) -> Peer:
@@ -96,10 +101,10 @@ ROWS: Mapping[str, Row | FusedRow] = {
     "rrf_dense": FusedRow(("bm25", "dense")),
     "rrf_dense_tuned": FusedRow(("bm25", "dense_tuned")),
     "rrf_three": FusedRow(("bm25", "dense_tuned", "bm25_expanded")),
-    "fused_dense": FusedRow(("bm25", "dense"), tuned=True),
-    "fused_dense_tuned": FusedRow(("bm25", "dense_tuned"), tuned=True),
-    "fused_three": FusedRow(("bm25", "dense_tuned", "bm25_expanded"), tuned=True),
-    "hybrid": FusedRow(("bm25", "gram"), tuned=True),
+    "fused_dense": FusedRow(("bm25", "dense"), "chosen"),
+    "fused_dense_tuned": FusedRow(("bm25", "dense_tuned"), "chosen"),
+    "fused_three": FusedRow(("bm25", "dense_tuned", "bm25_expanded"), "chosen"),
+    "hybrid": FusedRow(("bm25", "gram"), "product"),
 }
 
 
@@ -117,6 +122,7 @@ class Library:
     foreign: Mapping[tuple[str, Part], Sequence[Path]] = field(default_factory=dict)
     rows: Mapping[str, Row | FusedRow] = field(default_factory=lambda: ROWS)
     make_missing: bool = True
+    gram_weight: float = ServingRecipe().gram_weight
 
     @cached_property
     def fusions(self) -> dict[tuple[str, int], Fusion]:
@@ -165,8 +171,10 @@ class Library:
 
     def _fuse(self, name: str, row: FusedRow, part: Part, seed: int) -> Run:
         runs = [self.run(branch, part, seed) for branch in row.branches]
-        if not row.tuned:
+        if row.way == "rank":
             return fuse_ranks(name, runs)
+        if row.way == "product":
+            return fuse_as_product(name, runs, [1.0, self.gram_weight])
         if (name, seed) not in self.fusions:
             held = [self.run(branch, Part.HELD_OUT, seed) for branch in row.branches]
             self.fusions[name, seed] = cross_validated_fusion(held, self._held_out.dev.judgments)

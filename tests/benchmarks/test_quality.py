@@ -220,7 +220,7 @@ def test_library_fuses_each_seed_and_names_what_is_missing(tmp_path: Path) -> No
     bench, peer = make_bench(tmp_path, queries=200), Recorder()
     rows: dict[str, Row | FusedRow] = {
         "recorder": Row(lambda _library, seed, _part: Recorder(peer.asked, setting=seed)),
-        "twice": FusedRow(("recorder", "recorder"), tuned=True),
+        "twice": FusedRow(("recorder", "recorder"), "chosen"),
     }
     with pytest.raises(RunMissingError, match="no run of part 'dev', seed 7 in the cache"):
         Library(bench, rows=rows, make_missing=False).run("recorder", Part.DEV, 7)
@@ -231,6 +231,18 @@ def test_library_fuses_each_seed_and_names_what_is_missing(tmp_path: Path) -> No
     assert library.fusions["twice", 1].validated > 0
     with pytest.raises(RunMissingError, match="--run gram=FILE"):
         library.run("gram", Part.DEV, 0)
+
+
+def test_the_hybrid_is_what_the_product_fuses(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path)
+    bm25, gram = tmp_path / "bm25.trec", tmp_path / "gram.trec"
+    bm25.write_text("d1\tQ0\tp0\t1\t8.0\tbm25\nd1\tQ0\tp1\t2\t6.0\tbm25\nd2\tQ0\tp3\t1\t1.0\tbm25\n")
+    gram.write_text("d1\tQ0\tp1\t1\t4.0\tgram\nd1\tQ0\tp2\t2\t3.0\tgram\n")
+    foreign = {("bm25", Part.DEV): [bm25], ("gram", Part.DEV): [gram]}
+    fused = Library(bench, foreign=foreign, gram_weight=2.0).run("hybrid", Part.DEV, 0)
+    # shares of the best: p1 .75 + 2, p2 2 * .75, p0 1; what GRAM did not answer is BM25's alone
+    assert fused.rankings["d1"] == Ranking(("p1", "p2", "p0"), (2.75, 1.5, 1.0))
+    assert fused.rankings["d2"] == Ranking(("p3",), (1.0,))
 
 
 @dataclass(frozen=True)
