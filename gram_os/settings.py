@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from platformdirs import user_cache_path, user_data_path
@@ -51,6 +51,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "GRAM_OS_DATA_DIR": "data_dir",
     "GRAM_OS_NODE_HEAP": "node.heap",
     "GRAM_OS_NODE_START_TIMEOUT": "node.start_timeout_s",
+    "GRAM_OS_MODEL_DEVICE": "model.device",
+    "GRAM_OS_MODEL_THREADS": "model.threads",
     "GRAM_OS_QUERIES_HEAD_MEGABYTES": "queries.head_megabytes",
     "GRAM_OS_QUERIES_MAX_BATCH": "queries.max_batch",
     "GRAM_OS_QUERIES_MAX_WAIT_MS": "queries.max_wait_ms",
@@ -120,6 +122,17 @@ class NodeSettings(BaseModel):
     start_timeout_s: float = Field(default=180.0, gt=0)
 
 
+class ModelSettings(BaseModel):
+    """Where a bundle's graphs run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto takes CUDA where ONNX Runtime offers it, else the CPU"
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads, 0 for as many as there are cores")
+
+
 class QuerySettings(BaseModel):
     """How a process that answers many queries makes their codes (query_pipeline/coder.py)."""
 
@@ -142,6 +155,7 @@ class Settings(BaseSettings):
 
     cluster: ClusterSettings = ClusterSettings()
     node: NodeSettings = NodeSettings()
+    model: ModelSettings = ModelSettings()
     queries: QuerySettings = QuerySettings()
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again"

@@ -41,8 +41,9 @@ def run(
     from gram_os.ingest.backfill import backfill
     from gram_os.settings import load_settings
 
-    generator = load_generator(bundle)
-    with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
+    settings = load_settings(cluster={"url": url})
+    generator = load_generator(bundle, settings.model.device, settings.model.threads)
+    with resolve_cluster(settings) as cluster:
         state = require_label(cluster, index, label)
         require_bundle(state, index, generator.bundle)
         started = time.perf_counter()

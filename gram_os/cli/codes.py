@@ -39,13 +39,15 @@ def run(
     from gram_os.attribute import Side
     from gram_os.backbone import load_generator
     from gram_os.catalogue import Product
+    from gram_os.settings import load_settings
 
     text = query if query is not None else title
     if text is None or (query is not None and title is not None):
         raise InputError("give either --query or --title")
     if not text.strip():
         raise InputError("the text is empty; give a few words")
-    generator = load_generator(bundle)
+    settings = load_settings().model
+    generator = load_generator(bundle, settings.device, settings.threads)
     side = Side.QUERY if query is not None else Side.TITLE
     codes = (
         generator.code_queries([text])[0]

@@ -51,9 +51,11 @@ def run(
     from gram_os.query_pipeline.systems import ModeSystem, open_pipeline
     from gram_os.relevance import JudgmentSet
     from gram_os.sample import sample_file
+    from gram_os.settings import load_settings
 
     seconds: dict[str, float] = {}
-    generator = load_generator(bundle)
+    model = load_settings().model
+    generator = load_generator(bundle, model.device, model.threads)
     queries = read_queries(sample_file("queries.tsv"))
     judged = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
     with ExitStack() as stack:

@@ -49,8 +49,9 @@ def run(
     from gram_os.settings import load_settings
 
     clauses = parse_filter(filters)
-    with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
-        pipeline = open_pipeline(cluster, index, bundle)
+    settings = load_settings(cluster={"url": url})
+    with resolve_cluster(settings) as cluster:
+        pipeline = open_pipeline(cluster, index, bundle, model=settings.model)
         title = pipeline.fields.title
         answer = pipeline.search(
             text,

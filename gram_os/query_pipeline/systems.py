@@ -13,6 +13,7 @@ from gram_os.dsl import code_field
 from gram_os.query_pipeline.coder import BundleGenerator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
+from gram_os.settings import ModelSettings
 
 SYSTEM_NAMES = tuple(mode.value for mode in Mode)
 
@@ -36,15 +37,18 @@ def open_pipeline(
     *,
     label: str | None = None,
     generator: BundleGenerator | None = None,
+    model: ModelSettings | None = None,
 ) -> QueryPipeline:
     """The query pipeline of an index under a label, the active one by default.
 
-    `generator` is in place of the bundle's own: one that is loaded already, or a `QueryCoder` for many threads and queries.
+    `model` says where the bundle's graphs run. `generator` is in place of the bundle's own: one that is loaded already, or a
+    `QueryCoder` for many threads and queries.
     Raises BundleError when the bundle is not the one that coded the label: its queries would miss the documents' codes.
     """
     state = require_label(cluster, index, label)
     if generator is None:
-        generator = load_generator(bundle)
+        model = model or ModelSettings()
+        generator = load_generator(bundle, model.device, model.threads)
     require_bundle(state, index, generator.bundle)
     field = code_field(state.label)
     fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.weights")
@@ -59,8 +63,13 @@ def open_pipeline(
 
 
 def build_systems(
-    cluster: Cluster, index: str, bundle: Path | None, names: Sequence[str]
+    cluster: Cluster,
+    index: str,
+    bundle: Path | None,
+    names: Sequence[str],
+    *,
+    model: ModelSettings | None = None,
 ) -> Mapping[str, ModeSystem]:
     """The named systems (`SYSTEM_NAMES`) over one pipeline."""
-    pipeline = open_pipeline(cluster, index, bundle)
+    pipeline = open_pipeline(cluster, index, bundle, model=model)
     return {name: ModeSystem(pipeline, Mode(name)) for name in names}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gram_os.errors import SettingsError
-from gram_os.settings import Settings, load_settings
+from gram_os.settings import VARIABLES, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +63,8 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
             "GRAM_OS_DATA_DIR": str(tmp_path / "d"),
             "GRAM_OS_NODE_HEAP": "512m",
             "GRAM_OS_NODE_START_TIMEOUT": "9",
+            "GRAM_OS_MODEL_DEVICE": "cpu",
+            "GRAM_OS_MODEL_THREADS": "3",
             "GRAM_OS_QUERIES_HEAD_MEGABYTES": "1.5",
             "GRAM_OS_QUERIES_MAX_BATCH": "3",
             "GRAM_OS_QUERIES_MAX_WAIT_MS": "0.5",
@@ -75,6 +77,7 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
     assert cluster.verify_certs is False
     assert (settings.cache_dir, settings.data_dir) == (tmp_path / "c", tmp_path / "d")
     assert (settings.node.heap, settings.node.start_timeout_s) == ("512m", 9.0)
+    assert (settings.model.device, settings.model.threads) == ("cpu", 3)
     queries = settings.queries
     assert (queries.head_megabytes, queries.max_batch) == (1.5, 3)
     assert (queries.max_wait_ms, queries.max_waiting) == (0.5, 7)
@@ -117,6 +120,7 @@ def test_settings_are_frozen_and_direct_construction_reads_nothing(monkeypatch: 
         ({"OPENSEARCH_CA_CERTS": "no.pem"}, "", ["cluster.ca_certs", "no.pem", "no such file"]),
         ({"OPENSEARCH_USERNAME": "ann"}, "", ["cluster", "OPENSEARCH_PASSWORD"]),
         ({"GRAM_OS_NODE_HEAP": "lots"}, "", ["node.heap", "'lots'"]),
+        ({"GRAM_OS_MODEL_DEVICE": "gpu"}, "", ["model.device", "'gpu'", "'auto', 'cpu' or 'cuda'"]),
         ({"GRAM_OS_QUERIES_MAX_BATCH": "0"}, "", ["queries.max_batch", "'0'", "greater than or equal to 1"]),
         ({"GRAM_OS_CONFIG": "none.toml"}, "", ["GRAM_OS_CONFIG", "none.toml", "no such file"]),
         (
@@ -150,3 +154,10 @@ def test_a_wrong_password_value_is_never_shown(tmp_path: Path) -> None:
 
 def test_foreign_opensearch_variables_are_left_alone() -> None:
     assert load_settings(environ={"OPENSEARCH_JAVA_OPTS": "-Xmx1g"}).cluster.url is None
+
+
+def test_the_docs_name_every_setting() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    for variable, key in VARIABLES.items():
+        assert f"`{variable}`" in text
+        assert f"`{key}`" in text

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from gram_os.bundle import Bundle, default_bundle
@@ -110,6 +111,22 @@ def test_graphs_that_are_none(tmp_path: Path) -> None:
     done = run("codes", "--query", "x", "--bundle", str(tmp_path))
     assert done.code == 2
     assert "encoder.onnx cannot be opened by ONNX Runtime" in done.err
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime offers CUDA")
+    monkeypatch.setenv("GRAM_OS_MODEL_DEVICE", "cuda")
+    done = run("codes", "--query", "x")
+    assert (done.code, done.out) == (1, "")
+    assert "device 'cuda' was asked for" in done.err
+    assert "install 'gram-os[gpu]'" in done.err
+
+
+def test_threads_change_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run("codes", "--query", "hp laser toner", "--json").out
+    monkeypatch.setenv("GRAM_OS_MODEL_THREADS", "1")
+    assert run("codes", "--query", "hp laser toner", "--json").out == before
 
 
 def test_without_onnx_runtime(tmp_path: Path) -> None:
