@@ -13,7 +13,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_os.language_model import PROMPT, ChainModel, Chains, FloatArray, IntArray, LanguageModel, Step
+from gram_os.language_model import (
+    PROMPT,
+    ChainModel,
+    Chains,
+    FloatArray,
+    IntArray,
+    LanguageModel,
+    Step,
+    reads_chains,
+)
 from gram_os.trie import ROOT, CodeTrie
 
 
@@ -61,7 +70,7 @@ class Reader(Protocol):
 
 def open_reader(model: LanguageModel, trie: CodeTrie, first: Step) -> Reader:
     """The reader of a search; `first` is what `model.start` answered for the texts."""
-    if isinstance(model, ChainModel):
+    if reads_chains(model):
         return ChainReader(model, trie, first)
     return GridReader(model, trie, first)
 

@@ -23,6 +23,7 @@ from gram_os.language_model import (
     IntArray,
     LanguageModel,
     Step,
+    reads_chains,
 )
 from gram_os.trie import ROOT, CodeTrie
 
@@ -235,7 +236,7 @@ def score_sequences(
     `sequences` holds one list a text; `first` is what `model.start` answered for the texts. Sequences of one token cost
     nothing more.
     """
-    if isinstance(model, ChainModel):
+    if reads_chains(model):
         return _score_chains(model, first, sequences)
     found: list[list[list[float]]] = [
         [[float(first.log_probs[row, 0, s[0]])] for s in wanted] for row, wanted in enumerate(sequences)

@@ -49,7 +49,9 @@ class AttributeDictionary:
 
     def decode(self, tokens: Sequence[int]) -> Code:
         """The code of ascending tokens."""
-        return Code(tuple(self.values[token] for token in tokens))
+        return Code(
+            tuple([self.values[token] for token in tokens])
+        )  # a generator would take half as long again
 
     def phrases(self, words: Sequence[str]) -> list[str]:
         """Values of two words and more that stand in a row of normalised words."""

@@ -143,7 +143,7 @@ class Generator:
     ) -> list[list[ScoredCode]]:
         if not texts:
             return []
-        kept = [[Code((v,)) for v in said if len(v) <= MAX_VALUE_CHARACTERS] for said in own]
+        kept = [[Code((v,)) for v in dict.fromkeys(said) if len(v) <= MAX_VALUE_CHARACTERS] for said in own]
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
         singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)
@@ -153,7 +153,11 @@ class Generator:
         ]
         scored = score_sequences(self._model, first, [list(tokens.values()) for tokens in known])
         return [
-            self._weigh(self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found, *likely), side)
+            self._weigh(
+                self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found, *likely),
+                len(codes),
+                side,
+            )
             for codes, tokens, log_probs, found, likely in zip(
                 kept, known, scored, generated, singles, strict=True
             )
@@ -166,33 +170,27 @@ class Generator:
         generated: Sequence[Generated],
         singles: IntArray,
         log_probs: FloatArray,
-    ) -> list[ScoredCode]:
-        found = {code: ScoredCode(code, _own_probability(known.get(code)), own=True) for code in own}
+    ) -> dict[Code, tuple[float, ...] | None]:
+        """A text's codes with the probabilities of their values, its own codes first."""
+        found = {code: _own_probability(known.get(code)) for code in own}
         for item in generated:
-            code = self._tokeniser.decode(item.tokens)
-            found.setdefault(code, ScoredCode(code, self._probabilities(item), own=False))
+            found.setdefault(self._tokeniser.decode(item.tokens), self._probabilities(item))
         for token, log_prob in zip(singles.tolist(), log_probs.tolist(), strict=True):
-            code = self._tokeniser.decode((token,))
-            found.setdefault(code, ScoredCode(code, (exp(log_prob),), own=False))
-        return list(found.values())
+            found.setdefault(self._tokeniser.decode((token,)), (exp(log_prob),))
+        return found
 
-    def _weigh(self, codes: Sequence[ScoredCode], side: Side) -> list[ScoredCode]:
-        """The codes of one text with their weights on its side of a pair."""
-        pair = self.bundle.manifest.pair
-        said = [scored.code for scored in codes]
-        probabilities, own = [scored.probabilities for scored in codes], [scored.own for scored in codes]
-        if side is Side.TITLE:
-            weights = pair.title.weigh(said, probabilities, own)
-        else:
-            weights = pair.query.weigh(said, probabilities, own)
+    def _weigh(
+        self, found: Mapping[Code, tuple[float, ...] | None], own: int, side: Side
+    ) -> list[ScoredCode]:
+        """A text's codes, of which the first `own` are its own, with their weights on its side of a pair."""
+        pair, codes = self.bundle.manifest.pair, list(found)
+        said = [place < own for place in range(len(codes))]
+        weights = (pair.title if side is Side.TITLE else pair.query).weigh(codes, list(found.values()), said)
+        if side is Side.QUERY:
             weights = [
-                pair.of_length(len(scored.code.values)) * weight
-                for scored, weight in zip(codes, weights, strict=True)
+                pair.of_length(len(code.values)) * weight for code, weight in zip(codes, weights, strict=True)
             ]
-        return [  # `dataclasses.replace` takes four times as long, and a title has some eighty codes
-            ScoredCode(scored.code, scored.probabilities, scored.own, weight)
-            for scored, weight in zip(codes, weights, strict=True)
-        ]
+        return list(map(ScoredCode, codes, found.values(), said, weights))
 
     def _probabilities(self, item: Generated) -> tuple[float, ...]:
         """P of each value, the closing token left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,13 @@ class Reading:
     state: object
 
 
-@runtime_checkable
 class ChainModel(LanguageModel, Protocol):
     """A model that keeps a tree of tokens a text and reads chains of them below any node in one step."""
 
     def read_chains(self, state: object, chains: Chains) -> Reading:
         """Read the chains; `state` is that of a `Step` of `start`, or of a `Reading`."""
+
+
+def reads_chains(model: LanguageModel) -> TypeGuard[ChainModel]:
+    """Whether a model is a `ChainModel`. `isinstance` would look at every member of the protocol, .1 ms of a query's 8."""
+    return hasattr(model, "read_chains")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gram_os.attribute import Side
 from gram_os.decode import beam_search, score_sequences
-from gram_os.language_model import PROMPT, ChainModel, Chains, FloatArray, Reading, Step
+from gram_os.language_model import PROMPT, Chains, FloatArray, Reading, Step, reads_chains
 from gram_os.trie import CodeTrie
 from tests.fakes import TableModel
 
@@ -70,7 +70,7 @@ def test_reading_ahead_gives_what_one_token_a_step_gives(
     seed: int, decimals: int | None, allowed: set[Tokens], texts: list[str], width: int
 ) -> None:
     model, trie = ChainTable(VALUES, seed=seed, decimals=decimals), CodeTrie.build(allowed)
-    assert isinstance(model, ChainModel)
+    assert reads_chains(model)
     found = beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
     assert len(model.steps) == 1  # the start; `advance` was never asked
 
