@@ -1,43 +1,45 @@
-"""How fast codes are decoded: ours beside plain torch, Hugging Face `generate` and CTranslate2 on the same weights.
+"""How fast codes are decoded: ours beside plain torch, `generate`, CTranslate2 and onnxruntime-genai on the same weights.
 
 python benchmarks/decode.py [--only compact,causal,trie] [--threads 2] [--repeats 3] [--queries 30] [--json]
 
 compact: the shipped bundle on the sample's queries and titles. causal: a Llama of 7.2M parameters with random weights and
 random codes of 14 tokens, so that every system takes the same 15 steps; two tokens decide which of them it is, so ours is
-also measured on codes with a choice of two at every token ("ours, all choices"). trie: a million codes. Systems take turns
-text by text; a ratio is the peer's median over ours, its interval from resampling the timed pairs. Clock time; "cpu" is the
-process's.
+also measured on codes with a choice of two at every token ("ours, all choices"). CTranslate2 and onnxruntime-genai know no
+trie: they generate anything of that length. onnxruntime-genai needs uv (its model builder wants a newer transformers), and
+takes a batch as runs of prompts of one length, since it masks padding wrongly or reads it at a cost. trie: a million codes.
+Systems take turns text by text; a ratio is the peer's median over ours, its interval from resampling the timed pairs. Clock
+time; "cpu" is the process's.
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
-import json
 import pstats
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from benchmarks.decode_peers import (
     Search,
+    build_genai,
     ctranslate2_int8,
     hugging_face,
     make_llama,
+    onnxruntime_genai,
     plain_torch,
     read_compact,
+    save_llama,
 )
+from benchmarks.measures import Measure, print_measures
 from gram_os.array_file import map_arrays, write_arrays
 from gram_os.attribute import Side
 from gram_os.backbone import open_model
@@ -60,33 +62,6 @@ CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth
 HEAD_MEGABYTES = 64
 FloatArray = NDArray[np.float64]
 Work = Callable[[Sequence[str], Side], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One figure; `goal` is the issue's, a least value for ratios and rates, a most for times and sizes."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None = None
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether the goal is met."""
-        if self.goal is None:
-            return None
-        return self.value >= self.goal if self.unit in ("x", "texts/s") else self.value <= self.goal
-
-    def as_row(self) -> dict[str, object]:
-        """For --json."""
-        return {
-            "name": self.name,
-            "value": float(f"{self.value:.4g}"),
-            "unit": self.unit,
-            "goal": self.goal,
-            "holds": self.holds,
-        }
 
 
 def ours(model: LanguageModel, trie: CodeTrie) -> Search:
@@ -138,15 +113,14 @@ def compare(
                         goals.get(f"{name}.p{p}")) for p in (50, 95)
             ]  # fmt: skip
         else:
-            found.append(
-                Measure(f"{group}.{name}", batch / float(np.median(seconds)), "texts/s", goals.get(name))
-            )
+            rate = batch / float(np.median(seconds))
+            found.append(Measure(f"{group}.{name}", rate, "texts/s", goals.get(name), at_least=True))
         found.append(Measure(f"{group}.{name}.cpu", 1e3 * float(np.median(cpu[name])) / batch, "ms a text"))
     for name in peers:
         ratio = float(np.median(clock[name]) / np.median(clock[own]))
         low, high = interval(clock[name], clock[own])
         found += [
-            Measure(f"{group}.{name} / {own}", ratio, "x", goals.get(f"{name} / {own}")),
+            Measure(f"{group}.{name} / {own}", ratio, "x", goals.get(f"{name} / {own}"), at_least=True),
             Measure(f"{group}.{name} / {own}.low", low, "x"),
             Measure(f"{group}.{name} / {own}.high", high, "x"),
         ]
@@ -180,9 +154,9 @@ def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[
 
 
 def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: Path) -> list[Measure]:
-    """The causal LM against `generate` and CTranslate2."""
+    """The causal LM against `generate`, CTranslate2 and onnxruntime-genai."""
     titles = _sample_titles(4000)
-    tokenizer = _train_tokenizer([*queries, *titles])
+    tokenizer = train_tokenizer([*queries, *titles])
     rng = np.random.default_rng(0)
     trie = CodeTrie.build(rng.integers(1, tokenizer.get_vocab_size(), (50_000, CODE_TOKENS)).tolist())
     llama = make_llama(tokenizer)
@@ -194,11 +168,21 @@ def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: P
     )  # fmt: skip
     model = open_model(bundle, "cpu", threads)
     choices = CodeTrie.build(rng.integers(1, 3, (200_000, CODE_TOKENS)).tolist())
+    steps = CODE_TOKENS + 1
+    source = save_llama(llama, tokenizer, folder / "llama")
+    converted = {
+        precision: build_genai(source, folder / precision, precision) for precision in ("fp32", "int8")
+    }
+    genai = {
+        f"onnxruntime-genai {precision}": onnxruntime_genai(place, tokenizer, WIDTH, steps, threads)
+        for precision, place in converted.items()
+    }
     systems = {
         "ours": ours(model, trie),
         "ours, all choices": ours(model, choices),
         "generate": hugging_face(llama, tokenizer, trie, WIDTH, CODE_TOKENS),
-        "ctranslate2": ctranslate2_int8(llama, tokenizer, folder, WIDTH, CODE_TOKENS + 1, threads),
+        "ctranslate2": ctranslate2_int8(source, tokenizer, folder / "ctranslate2", WIDTH, steps, threads),
+        **genai,
     }
     single = [[query] for query in queries]
     goals = {"generate / ours": 10.0, "ctranslate2 / ours": 3.0}
@@ -261,7 +245,7 @@ def _sample_titles(count: int) -> list[str]:
     return [p.title for p in islice(read_products(sample_file("products.jsonl.gz")), count)]
 
 
-def _train_tokenizer(texts: Sequence[str]) -> Tokenizer:
+def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
     """Byte pairs, 8,192 of them where the texts have as many; token 0 closes a code."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -272,15 +256,6 @@ def _train_tokenizer(texts: Sequence[str]) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
-
-
-def show(measures: Sequence[Measure]) -> None:
-    """The figures as a table."""
-    table = Table("measure", "value", "unit", "goal", "holds")
-    for m in measures:
-        goal = "" if m.goal is None else f"{m.goal:g}"
-        table.add_row(m.name, f"{m.value:.4g}", m.unit, goal, {None: "", True: "yes", False: "no"}[m.holds])
-    Console().print(table)
 
 
 def main() -> int:
@@ -305,10 +280,7 @@ def main() -> int:
         }
         for part in options.only.split(","):
             found += parts[part]()
-    if options.json:
-        print(json.dumps({"measures": [m.as_row() for m in found]}))
-    else:
-        show(found)
+    print_measures("Decoding", found, as_json=options.json)
     return int(any(m.holds is False for m in found))
 
 

@@ -1,12 +1,18 @@
-"""What a user would decode with instead: plain torch, Hugging Face `generate`, CTranslate2, all on our own weights.
+"""What a user would decode with instead: plain torch, Hugging Face `generate`, CTranslate2, onnxruntime-genai, all on our own weights.
 
 Each peer is a function of texts that answers a list of codes for each, as token sequences.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +29,7 @@ from benchmarks.plain_search import Prefix, plain_beam_search
 from gram_os.attribute import Side
 from gram_os.bundle import Bundle
 from gram_os.decode import FloatArray
+from gram_os.errors import GramError
 from gram_os.onnx_lm import MAX_TEXT_TOKENS
 from gram_os.prompts import PromptEncoder, pad_left
 from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
@@ -30,6 +37,9 @@ from gram_os.train.encoder import pad
 from gram_os.trie import CodeTrie
 
 Search = Callable[[Sequence[str], Side], list[list[Prefix]]]
+
+#: onnxruntime-genai's model builder imports classes that the project's own transformers (4.57) does not have yet.
+BUILDER_TRANSFORMERS = "transformers==5.23.0"
 
 
 # --- the compact backbone in torch ---
@@ -126,6 +136,15 @@ def make_llama(tokenizer: Tokenizer) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
+def save_llama(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> Path:
+    """The model as Hugging Face keeps it, for the peers that convert one."""
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(
+        folder
+    )
+    return folder
+
+
 def hugging_face(
     model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, width: int, length: int
 ) -> Search:
@@ -154,19 +173,14 @@ def hugging_face(
 
 
 def ctranslate2_int8(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int
+    source: Path, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int
 ) -> Search:
     """CTranslate2 in int8. It knows no trie, so it may generate anything, as many tokens as the codes have."""
     import ctranslate2
 
-    source, target = folder / "llama", folder / "ctranslate2"
-    model.save_pretrained(source)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(
-        source
-    )
-    ctranslate2.converters.TransformersConverter(str(source)).convert(str(target), quantization="int8")
+    ctranslate2.converters.TransformersConverter(str(source)).convert(str(folder), quantization="int8")
     generator = ctranslate2.Generator(
-        str(target), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
+        str(folder), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
     )
     prompts = PromptEncoder(tokenizer)
 
@@ -177,5 +191,66 @@ def ctranslate2_int8(
             length_penalty=0.0, include_prompt_in_result=False,
         )  # fmt: skip
         return [[tuple(ids) for ids in answer.sequences_ids] for answer in answers]
+
+    return search
+
+
+def build_genai(source: Path, folder: Path, precision: str) -> Path:
+    """onnxruntime-genai's own conversion of a Hugging Face model, to fp32 or int8, by this environment with a newer transformers.
+
+    The head reads a prompt's last token only, the builder's own option: without it the logits of every token of every
+    prompt are computed, once a beam. int8 in blocks of 256, the quickest of the quantised ones, int4 included.
+    """
+    uv = shutil.which("uv")
+    if uv is None:
+        raise GramError("onnxruntime-genai's model builder needs uv on the PATH (pip install uv)")
+    extra = ["prune_lm_head=true", *(["block_size=256"] if precision == "int8" else [])]
+    command = [
+        uv, "run", "--no-project", "--python", sys.executable, "--with", BUILDER_TRANSFORMERS,
+        "python", "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(folder), "-p", precision, "-e", "cpu",
+        "-c", str(folder / "cache"), "--extra_options", *extra,
+    ]  # fmt: skip
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise GramError(f"onnxruntime-genai's model builder failed:\n{done.stderr[-2000:]}")
+    return folder
+
+
+def onnxruntime_genai(folder: Path, tokenizer: Tokenizer, width: int, length: int, threads: int) -> Search:
+    """onnxruntime-genai's beam search. Unconstrained: its grammars keep one state a text, not one a beam, and fail.
+
+    A batch is cut into runs of prompts of one length. Padded on the left its beams are wrong, and on the right too where
+    the head reads the last token only; with a head that reads every token they are right, but slower than this.
+    """
+    import onnxruntime_genai as genai
+
+    config = genai.Config(str(folder))
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads}}}}))
+    model = genai.Model(config)
+    prompts = PromptEncoder(tokenizer)
+
+    def search(texts: Sequence[str], side: Side) -> list[list[Prefix]]:
+        rows = prompts.encode(texts, side)
+        places = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+        found: dict[int, list[Prefix]] = {}
+        for _, some in groupby(places, key=lambda place: len(rows[place])):
+            run = list(some)
+            found |= zip(run, search_run([rows[place] for place in run]), strict=True)
+        return [found[place] for place in range(len(rows))]
+
+    def search_run(rows: Sequence[Sequence[int]]) -> list[list[Prefix]]:
+        start = len(rows[0])
+        params = genai.GeneratorParams(model)
+        params.set_search_options(
+            batch_size=len(rows), num_beams=width, num_return_sequences=width, do_sample=False,
+            early_stopping=True, length_penalty=0.0, min_length=start + length, max_length=start + length,
+        )  # fmt: skip
+        generator = genai.Generator(model, params)
+        generator.append_tokens(np.array(rows, np.int32))  # (prompts, tokens)
+        while not generator.is_done():
+            generator.generate_next_token()
+        beams = [tuple(generator.get_sequence(at)[start:].tolist()) for at in range(len(rows) * width)]
+        return [beams[at : at + width] for at in range(0, len(beams), width)]
 
     return search

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.decode import Measure, interval, ours, profile, time_in_turns
-from benchmarks.decode_peers import plain_torch, read_compact
+from benchmarks.decode import compare, interval, ours, profile, time_in_turns, train_tokenizer
+from benchmarks.decode_peers import (
+    build_genai,
+    make_llama,
+    onnxruntime_genai,
+    plain_torch,
+    read_compact,
+    save_llama,
+)
 from gram_os.attribute import Side
 from gram_os.bundle import Bundle
+from gram_os.errors import GramError
 from gram_os.onnx_lm import CompactLm
+from gram_os.prompts import PromptEncoder
 
 QUERIES = ["hp toner cartridge black", "aa battery"]
 
@@ -54,13 +66,44 @@ def test_intervals_are_of_the_ratio_of_medians() -> None:
     assert low < 3.5 < high
 
 
-def test_a_goal_is_a_least_ratio_or_a_most_time() -> None:
-    assert Measure("r", 9, "x", 8).holds
-    assert not Measure("t", 9, "ms", 8).holds
-    assert Measure("n", 9, "MB").holds is None
-    assert Measure("r", 1.23456, "x", 8).as_row()["value"] == 1.235
+def test_goals_are_least_ratios_and_rates_and_most_times() -> None:
+    systems = {"ours": lambda texts, side: None, "peer": lambda texts, side: time.sleep(0.002)}
+    goals = {"peer / ours": 1.0, "ours.p50": 1000.0, "ours": 1.0}
+    single = compare("g", systems, [["x"]], Side.QUERY, 2, goals)
+    assert {m.name: m.holds for m in single if m.goal} == {"g.ours.p50": True, "g.peer / ours": True}
+    batch = compare("g", systems, [["x", "y"]], Side.QUERY, 2, goals)
+    assert {m.name: m.holds for m in batch if m.goal} == {"g.ours": True, "g.peer / ours": True}
 
 
 def test_the_shares_of_a_profile_add_up_to_the_whole() -> None:
     shares = profile("x", lambda: sum(range(100_000)))
     assert sum(share.value for share in shares) == pytest.approx(100)
+
+
+def test_onnxruntime_genai_finds_the_beams_of_generate_alone_and_in_a_batch(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime_genai", reason="needs the bench group: uv sync --group bench")
+    texts, width, length = [*QUERIES, QUERIES[1]], 10, 5
+    tokenizer = train_tokenizer(texts)
+    llama = make_llama(tokenizer)
+    rows = PromptEncoder(tokenizer).encode(texts, Side.QUERY)
+    assert len(rows[0]) != len(rows[1])  # so the batch goes in as two runs
+    expected = []
+    for row in rows:
+        ids = torch.tensor([row])
+        found = llama.generate(
+            ids, attention_mask=torch.ones_like(ids), num_beams=width, num_return_sequences=width,
+            do_sample=False, min_new_tokens=length, max_new_tokens=length, length_penalty=0.0,
+        )  # fmt: skip
+        expected.append([tuple(beam[len(row) :]) for beam in found.tolist()])
+    folder = build_genai(save_llama(llama, tokenizer, tmp_path / "llama"), tmp_path / "genai", "fp32")
+    peer = onnxruntime_genai(folder, tokenizer, width, length, threads=1)
+    assert peer(texts, Side.QUERY) == expected
+    assert peer(texts[:1], Side.QUERY) == expected[:1]
+
+
+def test_the_model_builder_of_onnxruntime_genai_needs_uv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GramError, match="needs uv"):
+        build_genai(tmp_path, tmp_path / "made", "fp32")
