@@ -42,12 +42,11 @@ from benchmarks.decode_peers import (
 from benchmarks.measures import Measure, print_measures
 from gram_os.array_file import map_arrays, write_arrays
 from gram_os.attribute import Side
-from gram_os.backbone import open_model
+from gram_os.backbone import load_generator, open_model
 from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import read_products, read_queries
 from gram_os.decode import LanguageModel, beam_search
 from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.generator import Generator
 from gram_os.normalise import Normaliser
 from gram_os.query_pipeline.head_queries import HeadQueries
 from gram_os.sample import sample_file
@@ -56,7 +55,7 @@ from gram_os.train.export_causal import export_causal
 from gram_os.trie import CodeTrie
 
 WIDTH = 10
-BATCH = 64  # titles of the compact backbone at a time
+PRODUCTS = 1000  # of the sample, spread over it
 CAUSAL_BATCH = 16
 CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth step
 HEAD_MEGABYTES = 64
@@ -141,16 +140,18 @@ def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[
     plain = {"torch": plain_torch(read_compact(bundle), bundle, WIDTH)}
     goals = {"torch / ours": 8.0, "ours.p50": 8.0, "ours.p95": 15.0}
     found = compare("compact.query", own | plain, [[q] for q in queries], Side.QUERY, repeats, goals)
-    titles = batches(_sample_titles(2 * BATCH), BATCH)
-    found += compare("compact.batch", own, titles, Side.TITLE, repeats, {"ours": 300.0})
-    generator = Generator(bundle, model)
+    generator = load_generator(None, "cpu", threads)
+    every = list(read_products(sample_file("products.jsonl.gz")))
+    products = {product.title: product for product in every[:: len(every) // PRODUCTS]}
+    coded: Mapping[str, Work] = {
+        "ours": lambda titles, _: list(generator.code_products([products[title] for title in titles]))
+    }
+    found += compare("compact.products", coded, [list(products)], Side.TITLE, repeats, {"ours": 300.0})
     memory = HeadQueries(generator, megabytes=HEAD_MEGABYTES)
     known = {"ours": lambda texts, _: memory.code_queries(texts)}
     memory.code_queries(queries)
     found += compare("compact.head", known, [[q] for q in queries], Side.QUERY, repeats, {"ours.p95": 0.2})
-    products = list(islice(read_products(sample_file("products.jsonl.gz")), 2 * BATCH))
-    found += profile("query", lambda: [generator.code_queries([query]) for query in queries])
-    return found + profile("batch", lambda: list(generator.code_products(products, batch=BATCH)))
+    return found + profile("query", lambda: [generator.code_queries([query]) for query in queries])
 
 
 def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: Path) -> list[Measure]:
