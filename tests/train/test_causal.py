@@ -16,10 +16,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import (
-    GemmaConfig,
-    GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -294,10 +294,10 @@ def test_norms_of_queries_and_keys_are_kept(key_heads: int, tokenizer: Tokenizer
     "model",
     [
         GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, eos_token_id=0)),
-        GemmaForCausalLM(  # Llama's parts, but what is embedded is scaled
-            GemmaConfig(
+        GraniteForCausalLM(  # Llama's parts, but what is embedded is scaled
+            GraniteConfig(
                 vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
-                num_key_value_heads=1, head_dim=16, initializer_range=0.3, eos_token_id=0,
+                num_key_value_heads=1, embedding_multiplier=3.0, initializer_range=0.3, eos_token_id=0,
             )
         ),
     ],
