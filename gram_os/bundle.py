@@ -34,7 +34,7 @@ from gram_os.normalise import Normaliser
 from gram_os.pair_weights import PairWeights
 from gram_os.trie import CodeTrie
 
-FORMAT = 2
+FORMAT = 3
 _NOT_IN_DOCUMENTS: dict[str, Any] = {
     "measures": True,
     "source": True,

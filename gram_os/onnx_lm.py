@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,17 +51,15 @@ class Session:
             raise BundleError(
                 f"{path} cannot be opened by ONNX Runtime {ort.__version__}: {error}"
             ) from error
-        self._options = ort.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # the encoder's graph ends in codes and in tags
         self.inputs = {node.name: node for node in self._session.get_inputs()}
         self.outputs = [node.name for node in self._session.get_outputs()]
 
     def run(
         self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Run as much of the graph as these outputs need, all of it by default; outputs by name."""
+        """Run the graph; these outputs, all by default, by name."""
         names = list(outputs) if outputs is not None else self.outputs
-        return dict(zip(names, self._session.run(names, dict(feeds), self._options), strict=True))
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,12 @@ class CompactLm:
 
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
         self._tokenizer = bundle.tokenizer
-        self._encoder = Session(bundle.path / "encoder.onnx", device=device, threads=threads)
-        self._decoder = Session(bundle.path / "decoder.onnx", device=device, threads=threads)
-        self._memory = [name for name in self._encoder.outputs if name != "tags"]
+        self._open: Callable[[str], Session] = lambda name: Session(
+            bundle.path / name, device=device, threads=threads
+        )
+        self._encoder, self._decoder = self._open("encoder.onnx"), self._open("decoder.onnx")
+        self._memory = [name for name in self._encoder.outputs if name.startswith("memory.")]
+        self._states = [name for name in self._encoder.outputs if name.startswith("states.")]
         self._past = {
             name: node.shape for name, node in self._decoder.inputs.items() if name.startswith("past.")
         }
@@ -117,7 +119,13 @@ class CompactLm:
 
     def tag(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The tag head's logits, a `TagFunction`."""
-        return self._encoder.run({"ids": ids, "mask": mask}, ["tags"])["tags"]
+        states = self._encoder.run({"ids": ids, "mask": mask}, self._states)
+        return self._tagger.run({"mask": mask, **states})["tags"]
+
+    @cached_property
+    def _tagger(self) -> Session:
+        """Opened when something is tagged: who asks for codes needs none."""
+        return self._open("tag-encoder.onnx")
 
     def _step(self, state: _CompactState, tokens: IntArray) -> Step:
         position = np.array([state.position], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""A trained compact model as a bundle: pruned tokenizer, two ONNX graphs at fp32 or int8, tables, manifest.
+"""A trained compact model as a bundle: pruned tokenizer, three ONNX graphs at fp32 or int8, tables, manifest.
 
 Reads torch, writes files; checks that ONNX Runtime answers what torch answers.
 """
@@ -25,7 +25,7 @@ from gram_os.onnx_lm import MAX_TEXT_TOKENS, CompactLm
 from gram_os.tagger import MAX_TOKENS
 from gram_os.train.compact import CompactModel
 from gram_os.train.encoder import pad
-from gram_os.train.graphs import DECODER_TABLE, decoder_graph, encoder_graph, write_graph
+from gram_os.train.graphs import DECODER_TABLE, decoder_graph, encoder_graph, tagger_graph, write_graph
 from gram_os.train.quantise import RowQuantisedEmbedding, tie_table, write_int8
 from gram_os.train.tag_branch import BranchedTagger
 from gram_os.trie import CodeTrie
@@ -63,8 +63,12 @@ def export_compact(
     embeddings.position_embeddings = _embedding(embeddings.position_embeddings.weight[:MAX_TOKENS].detach())
     pruned.save(str(out / "tokenizer.json"), pretty=False)
     ids = [(row.ids, side) for side, some in sample.items() for row in pruned.encode_batch(list(some))]
-    encoder, decoder = encoder_graph(model, tagger, ids), decoder_graph(model, ids[::3])
-    for graph, name in ((encoder, "encoder.onnx"), (decoder, "decoder.onnx")):
+    graphs = {  # all are made before the first is written, which changes the layers that it quantises
+        "encoder.onnx": encoder_graph(model, ids),
+        "tag-encoder.onnx": tagger_graph(model, tagger, ids),
+        "decoder.onnx": decoder_graph(model, ids[::3]),
+    }
+    for name, graph in graphs.items():
         if precision == "int8":
             write_int8(graph, out / name)
         else:

@@ -1,4 +1,4 @@
-"""The two ONNX graphs of a compact bundle: what goes in and out of them, and inputs to trace and to calibrate them with.
+"""The three ONNX graphs of a compact bundle: what goes in and out of them, and inputs to trace and to calibrate them with.
 
 Knows torch modules and names; files of a bundle are export.py's, numbers of eight bits quantise.py's.
 """
@@ -17,10 +17,11 @@ from torch.nn import functional
 from gram_os.attribute import Side
 from gram_os.tagger import MAX_TOKENS
 from gram_os.train.compact import CompactDecoder, CompactModel, KeysValues
-from gram_os.train.tag_branch import BranchedTagger, stack_states
+from gram_os.train.tag_branch import BranchedTagger, hidden_states
 
 DECODER_TABLE = "decoder.tokens.weight"  # in the decoder's graph
 
+_TEXT: Mapping[int, str] = {0: "texts", 1: "words"}
 _BEAMS, _STEPS = 10, 4  # what the decoder is shown of each text
 
 #: A text as token ids, and its side.
@@ -44,16 +45,27 @@ class Graph:
 
 
 class _EncoderModule(nn.Module):
-    """ids, mask -> the decoder's memory and the tag logits; who asks for one of them does not pay for the other."""
+    """ids, mask -> the decoder's memory, and the hidden states that the tagger reads, which are there anyway."""
 
-    def __init__(self, model: CompactModel, tagger: BranchedTagger):
+    def __init__(self, model: CompactModel):
         super().__init__()
-        self.model, self.branch, self.tag_head = model, tagger.encoder, tagger.head
+        self.model = model
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        states = stack_states(self.model.encoder, ids, mask)
-        memory = self.model.decoder.memory(states[:, :, -1])
-        return *_flatten(memory), self.tag_head(self.branch(states, mask))
+        states = hidden_states(self.model.encoder, ids, mask)
+        return *_flatten(self.model.decoder.memory(states[-1])), *states
+
+
+class _TaggerModule(nn.Module):
+    """mask, hidden states -> tag logits. A graph of its own: ONNX Runtime runs all of a graph whatever is asked of it."""
+
+    def __init__(self, tagger: BranchedTagger):
+        super().__init__()
+        self.branch, self.tag_head = tagger.encoder, tagger.head
+
+    def forward(self, mask: Tensor, *states: Tensor) -> Tensor:
+        logits: Tensor = self.tag_head(self.branch(torch.stack(states, 2), mask))
+        return logits
 
 
 class _DecoderModule(nn.Module):
@@ -77,17 +89,24 @@ class _DecoderModule(nn.Module):
         return functional.log_softmax(logits, -1), *_flatten(present)
 
 
-def encoder_graph(model: CompactModel, tagger: BranchedTagger, texts: Iterable[SampleText]) -> Graph:
+def encoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
     """The encoder's graph; see `onnx_lm.CompactLm` for what serving asks of it."""
-    memory = _cache_names("memory", model.decoder.shape.layers)
-    text = {0: "texts", 1: "words"}
-    axes: dict[str, Mapping[int, str]] = {"ids": text, "mask": text, "tags": text}
+    memory, states = _cache_names("memory", model.decoder.shape.layers), _state_names(model)
+    axes: dict[str, Mapping[int, str]] = dict.fromkeys(["ids", "mask", *states], _TEXT)
     axes |= {name: {0: "texts", 2: "words"} for name in memory}
     samples = [_as_batch(ids) for ids, _ in texts]
-    module = _EncoderModule(model, tagger)
-    return Graph(
-        module, ["ids", "mask"], [*memory, "tags"], axes, samples, ["model.decoder.layers.0.cross_memory"]
-    )
+    exact = ["model.decoder.layers.0.cross_memory"]
+    return Graph(_EncoderModule(model), ["ids", "mask"], [*memory, *states], axes, samples, exact)
+
+
+@torch.inference_mode()
+def tagger_graph(model: CompactModel, tagger: BranchedTagger, texts: Iterable[SampleText]) -> Graph:
+    """The tagger's graph, over what the encoder's answers."""
+    states = _state_names(model)
+    batches = [_as_batch(ids) for ids, _ in texts]
+    samples = [(mask, *hidden_states(model.encoder, ids, mask)) for ids, mask in batches]
+    axes = dict.fromkeys(["mask", *states, "tags"], _TEXT)
+    return Graph(_TaggerModule(tagger), ["mask", *states], ["tags"], axes, samples)
 
 
 def decoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
@@ -152,3 +171,8 @@ def _flatten(layers: Iterable[KeysValues]) -> list[Tensor]:
 def _cache_names(kind: str, layers: int) -> list[str]:
     """Names of the keys and values of all layers, in the order of inputs and outputs."""
     return [f"{kind}.{layer}.{part}" for layer in range(layers) for part in ("keys", "values")]
+
+
+def _state_names(model: CompactModel) -> list[str]:
+    """The encoder's hidden states, from what its first layer reads to what its last one gives."""
+    return [f"states.{level}" for level in range(model.encoder.config.num_hidden_layers + 1)]

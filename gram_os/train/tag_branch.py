@@ -69,15 +69,15 @@ def read_states(encoder: Any) -> ReadStates:
     @torch.no_grad()
     def read(ids: Tensor, mask: Tensor) -> Tensor:
         encoder.eval()
-        return stack_states(encoder, ids, mask)
+        return torch.stack(hidden_states(encoder, ids, mask), 2)
 
     return read
 
 
-def stack_states(encoder: Any, ids: Tensor, mask: Tensor) -> Tensor:
-    """Hidden states of all levels of a transformers encoder: float (texts, tokens, levels, width)."""
+def hidden_states(encoder: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """Hidden states of a transformers encoder, level by level: float (texts, tokens, width)."""
     found = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-    return torch.stack(found.hidden_states, 2)
+    return tuple(found.hidden_states)
 
 
 def train_branch(model: BranchedTagger, examples: Sequence[TagExample], recipe: TagRecipe) -> Iterator[float]:
