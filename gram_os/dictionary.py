@@ -49,9 +49,8 @@ class AttributeDictionary:
 
     def decode(self, tokens: Sequence[int]) -> Code:
         """The code of ascending tokens."""
-        return Code(
-            tuple([self.values[token] for token in tokens])
-        )  # a generator would take half as long again
+        values = [self.values[token] for token in tokens]  # a generator would take half as long again
+        return Code(tuple(values))
 
     def phrases(self, words: Sequence[str]) -> list[str]:
         """Values of two words and more that stand in a row of normalised words."""
