@@ -51,16 +51,14 @@ def run(
     from gram_os.query_pipeline.systems import ModeSystem, open_pipeline
     from gram_os.relevance import JudgmentSet
     from gram_os.sample import sample_file
-    from gram_os.settings import load_settings
 
     seconds: dict[str, float] = {}
-    model = load_settings().model
-    generator = load_generator(bundle, model.device, model.threads)
     queries = read_queries(sample_file("queries.tsv"))
     judged = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
     with ExitStack() as stack:
+        settings = stack.enter_context(demo_settings(url, once=once))
+        generator = load_generator(bundle, settings.model.device, settings.model.threads)
         with _lap("start node", seconds):
-            settings = stack.enter_context(demo_settings(url, once=once))
             cluster = stack.enter_context(resolve_cluster(settings, attached=once))
         if once:
             stack.callback(_forget_index, cluster)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from gram_os.annotation import read_marked, score_tagger
+from gram_os.annotation import read_marked
 from gram_os.attribute import Side
 from gram_os.bundle import Bundle, Manifest
 from gram_os.decode import beam_search
@@ -29,8 +29,8 @@ from gram_os.train.mining import Mined
 from gram_os.train.sft import Example, SftSettings, train_generator
 from gram_os.train.stages import processes
 from gram_os.train.tag_branch import BranchedTagger, read_states, train_branch
-from gram_os.train.tagger import TagModel, TagRecipe, encode_marked, make_tagger
-from gram_os.train.tagger_stage import read_training_texts
+from gram_os.train.tagger import TagModel, TagRecipe, encode_marked
+from gram_os.train.tagger_stage import measure_tagger, read_training_texts
 from gram_os.train.torch_lm import TorchLanguageModel
 from gram_os.trie import CodeTrie
 
@@ -152,12 +152,8 @@ class CompactBackbone:
     def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
         """Write the bundle, with the tagger's F1 among its measures."""
         data, mined = tagging_data(), self.mined
-        tagged = {"queryner": data / "queryner/validation.jsonl", "oa_mine": data / "oa_mine/test.jsonl"}
-        tagger = make_tagger(self.tagger, self.tokenizer)
-        measures = {
-            f"tagger_f1_{name}": round(score_tagger(tagger, read_marked(path))["micro"].f1, 4)
-            for name, path in tagged.items()
-        }
+        found = measure_tagger(self.tagger, self.tokenizer, data)
+        measures = {f"tagger_f1_{name}": round(f1, 4) for name, f1 in found.items()}
         manifest = manifest.model_copy(update={"measures": {**manifest.measures, **measures}})
         texts = [product.title for product in mined.products] + list(mined.dictionary.values)
         texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from gram_os.annotation import MarkedText, read_marked, score_tagger
 from gram_os.errors import InputError
@@ -41,13 +42,8 @@ def run_tagger_stage(
     model = TagModel(encoder, TagHead(encoder.config.hidden_size))
     for epoch, loss in enumerate(train_tagger(model, encode_marked(tokenizer, texts), recipe), 1):
         report(epoch, loss)
-    tagger = make_tagger(model, tokenizer)
-    measures = {
-        "queryner_validation_f1": score_tagger(tagger, read_marked(data / "queryner/validation.jsonl"))[
-            "micro"
-        ].f1,
-        "oa_mine_test_f1": score_tagger(tagger, read_marked(data / "oa_mine/test.jsonl"))["micro"].f1,
-    }
+    found = measure_tagger(model, tokenizer, data)
+    measures = {"queryner_validation_f1": found["queryner"], "oa_mine_test_f1": found["oa_mine"]}
     if not processes().is_main_process:
         return measures
     save_checkpoint(model, out)
@@ -60,6 +56,13 @@ def read_training_texts(data: Path, recipe: TagRecipe) -> list[MarkedText]:
     """The queries and titles that taggers learn from, as many of each as the recipe says."""
     sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
     return [text for marked in sets for text in islice(marked, recipe.most_texts)]
+
+
+def measure_tagger(model: TagModel, tokenizer: Tokenizer, data: Path) -> dict[str, float]:
+    """Exact-span F1 on QueryNER's validation set and OA-Mine's test set, by the names of their folders."""
+    tagger = make_tagger(model, tokenizer)
+    sets = {"queryner": data / "queryner/validation.jsonl", "oa_mine": data / "oa_mine/test.jsonl"}
+    return {name: score_tagger(tagger, read_marked(path))["micro"].f1 for name, path in sets.items()}
 
 
 def save_checkpoint(model: TagModel, folder: Path) -> None:
