@@ -84,10 +84,10 @@ def rank_queries(
     materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]
 ) -> Run:
     """The best products of each query (id -> text) by the pair score over all products, with their scores."""
-    if learned.pair is None:
+    if learned.titles is None:
         raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
     catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
-    titles = CodedTexts.load(learned.pair / TITLES_FILE)
+    titles = CodedTexts.load(learned.titles / TITLES_FILE)
     queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_width)
     scores = score_products(queries, titles, weights, Columns.of(catalogue.columns))
     ids = [item.id for item in materials.products]
@@ -100,10 +100,10 @@ def rank_queries(
 
 def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
     """The likeliest generated values of each product's title as the extra text of `bm25_expanded`: the same generator."""
-    if learned.pair is None:
+    if learned.titles is None:
         raise InputError("the recipe fits no pair scorer (pair.share is 0), so no title's codes are kept")
     names = materials.mined.dictionary.values
-    titles = CodedTexts.load(learned.pair / TITLES_FILE)
+    titles = CodedTexts.load(learned.titles / TITLES_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         for place, item in enumerate(materials.products):

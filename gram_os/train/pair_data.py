@@ -95,6 +95,13 @@ class ClickedQueries:
                 clicked[query] = found
         return cls(list(clicked), list(clicked.values()))
 
+    def draw(self, most: int) -> ClickedQueries:
+        """At most so many of them, always the same ones."""
+        if len(self.texts) <= most:
+            return self
+        places = np.sort(np.random.default_rng(0).permutation(len(self.texts))[:most]).tolist()
+        return ClickedQueries([self.texts[at] for at in places], [self.products[at] for at in places])
+
 
 def pair_data(
     catalogue: Catalogue, asked: ClickedQueries, model: CodeTexts, titles: CodedTexts, *, width: int

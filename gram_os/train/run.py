@@ -1,7 +1,7 @@
 """A bundle out of a catalogue, with clicks or without: the stages of GRAM in one run.
 
-    tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> pair scorer] -> tag branch
-    -> export                 with clicks                   with clicks
+    tagger -> tags -> mine -> [matching] -> codes -> SFT -> [co-training rounds -> co-alignment -> coded titles -> pair scorer]
+    -> tag branch -> export   with clicks                   with clicks
 
 All stages are the same for the compact backbone and for a causal LM (`Backbone`); the recipe says which one is trained. The
 tag branch alone is the compact one's: a causal LM's bundle tags nothing.
@@ -25,6 +25,7 @@ from gram_os.clicks import Feedback
 from gram_os.errors import InputError
 from gram_os.pair_weights import PairWeights
 from gram_os.train.click_stages import align, co_train, learn_relevance
+from gram_os.train.coding import CodedTexts
 from gram_os.train.compact_stage import tagging_data
 from gram_os.train.curves import CurveWriter
 from gram_os.train.materials import Materials, write_report
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 LEAST_PRODUCTS = 50
 _PAIR_FILE = "pair.json"
-TITLES_FILE = "titles.npz"  # the catalogue's codes, as the pair scorer was fitted on them
+TITLES_FILE = "titles.npz"  # the catalogue's codes, which the pair scorer is fitted on
 _PAIR_SPLIT = 1  # another draw than the one of the held-out queries
 
 
@@ -103,10 +104,10 @@ def run_training(
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Folders of the last stage that changed the model and of the pair scorer's (None without clicks), and its weights."""
+    """Folders of the last stage that changed the model and of the titles that it coded (None without clicks), and the pair's weights."""
 
     model: Path
-    pair: Path | None
+    titles: Path | None
     weights: PairWeights
 
 
@@ -123,9 +124,8 @@ def learn(materials: Materials, portions: Portions) -> Learned:
             folder = align(materials, folder, learned)
     if portions.scored is None:
         return Learned(folder, None, recipe.serving.pair)
-    pair = _fit_pair(materials, folder, portions.scored, portions.held)
-    weights = PairWeights.model_validate_json((pair / _PAIR_FILE).read_text(encoding="utf-8"))
-    return Learned(folder, pair, weights)
+    coded = _code_titles(materials, folder)
+    return Learned(folder, coded, _fit_pair(materials, folder, coded, portions.scored, portions.held))
 
 
 def _fine_tune(materials: Materials) -> Path:
@@ -155,20 +155,34 @@ def _learn_tags(materials: Materials, before: Path) -> Path:
     return materials.runner.run("tag-branch", inputs, make, by_all=True)
 
 
-def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedback | None) -> Path:
+def _code_titles(materials: Materials, before: Path) -> Path:
+    """The catalogue's codes under the model that a stage left in `before`."""
+    width = materials.recipe.serving.title_width
+
+    def make(folder: Path) -> None:
+        titles = materials.catalogue.code_titles(materials.backbone(before), width)
+        titles.save(folder / TITLES_FILE)
+
+    return materials.runner.run("coded-titles", {"before": before, "width": width}, make)
+
+
+def _fit_pair(
+    materials: Materials, before: Path, coded: Path, scored: Feedback, held: Feedback | None
+) -> PairWeights:
     """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
-    recipe, serving = materials.recipe, materials.recipe.serving
+    recipe, width = materials.recipe, materials.recipe.serving.query_width
 
     def make(folder: Path) -> None:
         backbone, catalogue = materials.backbone(before), materials.catalogue
-        titles = catalogue.code_titles(backbone, serving.title_width)
-        titles.save(folder / TITLES_FILE)
+        titles = CodedTexts.load(coded / TITLES_FILE)
 
-        def gather(feedback: Feedback) -> PairData:
+        def gather(feedback: Feedback, most: int | None = None) -> PairData:
             asked = ClickedQueries.gather(feedback, catalogue.places)
-            return pair_data(catalogue, asked, backbone, titles, width=serving.query_width)
+            return pair_data(
+                catalogue, asked if most is None else asked.draw(most), backbone, titles, width=width
+            )
 
-        data = gather(scored)
+        data = gather(scored, recipe.pair.most_queries)
         fitted = fit_pair_weights(data, recipe.pair)
         (folder / _PAIR_FILE).write_text(fitted.weights.model_dump_json(indent=1) + "\n", encoding="utf-8")
         report: dict[str, object] = {
@@ -180,20 +194,21 @@ def _fit_pair(materials: Materials, before: Path, scored: Feedback, held: Feedba
             measured = measure_recall(gather(held), fitted.weights)
             report["held out"] = measured
             if materials.curves is not None:
-                materials.curves.write("pair", fitted.trials, {f"dev {k}": v for k, v in measured.items()})
+                materials.curves.write("pair", fitted.steps, {f"dev {k}": v for k, v in measured.items()})
             log.info("held-out queries: %s", ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
         write_report(folder, report)
 
     inputs = {
         "before": before,
+        "titles": coded,
         "settings": recipe.pair,
-        "values": [serving.title_width, serving.query_width],
+        "width": width,
         "feedback": scored.pairs,
         "held": held.pairs if held else None,
     }
     folder = materials.runner.run("pair", inputs, make)
     materials.note("pair", folder)
-    return folder
+    return PairWeights.model_validate_json((folder / _PAIR_FILE).read_text(encoding="utf-8"))
 
 
 def _manifest(materials: Materials, weights: PairWeights) -> Manifest:

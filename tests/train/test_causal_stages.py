@@ -213,7 +213,7 @@ codes = 2
 decoder_rate = 1e-3
 [pair]
 share = 0.5
-trials = 5
+steps = 5
 [serving]
 title_codes = 5
 title_values = 0
@@ -233,7 +233,17 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
     first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     stages = ["sft", "co-train-1", "align"]
-    assert list(first.seconds) == ["mine", "export", "tags", "codes", "sft", "relevance", *stages[1:], "pair"]
+    assert list(first.seconds) == [
+        "mine",
+        "export",
+        "tags",
+        "codes",
+        "sft",
+        "relevance",
+        *stages[1:],
+        "coded-titles",
+        "pair",
+    ]
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["co-train-1"]["candidates"] > 0
     assert set(reports["co-train-1"]["drift before"]) == set(reports["co-train-1"]["drift after"])
@@ -246,7 +256,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
         (file,) = (tmp_path / "work").glob(f"{stage}-*/model.safetensors")
         weights.append(load_file(file)["model.layers.0.mlp.up_proj.weight"])
         assert not torch.equal(*weights[-2:]), stage
-    (titles,) = (tmp_path / "work").glob(f"pair-*/{TITLES_FILE}")
+    (titles,) = (tmp_path / "work").glob(f"coded-titles-*/{TITLES_FILE}")
     assert (
         CodedTexts.load(titles).kinds == GENERATED
     ).any()  # as wide as the beam, where no values follow it

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import log1p
 
 import numpy as np
 import pytest
+import torch
 
 from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.train.coding import (
@@ -20,7 +20,7 @@ from gram_os.train.coding import (
     idf,
     score_products,
 )
-from gram_os.train.pair import PairSettings, fit_pair_weights, pair_loss
+from gram_os.train.pair import PairObjective, PairSettings, fit_pair_weights, pack, pair_loss, unpack
 from gram_os.train.shortlist import PairData, Shortlists
 
 WEIGHTS = PairWeights(
@@ -94,7 +94,8 @@ def _scores(data: PairData, weights: PairWeights) -> list[list[float]]:
     return [[score(q, t) for t in range(len(data.titles))] for q in range(len(data.queries))]
 
 
-def test_a_shortlist_scores_its_products_as_the_whole_catalogue_is_scored() -> None:
+def _drawn() -> PairData:
+    """Six queries with three clicked products each, and forty titles, of codes of all kinds."""
     rng = np.random.default_rng(3)
 
     def some(texts: int) -> CodedTexts:
@@ -106,14 +107,18 @@ def test_a_shortlist_scores_its_products_as_the_whole_catalogue_is_scored() -> N
             ]
         )  # fmt: skip
 
-    columns = Columns.of(["red", "x", "20 in", "m18", *"abcde"])
-    clicked = [{int(p): 1.0 for p in rng.choice(40, 3, replace=False)} for _ in range(6)]
-    data = PairData(some(6), some(40), clicked, columns)
-    whole = list(score_products(data.queries, data.titles, WEIGHTS, columns))
+    clicked = [{int(p): 1.0 + int(p) % 3 for p in rng.choice(40, 3, replace=False)} for _ in range(6)]
+    return PairData(some(6), some(40), clicked, Columns.of(["red", "x", "20 in", "m18", *"abcde"]))
+
+
+def test_a_shortlist_scores_its_products_as_the_whole_catalogue_is_scored() -> None:
+    data = _drawn()
+    clicked = data.clicked
+    whole = list(score_products(data.queries, data.titles, WEIGHTS, data.columns))
     for most in (0, 7, 40):
         lists = Shortlists.draw(data, START, most)
         found = list(lists.scores(WEIGHTS))
-        for query, first in enumerate(score_products(data.queries, data.titles, START, columns)):
+        for query, first in enumerate(score_products(data.queries, data.titles, START, data.columns)):
             expected = sorted({*best_places(first, most).tolist(), *clicked[query]})
             assert found[query] == pytest.approx(whole[query][expected], rel=1e-5)
             places, shares = lists.clicked[query]
@@ -154,6 +159,35 @@ def test_the_margin_loss_by_hand() -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_is_fitted_scores_as_the_pair_score_does() -> None:
+    lists = Shortlists.draw(_drawn(), START, 12)
+    x = pack(WEIGHTS)
+    found = PairObjective(lists, PairSettings(), 0.1).scores(torch.from_numpy(x).float())
+    for scores, expected in zip(found, lists.scores(unpack(x, START)), strict=True):
+        assert scores.numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_smoothed_rank_is_the_rank_where_nothing_is_smoothed_and_the_margin_is_itself() -> None:
+    data = _drawn()
+    lists = Shortlists.draw(data, START, 12)
+    x = pack(WEIGHTS)
+    for settings in (PairSettings(), PairSettings(loss="margin", margin=0.6)):
+        found, _ = PairObjective(lists, settings, 1e-4)(x)
+        assert found == pytest.approx(pair_loss(lists, unpack(x, START), settings), rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [PairSettings(), PairSettings(loss="margin")])
+def test_the_gradient_is_that_of_small_steps(settings: PairSettings) -> None:
+    objective = PairObjective(Shortlists.draw(_drawn(), START, 12), settings, 0.3)
+    x = pack(WEIGHTS)
+    _, gradient = objective(x)
+    for at in range(len(x)):
+        step = np.zeros_like(x)
+        step[at] = 1e-2
+        slope = (objective(x + step)[0] - objective(x - step)[0]) / 2e-2
+        assert gradient[at] == pytest.approx(slope, rel=0.02, abs=2e-4)
+
+
 def _torn(count: int, *, useful: bool) -> PairData:
     """Each query's own value names one title and its generated value another; the generated one is right if `useful`."""
     other = np.roll(np.arange(count), 1)
@@ -167,7 +201,7 @@ def _torn(count: int, *, useful: bool) -> PairData:
 
 @pytest.mark.parametrize("loss", ["log-rank", "margin"])
 def test_a_fit_finds_what_generated_codes_are_worth(loss: str) -> None:
-    settings = PairSettings(loss=loss, trials=120)  # type: ignore[arg-type]
+    settings = PairSettings(loss=loss)  # type: ignore[arg-type]
     useful, useless = (fit_pair_weights(_torn(40, useful=u), settings) for u in (True, False))
     for fitted, useful_ in ((useful, True), (useless, False)):
         data = _torn(40, useful=useful_)
@@ -191,18 +225,17 @@ def test_a_fit_finds_what_numbers_are_worth() -> None:
     found = []
     for right in (other, np.arange(count)):
         data = PairData(_codes(queries), _codes(titles), [{int(n): 1.0} for n in right], columns)
-        found.append(fit_pair_weights(data, PairSettings(trials=120)).weights.query.number)
+        found.append(fit_pair_weights(data, PairSettings()).weights.query.number)
     assert found[0] > 1 > found[1]
 
 
 def test_too_few_queries_leave_the_weights_alone(caplog: pytest.LogCaptureFixture) -> None:
     fitted = fit_pair_weights(DATA, PairSettings(), WEIGHTS)
     assert fitted.weights == WEIGHTS
-    assert (fitted.before, fitted.after, fitted.trials) == (None, None, 0)
+    assert (fitted.before, fitted.after, fitted.steps) == (None, None, 0)
     assert "2 clicked queries are too few" in caplog.text
 
 
 def test_the_same_clicks_give_the_same_weights() -> None:
     data = _torn(30, useful=True)
-    settings = replace(PairSettings(), trials=40)
-    assert fit_pair_weights(data, settings) == fit_pair_weights(data, settings)
+    assert fit_pair_weights(data, PairSettings()) == fit_pair_weights(data, PairSettings())

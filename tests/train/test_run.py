@@ -100,7 +100,7 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     assert list(first.seconds) == [
-        "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "pair", "tag-branch",
+        "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair", "tag-branch",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["initial codes"]["shared"] > 0
