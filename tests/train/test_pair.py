@@ -21,6 +21,7 @@ from gram_os.train.coding import (
     score_products,
 )
 from gram_os.train.pair import PairObjective, PairSettings, fit_pair_weights, pack, pair_loss, unpack
+from gram_os.train.pair_data import ClickedQueries
 from gram_os.train.shortlist import PairData, Shortlists
 
 WEIGHTS = PairWeights(
@@ -227,6 +228,19 @@ def test_a_fit_finds_what_numbers_are_worth() -> None:
         data = PairData(_codes(queries), _codes(titles), [{int(n): 1.0} for n in right], columns)
         found.append(fit_pair_weights(data, PairSettings()).weights.query.number)
     assert found[0] > 1 > found[1]
+
+
+def test_no_more_queries_are_looked_at_than_asked_for_and_always_the_same() -> None:
+    asked = ClickedQueries([f"query {n}" for n in range(50)], [{n: 1.0} for n in range(50)])
+    drawn = asked.draw(20)
+    assert drawn == asked.draw(20)
+    assert len(set(drawn.texts)) == 20
+    assert all(
+        f"query {place}" == text
+        for text, clicked in zip(drawn.texts, drawn.products, strict=True)
+        for place in clicked
+    )
+    assert asked.draw(50) == asked
 
 
 def test_too_few_queries_leave_the_weights_alone(caplog: pytest.LogCaptureFixture) -> None:
