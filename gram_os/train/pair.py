@@ -17,7 +17,7 @@ carry generated codes surer than any new query's will.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ from gram_os.train.shortlist import PairData, Shortlists
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+Clicked = tuple[Tensor, Tensor]  # of a query: places of the products that it clicked, and their weights
 log = logging.getLogger(__name__)
 
 _REACH = 2.5  # how far a parameter may go from where it starts: e^2.5 is twelvefold
@@ -113,18 +113,12 @@ class PairObjective:
             torch.from_numpy(part.astype(np.int64)) for part in (lists.pairs, lists.asked, lists.offered)
         ]
         self._sizes = np.diff(lists.bounds).tolist()
-        self._clicked = [
-            (torch.from_numpy(places), torch.from_numpy(shares)) for places, shares in lists.clicked
-        ]
+        self._clicked = _clicked(lists)
 
     def __call__(self, logarithms: DoubleArray) -> tuple[float, DoubleArray]:
         """Loss and gradient, float64 (parameters,)."""
         x = torch.tensor(logarithms, dtype=torch.float32, requires_grad=True)
-        losses = [
-            self._losses(scores, places) @ shares / shares.sum()
-            for scores, (places, shares) in zip(self.scores(x), self._clicked, strict=True)
-        ]
-        loss = torch.stack(losses).mean()
+        loss = _mean_loss(self.scores(x), self._clicked, self._products, self._settings, self._smoothness)
         (gradient,) = torch.autograd.grad(loss, x)
         return loss.item(), gradient.double().numpy()
 
@@ -136,20 +130,6 @@ class PairObjective:
         parts = own[asked] * (self._offered @ parameters).exp()[offered]
         total = torch.zeros(sum(self._sizes)).index_add(0, pairs, parts)
         return torch.split(total, self._sizes)
-
-    def _losses(self, scores: Tensor, places: Tensor) -> Tensor:
-        """Of one query: scores (products,), which of them were clicked; what each of these costs."""
-        clicked = scores[places][:, None]
-        if self._settings.loss == "log-rank":  # a clicked product is level with itself: half a product
-            width = self._smoothness * scores.mean() + 1e-9
-            above = torch.sigmoid((scores - clicked) / width).sum(1) - 0.5
-            others = (self._products - len(scores)) * torch.sigmoid(-clicked[:, 0] / width)
-            return torch.log1p((above + others).clamp(min=0))
-        missed = scores > 0
-        missed[places] = False
-        if not missed.any():
-            return torch.zeros(len(places))
-        return (scores[missed] - clicked + self._settings.margin).clamp(min=0).mean(1)
 
 
 def _traits(codes: CodedTexts, columns: Columns, side: int) -> FloatArray:
@@ -167,28 +147,49 @@ def _traits(codes: CodedTexts, columns: Columns, side: int) -> FloatArray:
 
 def pair_loss(lists: Shortlists, weights: PairWeights, settings: PairSettings) -> float:
     """Mean loss of the queries, over the products that come into question."""
+    scores = map(torch.from_numpy, lists.scores(weights))
+    return float(_mean_loss(scores, _clicked(lists), lists.products, settings, 0.0))
+
+
+def _clicked(lists: Shortlists) -> list[Clicked]:
+    return [(torch.from_numpy(places), torch.from_numpy(shares)) for places, shares in lists.clicked]
+
+
+def _mean_loss(
+    scores: Iterable[Tensor],
+    clicked: Sequence[Clicked],
+    products: int,
+    settings: PairSettings,
+    smoothness: float,
+) -> Tensor:
+    """Over the queries: scores of each one's products, those that it clicked, and how many products there are."""
     losses = [
-        _loss(scores, places, shares, lists.products - len(scores), settings) / float(shares.sum())
-        for scores, (places, shares) in zip(lists.scores(weights), lists.clicked, strict=True)
+        _losses(found, places, products - len(found), settings, smoothness) @ shares / shares.sum()
+        for found, (places, shares) in zip(scores, clicked, strict=True)
     ]
-    return sum(losses) / len(losses)
+    return torch.stack(losses).mean()
 
 
-def _loss(
-    scores: FloatArray, places: IntArray, shares: FloatArray, others: int, settings: PairSettings
-) -> float:
-    """Of one query: scores (products,), which of them were clicked, with weights, and how many products are left out."""
+def _losses(scores: Tensor, places: Tensor, others: int, settings: PairSettings, smoothness: float) -> Tensor:
+    """Of one query: scores (products,), which of them were clicked, and how many products are left out; the loss of each clicked one."""
     clicked = scores[places][:, None]
-    if settings.loss == "log-rank":  # equal scores: half of them stand above
-        equal = (scores == clicked).sum(1) - 1 + np.where(clicked[:, 0] == 0, others, 0)
-        above = (scores > clicked).sum(1) + 0.5 * equal
-        return float(shares @ np.log1p(above))
+    if settings.loss == "log-rank":
+        width = smoothness * (scores.mean() + 1e-9)
+        above = _share_above(scores - clicked, width).sum(1) - 0.5  # a clicked product is level with itself
+        left_out = others * _share_above(-clicked[:, 0], width)
+        return torch.log1p((above + left_out).clamp(min=0))
     missed = scores > 0
     missed[places] = False
-    rest = scores[missed]
-    if not len(rest):
-        return 0.0
-    return float(shares @ np.maximum(0, rest - clicked + settings.margin).mean(1))
+    if not missed.any():
+        return torch.zeros(len(places))
+    return (scores[missed] - clicked + settings.margin).clamp(min=0).mean(1)
+
+
+def _share_above(leads: Tensor, width: Tensor) -> Tensor:
+    """How much of a product with such a lead stands above, 0 to 1; a width of 0: all or nothing, half where it is level."""
+    if not width:
+        return torch.heaviside(leads, torch.tensor(0.5))
+    return torch.sigmoid(leads / width)
 
 
 def pack(weights: PairWeights) -> DoubleArray:

@@ -176,13 +176,13 @@ def _fit_pair(
         backbone, catalogue = materials.backbone(before), materials.catalogue
         titles = CodedTexts.load(coded / TITLES_FILE)
 
-        def gather(feedback: Feedback, most: int | None = None) -> PairData:
-            asked = ClickedQueries.gather(feedback, catalogue.places)
-            return pair_data(
-                catalogue, asked if most is None else asked.draw(most), backbone, titles, width=width
-            )
+        def asked(feedback: Feedback) -> ClickedQueries:
+            return ClickedQueries.gather(feedback, catalogue.places)
 
-        data = gather(scored, recipe.pair.most_queries)
+        def code(queries: ClickedQueries) -> PairData:
+            return pair_data(catalogue, queries, backbone, titles, width=width)
+
+        data = code(asked(scored).draw(recipe.pair.most_queries))
         fitted = fit_pair_weights(data, recipe.pair)
         (folder / _PAIR_FILE).write_text(fitted.weights.model_dump_json(indent=1) + "\n", encoding="utf-8")
         report: dict[str, object] = {
@@ -191,7 +191,7 @@ def _fit_pair(
             "weights": fitted.weights.model_dump(mode="json"),
         }
         if held is not None:
-            measured = measure_recall(gather(held), fitted.weights)
+            measured = measure_recall(code(asked(held)), fitted.weights)
             report["held out"] = measured
             if materials.curves is not None:
                 materials.curves.write("pair", fitted.steps, {f"dev {k}": v for k, v in measured.items()})

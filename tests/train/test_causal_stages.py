@@ -234,16 +234,8 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
 
     stages = ["sft", "co-train-1", "align"]
     assert list(first.seconds) == [
-        "mine",
-        "export",
-        "tags",
-        "codes",
-        "sft",
-        "relevance",
-        *stages[1:],
-        "coded-titles",
-        "pair",
-    ]
+        "mine", "export", "tags", "codes", "sft", "relevance", *stages[1:], "coded-titles", "pair",
+    ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["co-train-1"]["candidates"] > 0
     assert set(reports["co-train-1"]["drift before"]) == set(reports["co-train-1"]["drift after"])
