@@ -17,18 +17,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.backbone import load_generator
 from gram_os.catalogue import read_judgments, read_queries
 from gram_os.cli.demo import AT, INDEX, RELEVANT, demo_settings, prepare_index
 from gram_os.cli.evaluate import evaluate_index, print_evaluation
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_search
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_search
+from gram_os.data import sample_file
 from gram_os.embedded import resolve_cluster
 from gram_os.errors import GramError
+from gram_os.model.backbone import load_generator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.systems import build_systems
 from gram_os.relevance import Evaluation, JudgmentSet, SearchSystem
-from gram_os.sample import sample_file
 
 GOALS = {("gram", "R@300"): 0.84, ("hybrid", "R@300"): 0.89, ("hybrid", "nDCG@10"): 0.67}
 FIELDS = ["title^2", "short_description.text"]  # both analysed alike: cross_fields joins such fields only
@@ -89,9 +89,7 @@ def run(bundle: Path | None, url: str | None) -> tuple[Evaluation, dict[str, flo
 
 def main() -> int:
     """Measure, print, and answer 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="model folder; by default the shipped one")
     parser.add_argument("--url", help="a cluster; by default a node of its own")
     parser.add_argument("--json", action="store_true", help="print the measures as JSON")

@@ -76,9 +76,7 @@ def name_queries(judged: Judged) -> dict[str, str]:
 
 def read_split(folder: Path) -> dict[str, str]:
     """Query text -> id of a folder that was made before."""
-    return {
-        query.text: query.id for split in SPLITS for query in read_queries(folder / f"queries.{split}.tsv")
-    }
+    return {query.text: query.id for split in SPLITS for query in read_queries(folder / f"queries.{split}.tsv")}
 
 
 def write_products(target: Path, source: Path, titles: Mapping[str, str]) -> int:
@@ -127,9 +125,7 @@ def read_csv(path: Path, *columns: str) -> Iterator[dict[str, str]]:
 
 def main() -> int:
     """Convert and say how much there was."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", type=Path, required=True)
     parser.add_argument("--to", dest="target", type=Path, required=True)
     parser.add_argument("--like", type=Path, help="a folder whose split and query ids are taken over")

@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from benchmarks.decode_peers import (
@@ -40,26 +39,26 @@ from benchmarks.decode_peers import (
     save_llama,
 )
 from benchmarks.measures import Measure, print_measures
-from gram_os.array_file import map_arrays, write_arrays
-from gram_os.attribute import Side
-from gram_os.backbone import load_generator, open_model
-from gram_os.bundle import Bundle, Manifest
+from gram_os.arrays import DoubleArray
 from gram_os.catalogue import read_products, read_queries
-from gram_os.decode import LanguageModel, beam_search
-from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.normalise import Normaliser
+from gram_os.data import sample_file
+from gram_os.model.array_file import map_arrays, write_arrays
+from gram_os.model.backbone import load_generator, open_model
+from gram_os.model.bundle import Bundle, Manifest
+from gram_os.model.decode import LanguageModel, beam_search
+from gram_os.model.trie import CodeTrie
 from gram_os.query_pipeline.head_queries import HeadQueries
-from gram_os.sample import sample_file
-from gram_os.train.causal import CausalSource
-from gram_os.train.export_causal import export_causal
-from gram_os.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.normalise import Normaliser
+from gram_os.train.export.causal import export_causal
+from gram_os.train.models.causal import CausalSource
 
 WIDTH = 10
 PRODUCTS = 1000  # of the sample, spread over it
 CAUSAL_BATCH = 16
 CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth step
 HEAD_MEGABYTES = 64
-FloatArray = NDArray[np.float64]
 Work = Callable[[Sequence[str], Side], object]
 
 
@@ -72,7 +71,7 @@ def ours(model: LanguageModel, trie: CodeTrie) -> Search:
 
 def time_in_turns(
     systems: Mapping[str, Work], inputs: Sequence[Sequence[str]], side: Side, repeats: int
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+) -> tuple[dict[str, DoubleArray], dict[str, DoubleArray]]:
     """Seconds by the clock and of the process's CPU, by system: float64 (repeats * inputs,), pairs at equal places."""
     names = list(systems)
     clock: dict[str, list[float]] = {name: [] for name in names}
@@ -88,7 +87,7 @@ def time_in_turns(
     return ({name: np.array(clock[name]) for name in names}, {name: np.array(cpu[name]) for name in names})
 
 
-def interval(peer: FloatArray, own: FloatArray, resamples: int = 2000) -> tuple[float, float]:
+def interval(peer: DoubleArray, own: DoubleArray, resamples: int = 2000) -> tuple[float, float]:
     """95 % bootstrap interval of the ratio of medians, over resampled pairs."""
     places = np.random.default_rng(0).integers(len(own), size=(resamples, len(own)))
     ratios = np.median(peer[places], axis=1) / np.median(own[places], axis=1)
@@ -171,9 +170,7 @@ def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: P
     choices = CodeTrie.build(rng.integers(1, 3, (200_000, CODE_TOKENS)).tolist())
     steps = CODE_TOKENS + 1
     source = save_llama(llama, tokenizer, folder / "llama")
-    converted = {
-        precision: build_genai(source, folder / precision, precision) for precision in ("fp32", "int8")
-    }
+    converted = {precision: build_genai(source, folder / precision, precision) for precision in ("fp32", "int8")}
     genai = {
         f"onnxruntime-genai {precision}": onnxruntime_genai(place, tokenizer, WIDTH, steps, threads)
         for precision, place in converted.items()
@@ -261,9 +258,7 @@ def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
 
 def main() -> int:
     """Measure, print, and answer 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="compact,causal,trie")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)

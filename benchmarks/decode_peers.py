@@ -19,22 +19,21 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.plain_search import Prefix, plain_beam_search
-from gram_os.attribute import Side
-from gram_os.bundle import Bundle
-from gram_os.decode import FloatArray
+from gram_os.arrays import AnyArray, FloatArray
 from gram_os.errors import GramError
-from gram_os.onnx_lm import MAX_TEXT_TOKENS
-from gram_os.prompts import PromptEncoder, pad_left
-from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
-from gram_os.train.encoder import pad
-from gram_os.trie import CodeTrie
+from gram_os.model.bundle import Bundle
+from gram_os.model.onnx_lm import MAX_TEXT_TOKENS
+from gram_os.model.prompts import PromptEncoder, pad_left
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.encoder import pad
 
 Search = Callable[[Sequence[str], Side], list[list[Prefix]]]
 
@@ -50,9 +49,7 @@ def read_compact(bundle: Bundle) -> CompactModel:
     model = bundle.manifest.model
     shape = CompactShape(**{name: int(size) for name, size in model.items() if name != "pieces"})
     encoder, decoder = (_read_weights(bundle.path / f"{part}.onnx") for part in ("encoder", "decoder"))
-    biases = [
-        name for name in encoder if name.startswith("encoder.") and name.endswith("intermediate.dense.bias")
-    ]
+    biases = [name for name in encoder if name.startswith("encoder.") and name.endswith("intermediate.dense.bias")]
     config = BertConfig(
         vocab_size=int(model["pieces"]), hidden_size=shape.width, intermediate_size=len(encoder[biases[0]]),
         num_hidden_layers=len(biases), num_attention_heads=shape.width // 32,
@@ -76,9 +73,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         stem = name.removesuffix(".table")
         found[f"{stem}.weight"] = found[name] * found[f"{stem}.scale"]
     for node in graph.node:
-        product = next(
-            (made_by[n] for n in node.input if n in made_by and made_by[n].op_type == "MatMul"), None
-        )
+        product = next((made_by[n] for n in node.input if n in made_by and made_by[n].op_type == "MatMul"), None)
         bias = next((n for n in node.input if n.endswith("bias")), None)
         if node.op_type == "Add" and product is not None and bias is not None:
             layer = bias.removeprefix("model.").removesuffix("bias").replace(".linear.", ".")
@@ -87,9 +82,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
 
 
-def _matrix(
-    name: str, arrays: Mapping[str, NDArray[Any]], made_by: Mapping[str, onnx.NodeProto]
-) -> NDArray[Any]:
+def _matrix(name: str, arrays: Mapping[str, AnyArray], made_by: Mapping[str, onnx.NodeProto]) -> AnyArray:
     """A constant of a graph, (inputs, outputs), in float32, whether it is kept so, in half precision or in eight bits."""
     if name in arrays:
         return arrays[name]
@@ -139,15 +132,11 @@ def make_llama(tokenizer: Tokenizer) -> LlamaForCausalLM:
 def save_llama(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> Path:
     """The model as Hugging Face keeps it, for the peers that convert one."""
     model.save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(
-        folder
-    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(folder)
     return folder
 
 
-def hugging_face(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, width: int, length: int
-) -> Search:
+def hugging_face(model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, width: int, length: int) -> Search:
     """`generate` in float32, held to the trie by `prefix_allowed_tokens_fn`, as its documentation shows it."""
     prompts = PromptEncoder(tokenizer)
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -172,9 +161,7 @@ def hugging_face(
     return search
 
 
-def ctranslate2_int8(
-    source: Path, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int
-) -> Search:
+def ctranslate2_int8(source: Path, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int) -> Search:
     """CTranslate2 in int8. It knows no trie, so it may generate anything, as many tokens as the codes have."""
     import ctranslate2
 

@@ -25,10 +25,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gram_os.backbone import load_generator
 from gram_os.catalogue import Product, read_judgments, read_products, read_queries
 from gram_os.errors import GramError
-from gram_os.generator import Generator, ScoredCode
+from gram_os.model.backbone import load_generator
+from gram_os.model.generator import Generator, ScoredCode
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.runs import Run, read_trec_run
 
@@ -83,9 +83,7 @@ def find_misses(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Count the classes and show some of each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, text in (
         ("catalogue", "products"), ("queries", "TSV"), ("judgments", "TSV"), ("run", "TREC run, as `gram-os evaluate` writes it"),
     ):  # fmt: skip
@@ -99,17 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judged = JudgmentSet.build(read_judgments(options.judgments), relevant=options.relevant)
         products = list(read_products(options.catalogue))
         texts = {query.id: query.text for query in read_queries(options.queries)}
-        misses = list(
-            find_misses(load_generator(options.bundle), products, texts, judged, read_trec_run(options.run))
-        )
+        misses = list(find_misses(load_generator(options.bundle), products, texts, judged, read_trec_run(options.run)))
     except GramError as error:
         print(f"{Path(__file__).name}: {error}", file=sys.stderr)
         return error.exit_code
     counts = Counter(miss.kind for miss in misses)
     if options.json:
         rows = [
-            {"name": kind, "value": counts[kind], "unit": "products", "goal": None, "holds": None}
-            for kind in CLASSES
+            {"name": kind, "value": counts[kind], "unit": "products", "goal": None, "holds": None} for kind in CLASSES
         ]
         print(json.dumps({"measures": rows}))
         return 0

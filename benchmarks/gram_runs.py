@@ -24,12 +24,13 @@ from benchmarks.peers.data import RELEVANT, read_benchmark
 from benchmarks.peers.interface import DEPTH
 from benchmarks.peers.run_cache import store_run
 from gram_os.catalogue import read_judgments, read_queries
-from gram_os.clicks import feedback_from_judgments
 from gram_os.errors import GramError, InputError
-from gram_os.pair_weights import PairWeights
+from gram_os.model.pair_weights import PairWeights
 from gram_os.relevance import Ranking, Run
-from gram_os.train.coding import GENERATED, CodedTexts, Columns, best_places, score_products
+from gram_os.train.lessons.clicks import feedback_from_judgments
+from gram_os.train.lessons.sparse_rows import best_places
 from gram_os.train.materials import Materials
+from gram_os.train.pair.coding import GENERATED, CodedTexts, Columns, score_products
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
 
@@ -50,17 +51,13 @@ def _without_alignment(recipe: Recipe) -> Recipe:
 VARIANTS: Mapping[str, Change] = {
     "gram": lambda recipe: recipe,
     UNFITTED: lambda recipe: recipe,
-    "gram_margin_loss": lambda recipe: recipe.model_copy(
-        update={"pair": replace(recipe.pair, loss="margin")}
-    ),
+    "gram_margin_loss": lambda recipe: recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")}),
     "gram_no_cotraining": _without_cotraining,
     "gram_no_cotraining_no_alignment": lambda recipe: _without_alignment(_without_cotraining(recipe)),
     "gram_no_transfer": lambda recipe: recipe.model_copy(
         update={"initial_codes": replace(recipe.initial_codes, transfer=False)}
     ),
-    "gram_no_matching": lambda recipe: recipe.model_copy(
-        update={"matching": replace(recipe.matching, epochs=0)}
-    ),
+    "gram_no_matching": lambda recipe: recipe.model_copy(update={"matching": replace(recipe.matching, epochs=0)}),
 }
 
 
@@ -72,17 +69,13 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
             "synthesis": recipe.synthesis.model_copy(update={"seed": seed}),
             "matching": replace(recipe.matching, seed=seed),
             "sft": replace(recipe.sft, seed=seed),
-            "cotraining": cotraining.model_copy(
-                update={"selection": replace(cotraining.selection, seed=seed)}
-            ),
+            "cotraining": cotraining.model_copy(update={"selection": replace(cotraining.selection, seed=seed)}),
             "alignment": replace(recipe.alignment, seed=seed),
         }
     )
 
 
-def rank_queries(
-    materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]
-) -> Run:
+def rank_queries(materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]) -> Run:
     """The best products of each query (id -> text) by the pair score over all products, with their scores."""
     if learned.titles is None:
         raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
@@ -116,16 +109,10 @@ def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the runs that were asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with products, queries and judgments"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with products, queries and judgments")
     parser.add_argument("--recipe", type=Path, required=True, help="the recipe that the stages were made by")
-    parser.add_argument(
-        "--work", type=Path, required=True, help="where the stages lie: OUT/work of the training"
-    )
+    parser.add_argument("--work", type=Path, required=True, help="where the stages lie: OUT/work of the training")
     parser.add_argument("--out", type=Path, required=True, help="folder for NAME.run.gz")
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, separated by commas")
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")

@@ -1,4 +1,4 @@
-"""The textbook beam search, for tests and benchmarks to compare `gram_os.decode` with: clear, exact, slow.
+"""The textbook beam search, for tests and benchmarks to compare `gram_os.model.decode` with: clear, exact, slow.
 
 Every beam is a Python tuple that is extended token by token; nothing is cached and nothing is cut short.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gram_os.decode import FloatArray, Generated
-from gram_os.trie import CodeTrie
+from gram_os.arrays import FloatArray
+from gram_os.model.decode import Generated
+from gram_os.model.trie import CodeTrie
 
 Prefix = tuple[int, ...]
 

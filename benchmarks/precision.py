@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measures import Measure, print_measures
-from gram_os.backbone import load_generator
 from gram_os.catalogue import read_queries
-from gram_os.code import Code
+from gram_os.data import sample_file
 from gram_os.errors import GramError
-from gram_os.generator import Generator, ScoredCode
-from gram_os.sample import sample_file
+from gram_os.model.backbone import load_generator
+from gram_os.model.generator import Generator, ScoredCode
+from gram_os.text.code import Code
 
 BATCH = 16
 OVERLAP_GOAL = 0.97
@@ -50,9 +50,7 @@ def _generated(codes: Sequence[ScoredCode], most: int = 10) -> list[Code]:
 
 def main() -> int:
     """Measure, print, and answer 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--queries", type=Path)

@@ -27,9 +27,7 @@ WORK = Path("models/runs/quality")
 COMPARED = ("R@100", "R@300")
 
 
-def measure(
-    library: Library, names: Sequence[str], seeds: Sequence[int]
-) -> tuple[list[RowResult], list[str]]:
+def measure(library: Library, names: Sequence[str], seeds: Sequence[int]) -> tuple[list[RowResult], list[str]]:
     """Results of the rows whose runs are there or can be made, and why the others are not."""
     rows: list[RowResult] = []
     notes: list[str] = []
@@ -58,9 +56,7 @@ def compare(rows: Sequence[RowResult], winner: str) -> list[Difference]:
 
 def build_library(options: argparse.Namespace) -> Library:
     """All runs there are for the options."""
-    bench = read_benchmark(
-        options.data, options.work, relevant=options.relevant, lowest_grade=options.lowest_grade
-    )
+    bench = read_benchmark(options.data, options.work, relevant=options.relevant, lowest_grade=options.lowest_grade)
     foreign = {
         (name, part): [Path(file) for file in files.split(",")]
         for part, given in ((Part.DEV, options.run), (Part.HELD_OUT, options.held_run))
@@ -79,9 +75,7 @@ def build_library(options: argparse.Namespace) -> Library:
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with products, queries and judgments")
     add("--work", type=Path, default=WORK, help=f"where runs and models are kept (default {WORK})")

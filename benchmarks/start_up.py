@@ -25,14 +25,14 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measures import Measure, print_measures
-from gram_os.attachment import LabelState, attach
-from gram_os.backbone import load_generator
 from gram_os.catalogue import read_products
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_index_body
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_index_body
+from gram_os.cluster.labels import LabelState, attach
+from gram_os.data import sample_file
 from gram_os.embedded import resolve_cluster
 from gram_os.ingest.backfill import backfill
-from gram_os.sample import sample_file
+from gram_os.model.backbone import load_generator
 from gram_os.settings import load_settings
 
 INDEX = "gram-os-start-up"

@@ -32,15 +32,15 @@ def run(url: str, index: str, query: str) -> None:
 
     settings = load_settings(cluster={"url": url})
     _lap("import settings")
-    from gram_os.cluster import Cluster
+    from gram_os.cluster.client import Cluster
 
     _lap("import cluster")
     import onnxruntime  # noqa: F401
 
     _lap("import ONNX Runtime")
-    from gram_os.backbone import open_model, open_tokeniser
-    from gram_os.bundle import Bundle
-    from gram_os.generator import Generator
+    from gram_os.model.backbone import open_model, open_tokeniser
+    from gram_os.model.bundle import Bundle
+    from gram_os.model.generator import Generator
     from gram_os.query_pipeline.systems import open_pipeline
 
     _lap("import the rest")

@@ -24,17 +24,18 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks.measures import Measure, print_measures
-from gram_os.attachment import LabelState
-from gram_os.attribute import AttributeType, Side
-from gram_os.bulk import Backoff, BulkItem, write_bulk
-from gram_os.bundle import Bundle, Manifest, seal, write_tables
-from gram_os.cluster import Cluster
-from gram_os.decode import FloatArray, IntArray, Step
-from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.generator import Generator
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState
 from gram_os.ingest.backfill import backfill
-from gram_os.normalise import Normaliser
-from gram_os.trie import CodeTrie
+from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.model.decode import Step
+from gram_os.model.generator import Generator
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.normalise import Normaliser
 
 VALUES = 200  # that the tiny model knows
 WORDS = 20_000  # of the titles
@@ -78,16 +79,13 @@ class StandIn:
     def refresh(self, index: str) -> None:
         """Nothing to do."""
 
-    def scan(
-        self, index: str, *, query: Mapping[str, object], source: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
+    def scan(self, index: str, *, query: Mapping[str, object], source: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Documents in pages, as the real one holds them."""
         del index, query, source
         numbered = enumerate(self.titles)
         while page := list(islice(numbered, PAGE)):
             yield from [
-                {"_id": str(at), "_source": {"title": title}, "_seq_no": at, "_primary_term": 1}
-                for at, title in page
+                {"_id": str(at), "_source": {"title": title}, "_seq_no": at, "_primary_term": 1} for at, title in page
             ]
 
     def bulk(self, actions: Iterable[Mapping[str, object]]) -> Iterator[BulkItem]:
@@ -136,9 +134,7 @@ def make_bundle(folder: Path) -> Bundle:
         normaliser=Normaliser({}),
         trie=CodeTrie.build(codes),
     )
-    return seal(
-        folder, Manifest(label="m1", backbone="compact", precision="fp32", attributes={}, title_codes=2)
-    )
+    return seal(folder, Manifest(label="m1", backbone="compact", precision="fp32", attributes={}, title_codes=2))
 
 
 def peak_megabytes() -> float:

@@ -3,7 +3,7 @@
 python benchmarks/tagger.py --data FILE.jsonl [--bundle FOLDER] [--json]
 
 A span counts when its type and both ends agree (seqeval's default reading), micro-averaged. Queries are measured on
-QueryNER's own 17 types, titles on the 16 types of gram_os.attribute. The goal stands for QueryNER's validation set.
+QueryNER's own 17 types, titles on the 16 types of gram_os.text.attribute. The goal stands for QueryNER's validation set.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gram_os.annotation import MarkedText, SpanScore, read_marked, score_tagger
-from gram_os.attribute import Side
-from gram_os.bundle import Bundle
 from gram_os.errors import GramError
-from gram_os.tagger import Tagger
+from gram_os.model.bundle import Bundle
+from gram_os.text.attribute import Side
+from gram_os.text.tagger import Tagger
+from gram_os.train.models.annotation import MarkedText, SpanScore, read_marked, score_tagger
 
 QUERY_GOAL = 0.64
 
@@ -28,12 +28,12 @@ QUERY_GOAL = 0.64
 def load_tagger(bundle: Path | None) -> Tagger:
     """The tagger of a bundle (the default one when None), or of a checkpoint of training stage 1."""
     if bundle is not None and (bundle / "model.safetensors").is_file():
-        from gram_os.train.encoder import load_tokenizer
-        from gram_os.train.tagger import make_tagger
-        from gram_os.train.tagger_stage import load_checkpoint
+        from gram_os.train.models.encoder import load_tokenizer
+        from gram_os.train.models.tagger import make_tagger
+        from gram_os.train.models.tagger_checkpoint import load_checkpoint
 
         return make_tagger(load_checkpoint(bundle), load_tokenizer())
-    from gram_os.onnx_lm import CompactLm
+    from gram_os.model.onnx_lm import CompactLm
 
     loaded = Bundle.load(bundle)
     return Tagger(loaded.tokenizer, CompactLm(loaded).tag)
@@ -60,17 +60,13 @@ def show(texts: list[MarkedText], scores: dict[str, SpanScore]) -> None:
     """The same figures as a table."""
     table = Table("label", "precision", "recall", "F1", "marked", title=f"{len(texts)} texts, exact spans")
     for label, score in sorted(scores.items(), key=lambda item: -item[1].marked):
-        table.add_row(
-            label, f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}", str(score.marked)
-        )
+        table.add_row(label, f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}", str(score.marked))
     Console().print(table)
 
 
 def main() -> int:
     """Measure, print, and answer 1 when the goal is missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--json", action="store_true")

@@ -10,17 +10,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gram_os.backbone import load_generator
     from gram_os.catalogue import Product
-    from gram_os.cluster import Cluster
-    from gram_os.code import Code
+    from gram_os.cluster.client import Cluster
     from gram_os.errors import GramError
-    from gram_os.generator import Generator, ScoredCode
     from gram_os.ingest.backfill import backfill
+    from gram_os.model.backbone import load_generator
+    from gram_os.model.generator import Generator, ScoredCode
     from gram_os.query_pipeline.coder import QueryCoder
     from gram_os.query_pipeline.search import Mode, QueryPipeline
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import Settings, load_settings
+    from gram_os.text.code import Code
 
 __all__ = [
     "Cluster",
@@ -43,18 +43,18 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Cluster": "gram_os.cluster",
-    "Code": "gram_os.code",
-    "Generator": "gram_os.generator",
+    "Cluster": "gram_os.cluster.client",
+    "Code": "gram_os.text.code",
+    "Generator": "gram_os.model.generator",
     "GramError": "gram_os.errors",
     "Mode": "gram_os.query_pipeline.search",
     "Product": "gram_os.catalogue",
     "QueryCoder": "gram_os.query_pipeline.coder",
     "QueryPipeline": "gram_os.query_pipeline.search",
-    "ScoredCode": "gram_os.generator",
+    "ScoredCode": "gram_os.model.generator",
     "Settings": "gram_os.settings",
     "backfill": "gram_os.ingest.backfill",
-    "load_generator": "gram_os.backbone",
+    "load_generator": "gram_os.model.backbone",
     "load_settings": "gram_os.settings",
     "open_pipeline": "gram_os.query_pipeline.systems",
 }

@@ -102,9 +102,7 @@ def _take_id(path: Path | str, line: int, row: Row, field: str) -> str:
     if value is None or value == "":
         raise _missing(path, line, field, row)
     if not isinstance(value, str):
-        raise FileFormatError(
-            path, f"an id is text or an integer, not {describe(value)}", line=line, field=field
-        )
+        raise FileFormatError(path, f"an id is text or an integer, not {describe(value)}", line=line, field=field)
     if not value.strip():
         raise FileFormatError(path, "is blank; every product needs an id of its own", line=line, field=field)
     if len(value.encode()) > MAX_ID_BYTES:
@@ -193,9 +191,7 @@ def _cast_date(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError
     text = value.strip()
-    return (
-        date.fromisoformat(text).isoformat() if len(text) <= 10 else datetime.fromisoformat(text).isoformat()
-    )
+    return date.fromisoformat(text).isoformat() if len(text) <= 10 else datetime.fromisoformat(text).isoformat()
 
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -225,9 +221,7 @@ def read_queries(path: Path | str) -> list[Query]:
             raise FileFormatError(path, f"{len(cells)} cells; wanted is query_id<TAB>text", line=line)
         query = Query(_text_cell(path, line, "query_id", cells[0]), _text_cell(path, line, "text", cells[1]))
         if query.id in first_line:
-            twice = (
-                f"'{query.id}' is in line {first_line[query.id]} already; give each query an id of its own"
-            )
+            twice = f"'{query.id}' is in line {first_line[query.id]} already; give each query an id of its own"
             raise FileFormatError(path, twice, line=line, field="query_id")
         first_line[query.id] = line
         queries.append(query)
@@ -243,9 +237,7 @@ def read_judgments(path: Path | str) -> list[Judgment]:
     for line, judgment in rows:
         pair = (judgment.query_id, judgment.product_id)
         if pair in judgments:
-            twice = (
-                f"query '{pair[0]}' and product '{pair[1]}' are judged in an earlier line already; keep one"
-            )
+            twice = f"query '{pair[0]}' and product '{pair[1]}' are judged in an earlier line already; keep one"
             raise FileFormatError(path, twice, line=line)
         judgments[pair] = judgment
     if not judgments:
@@ -275,9 +267,7 @@ def _judgment_header(path: Path | str, line: int, cells: list[str]) -> list[str]
         return names
     if len(" ".join(cells).split()) == 4:
         return ["query_id", "iteration", "product_id", "relevance"]
-    wanted = (
-        "a TSV header 'query_id product_id relevance' or four TREC columns 'query_id 0 product_id relevance'"
-    )
+    wanted = "a TSV header 'query_id product_id relevance' or four TREC columns 'query_id 0 product_id relevance'"
     raise FileFormatError(path, f"wanted is {wanted}, not {describe('  '.join(cells))}", line=line)
 
 
@@ -293,17 +283,14 @@ def read_clicks(path: Path | str) -> Iterator[Click]:
     return _make_clicks(path, cells, header)
 
 
-def _make_clicks(
-    path: Path | str, rows: Iterator[tuple[int, list[str]]], header: list[str]
-) -> Iterator[Click]:
+def _make_clicks(path: Path | str, rows: Iterator[tuple[int, list[str]]], header: list[str]) -> Iterator[Click]:
     for line, cells in rows:
         if len(cells) != len(header):
             raise FileFormatError(path, f"{len(cells)} cells, but the header has {len(header)}", line=line)
         named = dict(zip(header, cells, strict=True))
         query, product_id = (_text_cell(path, line, name, named[name]) for name in CLICK_COLUMNS)
         clicks, impressions, position = (
-            _count_cell(path, line, name, named.get(name, ""))
-            for name in ("clicks", "impressions", "position")
+            _count_cell(path, line, name, named.get(name, "")) for name in ("clicks", "impressions", "position")
         )
         yield Click(query, product_id, 1.0 if clicks is None else clicks, impressions, position)
 
@@ -326,9 +313,7 @@ def _number_cell(path: Path | str, line: int, field: str, cell: str) -> float:
     try:
         return _cast_float(cell)
     except ValueError as error:
-        raise FileFormatError(
-            path, f"{describe(cell)} is no finite number", line=line, field=field
-        ) from error
+        raise FileFormatError(path, f"{describe(cell)} is no finite number", line=line, field=field) from error
 
 
 def _count_cell(path: Path | str, line: int, field: str, cell: str) -> float | None:

@@ -94,9 +94,7 @@ def _read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
                 cure = "the gzip file is cut off or damaged; copy it again"
                 raise FileFormatError(path, f"{cure} ({error})", line=number + 1) from error
             except OSError as error:
-                raise FileFormatError(
-                    path, f"cannot be read: {error.strerror or error}", line=number + 1
-                ) from error
+                raise FileFormatError(path, f"cannot be read: {error.strerror or error}", line=number + 1) from error
             if not raw:
                 break
             number += 1
@@ -149,9 +147,7 @@ def _parse_json_row(path: Path | str, number: int, text: str) -> Row:
     except json.JSONDecodeError as error:
         if number == 1 and text.strip() in ("[", "{"):
             _refuse_document(path)
-        raise FileFormatError(
-            path, f"broken JSON at column {error.colno}: {error.msg}", line=number
-        ) from error
+        raise FileFormatError(path, f"broken JSON at column {error.colno}: {error.msg}", line=number) from error
     except UnicodeEncodeError as error:
         raise FileFormatError(path, "holds half a surrogate pair, which is not text", line=number) from error
     except (ValueError, RecursionError) as error:
@@ -168,9 +164,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse_document(path: Path | str) -> NoReturn:
-    raise FileFormatError(
-        path, "is one JSON document; one object a line is wanted: jq -c '.[]' does it", line=1
-    )
+    raise FileFormatError(path, "is one JSON document; one object a line is wanted: jq -c '.[]' does it", line=1)
 
 
 def _read_delimited(path: Path | str, delimiter: str, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
@@ -200,9 +194,7 @@ def check_columns(path: Path | str, header: Sequence[str], required: Sequence[st
     for name in required:
         if name not in header:
             there = ", ".join(header[:30]) + (f" and {len(header) - 30} more" if len(header) > 30 else "")
-            raise FileFormatError(
-                path, f"there is no such column; the columns are: {there}", line=1, field=name
-            )
+            raise FileFormatError(path, f"there is no such column; the columns are: {there}", line=1, field=name)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise FileFormatError(path, "this column is there twice; rename one", line=1, field=twice[0])
@@ -265,9 +257,7 @@ def as_json(value: Any) -> object:
         return [as_json(item) for item in value]
     if isinstance(value, dict):
         return {str(key): as_json(item) for key, item in value.items()}
-    raise InputError(
-        f"a value of type {type(value).__name__} has no JSON form; cast the column to text or numbers"
-    )
+    raise InputError(f"a value of type {type(value).__name__} has no JSON form; cast the column to text or numbers")
 
 
 def describe(value: object) -> str:

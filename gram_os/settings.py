@@ -157,9 +157,7 @@ class Settings(BaseSettings):
     node: NodeSettings = NodeSettings()
     model: ModelSettings = ModelSettings()
     queries: QuerySettings = QuerySettings()
-    cache_dir: Path = Field(
-        default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again"
-    )
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again")
     data_dir: Path = Field(default_factory=lambda: user_data_path("gram-os"), description="what must be kept")
 
     @field_validator("cache_dir", "data_dir")
@@ -253,9 +251,7 @@ def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None
     if named is None:
         return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
     if not named.expanduser().is_file():
-        raise SettingsError(
-            f"{CONFIG_VARIABLE}={named}: no such file; correct the path or unset the variable"
-        )
+        raise SettingsError(f"{CONFIG_VARIABLE}={named}: no such file; correct the path or unset the variable")
     return named.expanduser()
 
 
@@ -263,9 +259,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     """Refuse a GRAM_OS_* name that nothing reads; OPENSEARCH_* names belong to other tools as well and may stay."""
     for name in sorted(environ):
         if name.startswith("GRAM_OS_") and name not in VARIABLES and name != CONFIG_VARIABLE:
-            known = [
-                variable for variable in (*VARIABLES, CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")
-            ]
+            known = [variable for variable in (*VARIABLES, CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")]
             raise SettingsError(f"{name}: unknown environment variable; {_suggest(name, known)}")
 
 

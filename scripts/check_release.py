@@ -42,11 +42,7 @@ def check_wheel(wheel: Path, version: str) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = f"gram_os-{version}.dist-info/"
-    faults = [
-        f"wheel: {name} is not of gram_os"
-        for name in sorted(names)
-        if not name.startswith(("gram_os/", info))
-    ]
+    faults = [f"wheel: {name} is not of gram_os" for name in sorted(names) if not name.startswith(("gram_os/", info))]
     wanted = _tracked_files() | {
         info + "licenses/LICENSE",
         info + "licenses/NOTICE",

@@ -20,11 +20,7 @@ def main(source: Path, target: Path) -> None:
     with gzip.open(source / "products.jsonl.gz", "rt", encoding="utf-8") as lines:
         products = [json.loads(line) for line in lines]
     filled = Counter(name for product in products for name in product)
-    kept = {
-        n
-        for n, count in filled.items()
-        if count >= 0.01 * len(products) and not any(p in n for p in LEFT_OUT)
-    }
+    kept = {n for n, count in filled.items() if count >= 0.01 * len(products) and not any(p in n for p in LEFT_OUT)}
     target.mkdir(parents=True, exist_ok=True)
     # mtime=0: the same catalogue gives the same bytes.
     with (

@@ -8,13 +8,13 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from gram_os.attribute import AttributeType
-from gram_os.bundle import Bundle, Manifest, seal, write_tables
-from gram_os.dictionary import AttributeDictionary, Vocabulary
-from gram_os.generator import Generator
-from gram_os.normalise import Normaliser
-from gram_os.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.trie import CodeTrie
+from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.model.generator import Generator
+from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import AttributeType
+from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.normalise import Normaliser
 from tests.fakes import TableModel
 
 T = AttributeType

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 from gram_os.settings import Settings, load_settings
 
 MakeIndex = Callable[..., str]
@@ -53,9 +53,7 @@ def make_index(cluster: Cluster) -> Iterator[MakeIndex]:
     ) -> str:
         index = f"test-{uuid.uuid4().hex}"
         mappings: dict[str, object] = {
-            "properties": {"title": {"type": "text", "analyzer": "english"}}
-            if properties is None
-            else properties
+            "properties": {"title": {"type": "text", "analyzer": "english"}} if properties is None else properties
         }
         if meta is not None:
             mappings["_meta"] = meta

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gram_os.attribute import Side
-from gram_os.decode import FloatArray, IntArray, Step
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.model.decode import Step
+from gram_os.text.attribute import Side
 
 Prefix = tuple[int, ...]
 
@@ -38,11 +38,11 @@ class TableModel:
     def end(self) -> int:
         return self.values
 
-    def next_log_probs(self, text: str, side: Side, prefix: Prefix) -> NDArray[np.float32]:
+    def next_log_probs(self, text: str, side: Side, prefix: Prefix) -> FloatArray:
         """log P(next token | text, side, prefix), float32 (values + 1,)."""
         key = zlib.crc32(repr((self.seed, text, side.value, prefix)).encode())
         logits = self.sharpness * np.random.default_rng(key).normal(size=self.values + 1)
-        normalised: NDArray[np.float32] = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+        normalised: FloatArray = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
         return normalised
 
     def log_probs(self, text: str, side: Side, tokens: Prefix) -> tuple[float, ...]:

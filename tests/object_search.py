@@ -1,4 +1,4 @@
-"""The beam search with one Python object a beam, text by text: what `gram_os.decode` did before it had flat arrays.
+"""The beam search with one Python object a beam, text by text: what `gram_os.model.decode` did before it had flat arrays.
 
 The slow reference of the tests: results, log-probabilities and the order of equals must be the same.
 """
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gram_os.decode import FloatArray, Generated, IntArray, LanguageModel, Step
-from gram_os.trie import ROOT, CodeTrie
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.model.decode import Generated, LanguageModel, Step
+from gram_os.model.trie import ROOT, CodeTrie
 
 
 @dataclass(slots=True)
@@ -22,9 +23,7 @@ class _Beam:
     parent: int
 
 
-def object_beam_search(
-    model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10
-) -> list[list[Generated]]:
+def object_beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10) -> list[list[Generated]]:
     """The `width` most probable codes of each text that a beam of that width finds, best first.
 
     `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.

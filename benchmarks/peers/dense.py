@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules.transformer import Transformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -21,12 +20,12 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from sentence_transformers.util import batch_to_device
 
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
+from gram_os.arrays import FloatArray, IntArray
 from gram_os.relevance import Run
-from gram_os.train.encoder import pretrained_folder
+from gram_os.train.models.encoder import pretrained_folder
 
 log = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float32]
 
 MOST_TOKENS = 64
 # Batches are padded to their longest text; a title's first 32 tokens are all of it in nine of ten cases, at half the cost.
@@ -103,9 +102,7 @@ class TunedDense:
         for _ in range(self.epochs):
             order = rng.sample(lessons, len(lessons))
             for start in range(0, len(order), self.batch):
-                rows = [
-                    lesson.draw(titles, self.negatives, rng) for lesson in order[start : start + self.batch]
-                ]
+                rows = [lesson.draw(titles, self.negatives, rng) for lesson in order[start : start + self.batch]]
                 yield [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -139,9 +136,7 @@ def find_lessons(bench: Benchmark, lexical: Run, hard_from: int, hard_to: int) -
             tuple(products),
             tuple(sorted((bench.train.judgments.grades[query_id].keys() & known) - set(products))),
             tuple(
-                id_
-                for id_ in lexical.product_ids(query_id)[hard_from:hard_to]
-                if id_ in known and id_ not in products
+                id_ for id_ in lexical.product_ids(query_id)[hard_from:hard_to] if id_ in known and id_ not in products
             ),
         )
         for query_id, products in clicked.items()
@@ -168,7 +163,7 @@ def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[
     return found
 
 
-def top_places(scores: FloatArray, most: int) -> NDArray[np.int64]:
+def top_places(scores: FloatArray, most: int) -> IntArray:
     """Places of the `most` highest scores, best first, equal ones in the order of places."""
     if most < len(scores):
         floor = np.partition(scores, -most)[-most]

@@ -13,14 +13,12 @@ from enum import StrEnum
 from itertools import product as all_combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.peers.interface import DEPTH
+from gram_os.arrays import DoubleArray, IntArray
 from gram_os.errors import InputError
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.relevance import JudgmentSet, Ranking, Run
-
-FloatArray = NDArray[np.float64]
 
 RRF_K = 60
 FOLDS = 5
@@ -32,9 +30,7 @@ class Form(StrEnum):
     """How a branch's scores become comparable; what a branch lacks counts 0 in every form."""
 
     SHARE = "share"  # of its best score
-    RANGE = (
-        "range"  # 1 for its best, towards 0 for its last: for scores that do not begin at 0, such as cosines
-    )
+    RANGE = "range"  # 1 for its best, towards 0 for its last: for scores that do not begin at 0, such as cosines
     RANK = "rank"  # 1 / (k + rank)
 
 
@@ -59,9 +55,7 @@ def fuse_runs(name: str, runs: Sequence[Run], form: Form, weights: Sequence[floa
     for query_id in dict.fromkeys(id_ for run in runs for id_ in run.rankings):
         ids, table = _score_table(runs, query_id, form, k)
         total = table @ np.asarray(weights)
-        order = np.argsort(-total, kind="stable")[
-            :DEPTH
-        ]  # `ids` are sorted, so equal scores are in their order
+        order = np.argsort(-total, kind="stable")[:DEPTH]  # `ids` are sorted, so equal scores are in their order
         rankings[query_id] = Ranking(tuple(ids[at] for at in order), tuple(float(total[at]) for at in order))
     return Run(name, rankings)
 
@@ -87,9 +81,7 @@ def cross_validated_fusion(runs: Sequence[Run], judgments: JudgmentSet, *, folds
     """
     query_ids = [id_ for id_ in judgments.relevant if any(id_ in run.rankings for run in runs)]
     if len(query_ids) < folds:
-        raise InputError(
-            f"{len(query_ids)} judged queries are too few to choose fusion weights in {folds} folds"
-        )
+        raise InputError(f"{len(query_ids)} judged queries are too few to choose fusion weights in {folds} folds")
     candidates = [(form, weights) for form in Form for weights in simplex(len(runs))]
     values = np.stack([_objectives(runs, judgments, id_) for id_ in query_ids])  # (queries, candidates)
     fold = np.asarray([zlib.crc32(id_.encode()) % folds for id_ in query_ids])
@@ -118,7 +110,7 @@ def simplex(branches: int) -> list[tuple[float, ...]]:
     ]
 
 
-def _objectives(runs: Sequence[Run], judgments: JudgmentSet, query_id: str) -> FloatArray:
+def _objectives(runs: Sequence[Run], judgments: JudgmentSet, query_id: str) -> DoubleArray:
     """Objective of each candidate for one query, float64 (candidates,).
 
     Only the judged products' ranks are needed: the number of products that stand before each.
@@ -142,11 +134,11 @@ def _objectives(runs: Sequence[Run], judgments: JudgmentSet, query_id: str) -> F
     return np.concatenate(objectives)
 
 
-def _discounted(gains: FloatArray, ranks: NDArray[np.int64]) -> float:
+def _discounted(gains: DoubleArray, ranks: IntArray) -> float:
     return float((gains / np.log2(ranks + 1)).sum())
 
 
-def _score_table(runs: Sequence[Run], query_id: str, form: Form, k: int) -> tuple[list[str], FloatArray]:
+def _score_table(runs: Sequence[Run], query_id: str, form: Form, k: int) -> tuple[list[str], DoubleArray]:
     """Sorted ids of all products that some run has, and their scores in a form, float64 (products, runs)."""
     ids = sorted({id_ for run in runs for id_ in run.product_ids(query_id)})
     place = {id_: at for at, id_ in enumerate(ids)}
@@ -158,7 +150,7 @@ def _score_table(runs: Sequence[Run], query_id: str, form: Form, k: int) -> tupl
     return ids, table
 
 
-def _shape(scores: Sequence[float], form: Form, k: int) -> FloatArray:
+def _shape(scores: Sequence[float], form: Form, k: int) -> DoubleArray:
     values = np.asarray(scores, dtype=np.float64)
     if form is Form.RANK:
         return 1.0 / (k + np.arange(1.0, len(values) + 1))

@@ -19,20 +19,19 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.peers.interface import Benchmark
-from gram_os.attribute import Side
-from gram_os.normalise import Normaliser
-from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
-from gram_os.train.encoder import embed, load_encoder, load_tokenizer, pad
-from gram_os.train.torch_lm import TorchLanguageModel
+from gram_os.arrays import FloatArray
+from gram_os.text.attribute import Side
+from gram_os.text.normalise import Normaliser
+from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.encoder import embed, load_encoder, load_tokenizer, pad
+from gram_os.train.models.torch_lm import TorchLanguageModel
 
 log = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float32]
 Tokens = tuple[int, ...]
 
 QUERY_TOKENS, TITLE_TOKENS = 32, 64
@@ -133,9 +132,7 @@ def data_fingerprint(bench: Benchmark) -> str:
     return fingerprint(products, [(bench.train.queries[query], product) for query, product in bench.clicks])
 
 
-def trained_model(
-    path: Path, make: Callable[[], CompactModel], train: Callable[[CompactModel], None]
-) -> CompactModel:
+def trained_model(path: Path, make: Callable[[], CompactModel], train: Callable[[CompactModel], None]) -> CompactModel:
     """The model whose weights lie at `path`; trained and kept there when there are none yet."""
     model = make()
     if path.is_file():
@@ -209,9 +206,7 @@ def train_model(
     accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
 
 
-def sequence_loss(
-    model: CompactModel, batch: Sequence[Lesson], side: Side, plan: Plan, rng: random.Random
-) -> Tensor:
+def sequence_loss(model: CompactModel, batch: Sequence[Lesson], side: Side, plan: Plan, rng: random.Random) -> Tensor:
     """Mean negative log-likelihood of the batch's sequences, natural logarithm.
 
     The first token's part is exact, over all sequences of a text at once; the later tokens' part is taken over
@@ -266,9 +261,7 @@ def sequence_log_probs(
     """Log P(sequence | query), closing token included: float (texts, sequences), natural logarithm."""
     shape = model.decoder.shape
     rows, mask = (part.to(_device(model)) for part in pad(ids))
-    prefixes, labels = (
-        part.to(rows.device) for part in prefix_grid(sequences, shape.side_tokens[0], shape.end)
-    )
+    prefixes, labels = (part.to(rows.device) for part in prefix_grid(sequences, shape.side_tokens[0], shape.end))
     log_probs = model(rows, mask, prefixes).float().log_softmax(-1)
     picked = log_probs.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
     return torch.where(labels >= 0, picked, 0.0).sum(-1)
@@ -295,7 +288,7 @@ def _device(model: CompactModel) -> torch.device:
 
 
 class TorchModel(TorchLanguageModel):
-    """A trained model as `gram_os.decode.LanguageModel`, reading as many tokens of a text as the peers' training does."""
+    """A trained model as `gram_os.model.decode.LanguageModel`, reading as many tokens of a text as the peers' training does."""
 
     def __init__(self, model: CompactModel, encoder: Path | None = None):
         most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}

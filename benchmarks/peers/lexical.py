@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
 from gram_os.catalogue import Product
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_index_body, build_search, build_text_query
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_index_body, build_search, build_text_query
 from gram_os.embedded import resolve_cluster
 from gram_os.errors import FileFormatError, GramError, InputError
 from gram_os.rows import read_rows
@@ -53,9 +53,7 @@ class ExpandedBm25:
 
     def __post_init__(self) -> None:
         if not self.extra.is_file():
-            raise InputError(
-                f"there is no {self.extra}; it holds the extra text of each product as JSON lines"
-            )
+            raise InputError(f"there is no {self.extra}; it holds the extra text of each product as JSON lines")
         object.__setattr__(self, "digest", hashlib.sha256(self.extra.read_bytes()).hexdigest()[:12])
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
@@ -110,9 +108,7 @@ def _open_index(texts: Mapping[str, str], url: str | None) -> Iterator[tuple[Clu
 
 
 def _write(cluster: Cluster, index: str, texts: Mapping[str, str]) -> None:
-    actions = (
-        {"op": "index", "index": index, "id": id_, "body": {"title": text}} for id_, text in texts.items()
-    )
+    actions = ({"op": "index", "index": index, "id": id_, "body": {"title": text}} for id_, text in texts.items())
     for item in cluster.bulk(actions, chunk=2000):
         if not item.ok:
             raise GramError(f"product '{item.id}' was not indexed: {item.error}")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,10 +43,11 @@ from benchmarks.peers.generative import (
     words_of,
 )
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
-from gram_os.attribute import Side
-from gram_os.decode import Generated, beam_search
-from gram_os.train.compact import CompactModel
-from gram_os.trie import CodeTrie
+from gram_os.arrays import DoubleArray
+from gram_os.model.decode import Generated, beam_search
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.train.models.compact import CompactModel
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +158,7 @@ class MultiSpan:
             make,
             lambda model: train_model(model, queries, titles, self.plan, self.seed),
         )
-        return (
-            trained_model(self._path(bench, "preference"), make, prefer) if self.preference_steps else tuned
-        )
+        return trained_model(self._path(bench, "preference"), make, prefer) if self.preference_steps else tuned
 
     def _path(self, bench: Benchmark, stage: str) -> Path:
         trained = [self.least_products, self.most_words, self.spans_a_query, self.rarity, asdict(self.plan)]
@@ -204,9 +202,7 @@ def _shares(weights: Mapping[Tokens, float]) -> tuple[tuple[Tokens, ...], tuple[
     return tuple(positive), tuple(weight / total for weight in positive.values())
 
 
-def find_preferences(
-    spans: Spans, texts: Sequence[Sequence[int]], clicked: Sequence[Clicked]
-) -> list[Preferences]:
+def find_preferences(spans: Spans, texts: Sequence[Sequence[int]], clicked: Sequence[Clicked]) -> list[Preferences]:
     """Preferences of the queries that have spans of both kinds; texts: the queries' token ids."""
     found = []
     for ids, query in zip(texts, clicked, strict=True):
@@ -270,7 +266,7 @@ class SpanScorer:
         weighted = sorted(((self.weight(span), span.tokens) for span in written), key=lambda w: (-w[0], w[1]))
         column = {word: at for at, word in enumerate(sorted({word for _, span in weighted for word in span}))}
         covered = np.zeros((self._products, len(column)), np.bool_)
-        scores: NDArray[np.float64] = np.zeros(self._products)
+        scores: DoubleArray = np.zeros(self._products)
         for weight, span in weighted:
             places = self._holders[span]
             cells = np.ix_(places, np.array(sorted({column[word] for word in span})))

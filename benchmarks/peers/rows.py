@@ -164,9 +164,7 @@ class Library:
         seed = seed if row.seeded else 0
         path = run_path(self.bench, peer, part, learns=row.learns, seed=seed)
         if not self.make_missing and not path.is_file():
-            raise RunMissingError(
-                f"row '{name}': no run of part '{part}', seed {seed} in the cache ({path.name})"
-            )
+            raise RunMissingError(f"row '{name}': no run of part '{part}', seed {seed} in the cache ({path.name})")
         return obtain_run(self.bench, peer, part, learns=row.learns, seed=seed)
 
     def _fuse(self, name: str, row: FusedRow, part: Part, seed: int) -> Run:

@@ -83,9 +83,7 @@ def as_rankings(name: str, rankings: Rankings) -> Mapping[str, Ranking]:
     found = {}
     for query_id, ranked in rankings.items():
         if len(ranked) > DEPTH:
-            raise GramError(
-                f"peer '{name}', query '{query_id}': {len(ranked)} products, at most {DEPTH} count"
-            )
+            raise GramError(f"peer '{name}', query '{query_id}': {len(ranked)} products, at most {DEPTH} count")
         try:
             found[query_id] = Ranking(tuple(id_ for id_, _ in ranked), tuple(score for _, score in ranked))
         except ValueError as error:
@@ -106,6 +104,4 @@ def _rank_parts(bench: Benchmark, peer: Peer, parts: Iterable[Part], *, learns: 
         return {part: peer.rank(inner, queries) for part, (inner, queries) in tasks.items()}
     everything = {id_: text for _, queries in tasks.values() for id_, text in queries.items()}
     found = peer.rank(bench, everything)
-    return {
-        part: {id_: found[id_] for id_ in queries if id_ in found} for part, (_, queries) in tasks.items()
-    }
+    return {part: {id_: found[id_] for id_ in queries if id_ in found} for part, (_, queries) in tasks.items()}

@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.peers.generative import (
     QUERY_TOKENS,
     TITLE_TOKENS,
-    FloatArray,
     Lesson,
     Plan,
     Tokens,
@@ -36,10 +34,11 @@ from benchmarks.peers.generative import (
     unit,
 )
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
-from gram_os.attribute import Side
-from gram_os.decode import beam_search
-from gram_os.train.compact import CompactModel
-from gram_os.trie import CodeTrie
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.model.decode import beam_search
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.train.models.compact import CompactModel
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +90,7 @@ class SemanticIds:
         return found
 
     def _model(self, bench: Benchmark, quantised: Quantised) -> CompactModel:
-        key = fingerprint(
-            asdict(self.plan), self.levels, self.codewords, str(self.encoder), data_fingerprint(bench)
-        )
+        key = fingerprint(asdict(self.plan), self.levels, self.codewords, str(self.encoder), data_fingerprint(bench))
         path = bench.work / "models" / f"{self.name}-{self.seed}-{key}" / "model.pt"
 
         def train(model: CompactModel) -> None:
@@ -125,7 +122,7 @@ def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Qua
     residual, prefixes, tables = vectors.copy(), [], []
     for level in range(levels):
         kmeans = MiniBatchKMeans(codewords, batch_size=4096, n_init=3, random_state=seed).fit(residual)
-        nearest: NDArray[np.int64] = kmeans.predict(residual).astype(np.int64)
+        nearest: IntArray = kmeans.predict(residual).astype(np.int64)
         centres = np.asarray(kmeans.cluster_centers_, np.float32)
         residual -= centres[nearest]
         prefixes.append(nearest + level * codewords)
@@ -136,9 +133,7 @@ def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Qua
         ids.append((*prefix, levels * codewords + seen.setdefault(prefix, 0)))
         seen[prefix] += 1
     most = max(seen.values())
-    log.info(
-        "%d products have %d ids of %d codewords, %d at most share one", len(ids), len(seen), levels, most
-    )
+    log.info("%d products have %d ids of %d codewords, %d at most share one", len(ids), len(seen), levels, most)
     rest = np.random.default_rng(seed).normal(size=(most, vectors.shape[1]))
     return Quantised(ids, unit(np.concatenate([*tables, rest])))
 

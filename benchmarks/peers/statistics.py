@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gram_os.arrays import DoubleArray
 from gram_os.errors import InputError
 from gram_os.relevance import JudgmentSet, Run, ndcg_at, recall_at
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
-
-FloatArray = NDArray[np.float64]
 
 CUTS = (10, 100, 300)
 FIRST_PAGE = 10
@@ -40,7 +38,7 @@ class RowResult:
     name: str
     seeds: int
     figures: Mapping[str, Figure]
-    values: Mapping[str, FloatArray] = field(repr=False)
+    values: Mapping[str, DoubleArray] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,7 @@ def measure_row(name: str, runs: Sequence[Run], judgments: JudgmentSet) -> RowRe
     """Measure one row from the runs of its seeds, over all queries that have a relevant product."""
     query_ids = list(judgments.relevant)
     if not query_ids or not runs:
-        raise InputError(
-            f"row '{name}': {len(runs)} runs and {len(query_ids)} queries with a relevant product"
-        )
+        raise InputError(f"row '{name}': {len(runs)} runs and {len(query_ids)} queries with a relevant product")
     per_seed = [_query_table(run, judgments, query_ids) for run in runs]  # seeds x (queries, metrics)
     table = np.mean(per_seed, axis=0)
     intervals = bootstrap_intervals(table)
@@ -107,7 +103,7 @@ def compare_rows(better: RowResult, others: Sequence[RowResult], metrics: Sequen
     ]
 
 
-def correct_holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
+def correct_holm(p_values: Sequence[float] | DoubleArray) -> DoubleArray:
     """Holm's step-down correction: the i-th smallest of m p-values times (m - i), i from 0, never falling, at most 1.
 
     >>> [round(float(p), 3) for p in correct_holm([0.01, 0.04, 0.03])]
@@ -120,7 +116,7 @@ def correct_holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return corrected
 
 
-def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> FloatArray:
+def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> DoubleArray:
     """float64 (queries, metrics), in the order of METRICS; a query that the run lacks was answered with nothing."""
     return np.asarray(
         [
@@ -134,7 +130,7 @@ def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> 
     )
 
 
-def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], cut: int) -> FloatArray:
+def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], cut: int) -> DoubleArray:
     """Relevant and judged products among the first `cut` of each query, float64 (queries, 2)."""
     rows = []
     for id_ in query_ids:
@@ -143,7 +139,7 @@ def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], c
     return np.asarray(rows, dtype=np.float64)
 
 
-def _ratio_figure(per_seed: Sequence[FloatArray], *, resamples: int = 2000, seed: int = 0) -> Figure:
+def _ratio_figure(per_seed: Sequence[DoubleArray], *, resamples: int = 2000, seed: int = 0) -> Figure:
     """RelR: relevant products over judged ones, summed over queries first; the interval resamples queries.
 
     The sums come first because a mean of shares would leave out the queries where nothing judged was found, other

@@ -16,13 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.peers.generative import (
     QUERY_TOKENS,
     TITLE_TOKENS,
     Clicked,
-    FloatArray,
     Lesson,
     Plan,
     Tokens,
@@ -40,9 +38,10 @@ from benchmarks.peers.generative import (
     words_of,
 )
 from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
-from gram_os.attribute import Side
-from gram_os.decode import LanguageModel, Step
-from gram_os.train.compact import CompactModel
+from gram_os.arrays import DoubleArray, FloatArray, IntArray
+from gram_os.model.decode import LanguageModel, Step
+from gram_os.text.attribute import Side
+from gram_os.train.models.compact import CompactModel
 
 log = logging.getLogger(__name__)
 
@@ -113,13 +112,9 @@ class TermSetPeer:
         return found
 
     def _model(self, bench: Benchmark, clicked: Sequence[Clicked], sets: TermSets) -> CompactModel:
-        key = fingerprint(
-            asdict(self.plan), self.size, self.least_products, str(self.encoder), data_fingerprint(bench)
-        )
+        key = fingerprint(asdict(self.plan), self.size, self.least_products, str(self.encoder), data_fingerprint(bench))
         path = bench.work / "models" / f"{self.name}-{self.seed}-{key}" / "model.pt"
-        set_of = {
-            place: tokens for tokens, places in zip(sets.sets, sets.products, strict=True) for place in places
-        }
+        set_of = {place: tokens for tokens, places in zip(sets.sets, sets.products, strict=True) for place in places}
 
         def make() -> CompactModel:
             vectors: FloatArray = embed_texts(sets.terms, self.encoder)
@@ -189,7 +184,7 @@ class SetIndex:
     """
 
     def __init__(self, sets: Sequence[Tokens], terms: int):
-        self.rows: NDArray[np.int64] = np.full((len(sets), max(map(len, sets))), -1, np.int64)
+        self.rows: IntArray = np.full((len(sets), max(map(len, sets))), -1, np.int64)
         for at, tokens in enumerate(sets):
             self.rows[at, : len(tokens)] = tokens
         self.sizes = (self.rows >= 0).sum(1)
@@ -197,9 +192,9 @@ class SetIndex:
         order = np.argsort(self.rows[sets_of, tokens_of], kind="stable")
         held = self.rows[sets_of, tokens_of][order]
         self._postings = np.split(sets_of[order], np.searchsorted(held, np.arange(1, terms)))
-        self._next: dict[frozenset[int], NDArray[np.int64]] = {}
+        self._next: dict[frozenset[int], IntArray] = {}
 
-    def members(self, terms: frozenset[int]) -> NDArray[np.int64]:
+    def members(self, terms: frozenset[int]) -> IntArray:
         """Sets that hold all of `terms`, ascending."""
         rarest, *others = sorted(terms, key=lambda term: len(self._postings[term]))
         found = self._postings[rarest]
@@ -207,7 +202,7 @@ class SetIndex:
             found = found[(self.rows[found] == term).any(1)]
         return found
 
-    def following(self, terms: frozenset[int]) -> NDArray[np.int64]:
+    def following(self, terms: frozenset[int]) -> IntArray:
         """Terms that some set holds beside `terms`, ascending; -1 first where `terms` are a whole set."""
         if terms in self._next:
             return self._next[terms]
@@ -294,8 +289,8 @@ def _advance(
 
 
 def _continuations(
-    alive: Sequence[Prefix], following: Sequence[NDArray[np.int64]], log_probs: FloatArray, end: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    alive: Sequence[Prefix], following: Sequence[IntArray], log_probs: FloatArray, end: int
+) -> tuple[DoubleArray, IntArray, IntArray]:
     """Scores of all continuations, the beams that they continue, and their tokens (-1 closes)."""
     if not alive:
         return np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -305,7 +300,7 @@ def _continuations(
     return np.array([beam.score for beam in alive])[owners] + gains, owners, tokens
 
 
-def _best(totals: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+def _best(totals: DoubleArray, most: int) -> IntArray:
     """Places of the `most` highest, best first; equal ones in their order."""
     kept = np.argpartition(-totals, most - 1)[:most] if len(totals) > most else np.arange(len(totals))
     return kept[np.lexsort((kept, -totals[kept]))]

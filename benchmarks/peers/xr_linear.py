@@ -87,15 +87,11 @@ def _stem(texts: list[str]) -> list[str]:
 def _find_uv() -> str:
     uv = shutil.which("uv")
     if uv is None:
-        raise GramError(
-            "XR-Linear needs uv on the PATH: libpecos runs in an environment of its own (pip install uv)"
-        )
+        raise GramError("XR-Linear needs uv on the PATH: libpecos runs in an environment of its own (pip install uv)")
     return uv
 
 
 def _run_worker(uv: str, folder: Path) -> None:
-    done = subprocess.run(
-        [uv, "run", "--script", WORKER, folder], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([uv, "run", "--script", WORKER, folder], capture_output=True, text=True, check=False)
     if done.returncode:
         raise GramError(f"XR-Linear failed:\n{done.stderr[-2000:]}")

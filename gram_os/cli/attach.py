@@ -19,9 +19,7 @@ EXAMPLE = """Example:
 TitleOption = Annotated[str, typer.Option("--title-field", help="Field that holds the product's title.")]
 LabelOption = Annotated[
     str | None,
-    typer.Option(
-        "--label", help="Version of the code fields; by default the bundle's own.", show_default=False
-    ),
+    typer.Option("--label", help="Version of the code fields; by default the bundle's own.", show_default=False),
 ]
 
 
@@ -43,9 +41,9 @@ def run(
 
     The first label of an index becomes the active one, which searches use.
     """
-    from gram_os.attachment import LabelState, attach, build_attachment
-    from gram_os.bundle import Bundle
+    from gram_os.cluster.labels import LabelState, attach, build_attachment
     from gram_os.embedded import resolve_cluster
+    from gram_os.model.bundle import Bundle
     from gram_os.settings import load_settings
 
     model = Bundle.load(bundle)
@@ -60,9 +58,7 @@ def run(
             return
         attach(cluster, index, state)
     if as_json:
-        output.print_json(
-            {"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field}
-        )
+        output.print_json({"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field})
     else:
         print(f"{index}: label {state.label} (bundle {state.bundle}, titles in '{title_field}') is attached")
         print(f"next: gram-os backfill --index {index}")

@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     index: output.IndexOption,
-    label: Annotated[
-        str | None, typer.Option("--label", help="By default the active one.", show_default=False)
-    ] = None,
+    label: Annotated[str | None, typer.Option("--label", help="By default the active one.", show_default=False)] = None,
     bundle: output.BundleOption = None,
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
@@ -35,17 +33,17 @@ def run(
     Documents whose title and attributes have not changed since they were coded are left alone, so a second run writes
     nothing. A document that is written by someone else meanwhile is read and coded again.
     """
-    from gram_os.attachment import require_bundle, require_label
-    from gram_os.backbone import load_generator
+    from gram_os.cluster.labels import require_bundle, require_label
     from gram_os.embedded import resolve_cluster
     from gram_os.ingest.backfill import backfill
+    from gram_os.model.backbone import load_generator
     from gram_os.settings import load_settings
 
     settings = load_settings(cluster={"url": url})
     generator = load_generator(bundle, settings.model.device, settings.model.threads)
     with resolve_cluster(settings) as cluster:
         state = require_label(cluster, index, label)
-        require_bundle(state, index, generator.bundle)
+        require_bundle(state, index, generator.bundle.id, generator.bundle.path)
         started = time.perf_counter()
         with output.show_progress("backfill", total=cluster.count(index)) as advance:
             report = backfill(cluster, index, state, generator, progress=advance)

@@ -22,17 +22,13 @@ _LOOK_EVERY_S = 0.5
 def start(
     nodes: Annotated[
         int | None,
-        typer.Option(
-            help="Size of the cluster, in one process; default: as before, at first 1.", show_default=False
-        ),
+        typer.Option(help="Size of the cluster, in one process; default: as before, at first 1.", show_default=False),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(min=1024, max=65535, help="HTTP port; default: the first free one.", show_default=False),
     ] = None,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay, and stop the node on Ctrl-C.")
-    ] = False,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop the node on Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start the node, or say where it runs already; it runs until `cluster stop`, also after a log-out."""
@@ -77,9 +73,7 @@ def status(as_json: JsonOption = False) -> None:
 
 
 @app.command(epilog="Example: gram-os cluster reset --yes")
-def reset(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: JsonOption = False
-) -> None:
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: JsonOption = False) -> None:
     """Stop the node and delete its data, every index included."""
     from gram_os.embedded import node_folder
     from gram_os.embedded.node import EmbeddedNode
@@ -124,9 +118,7 @@ def _report(node: EmbeddedNode | None, *, as_json: bool) -> None:
         print("no node is running; start one: gram-os cluster start")
     else:
         nodes = "1 node" if node.nodes == 1 else f"{node.nodes} nodes"
-        print(
-            f"OpenSearch {node.version} at {node.url} ({health or 'does not answer'}, {nodes}, process {node.pid})"
-        )
+        print(f"OpenSearch {node.version} at {node.url} ({health or 'does not answer'}, {nodes}, process {node.pid})")
         print(f"data: {node.data}")
 
 

@@ -10,7 +10,7 @@ from gram_os.cli import output
 from gram_os.errors import InputError
 
 if TYPE_CHECKING:
-    from gram_os.generator import Generator, ScoredCode
+    from gram_os.model.generator import Generator, ScoredCode
 
 EXAMPLE = """Example:
 
@@ -26,20 +26,16 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    query: Annotated[
-        str | None, typer.Option("--query", help="A shopper's query.", show_default=False)
-    ] = None,
-    title: Annotated[
-        str | None, typer.Option("--title", help="A product's title.", show_default=False)
-    ] = None,
+    query: Annotated[str | None, typer.Option("--query", help="A shopper's query.", show_default=False)] = None,
+    title: Annotated[str | None, typer.Option("--title", help="A product's title.", show_default=False)] = None,
     bundle: output.BundleOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Show the codes of a query or a title with their probabilities and the attributes that they are made of."""
-    from gram_os.attribute import Side
-    from gram_os.backbone import load_generator
     from gram_os.catalogue import Product
+    from gram_os.model.backbone import load_generator
     from gram_os.settings import load_settings
+    from gram_os.text.attribute import Side
 
     text = query if query is not None else title
     if text is None or (query is not None and title is not None):

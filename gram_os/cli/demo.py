@@ -15,8 +15,8 @@ import typer
 from gram_os.cli import output
 
 if TYPE_CHECKING:
-    from gram_os.cluster import Cluster
-    from gram_os.generator import Generator
+    from gram_os.cluster.client import Cluster
+    from gram_os.model.generator import Generator
     from gram_os.query_pipeline.search import QueryPipeline
     from gram_os.settings import Settings
 
@@ -43,14 +43,14 @@ def run(
     as_json: output.JsonOption = False,
 ) -> None:
     """Try it: start a node, load 19,406 products, code them, and compare BM25, GRAM and hybrid on judged queries."""
-    from gram_os.backbone import load_generator
     from gram_os.catalogue import read_judgments, read_queries
     from gram_os.cli.evaluate import evaluate_index, print_evaluation
+    from gram_os.data import sample_file
     from gram_os.embedded import resolve_cluster
+    from gram_os.model.backbone import load_generator
     from gram_os.query_pipeline.search import Mode
     from gram_os.query_pipeline.systems import ModeSystem, open_pipeline
     from gram_os.relevance import JudgmentSet
-    from gram_os.sample import sample_file
 
     seconds: dict[str, float] = {}
     queries = read_queries(sample_file("queries.tsv"))
@@ -96,11 +96,11 @@ def demo_settings(url: str | None, *, once: bool) -> Iterator[Settings]:
 
 def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, float]) -> None:
     """Load, attach and code; what an earlier demo left behind is used again."""
-    from gram_os.attachment import LabelState, attach
+    from gram_os.cluster.labels import LabelState, attach
+    from gram_os.data import sample_file
     from gram_os.errors import GramError
     from gram_os.ingest.backfill import backfill
     from gram_os.ingest.load import Source, load_products, survey_source
-    from gram_os.sample import sample_file
 
     label = generator.bundle.manifest.label
     state = LabelState(label, generator.bundle.id, "title")
@@ -126,7 +126,7 @@ def _forget_index(cluster: Cluster) -> None:
 
 
 def _is_ours(cluster: Cluster, state: object) -> bool:
-    from gram_os.attachment import read_attachment
+    from gram_os.cluster.labels import read_attachment
 
     attachment = read_attachment(cluster, INDEX)
     return attachment is None or state in attachment.labels.values()

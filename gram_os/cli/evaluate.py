@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gram_os.catalogue import Query
-    from gram_os.cluster import Cluster
+    from gram_os.cluster.client import Cluster
     from gram_os.relevance import Evaluation, JudgmentSet, SearchSystem
     from gram_os.relevance.results import Comparison, Measure, SystemResult
 
@@ -37,16 +37,10 @@ def run(
     queries: Annotated[Path, typer.Option(help="TSV, query_id<TAB>text.", show_default=False)],
     judgments: Annotated[
         Path,
-        typer.Option(
-            help="TSV with header query_id, product_id, relevance; or TREC qrels.", show_default=False
-        ),
+        typer.Option(help="TSV with header query_id, product_id, relevance; or TREC qrels.", show_default=False),
     ],
-    systems: Annotated[
-        str, typer.Option(help="What to run; the first is compared with.")
-    ] = "bm25,gram,hybrid",
-    at: Annotated[
-        str, typer.Option(help="Cut-offs of recall; nDCG and MRR are always at 10.")
-    ] = "10,100,300",
+    systems: Annotated[str, typer.Option(help="What to run; the first is compared with.")] = "bm25,gram,hybrid",
+    at: Annotated[str, typer.Option(help="Cut-offs of recall; nDCG and MRR are always at 10.")] = "10,100,300",
     relevant: Annotated[
         float | None,
         typer.Option(
@@ -63,9 +57,7 @@ def run(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for report.html, metrics.json, queries.tsv, runs/*.trec.", show_default=False
-        ),
+        typer.Option(help="Folder for report.html, metrics.json, queries.tsv, runs/*.trec.", show_default=False),
     ] = None,
     bundle: output.BundleOption = None,
     title_field: Annotated[str, typer.Option(help="Field whose text the report shows.")] = "title",
@@ -127,12 +119,8 @@ def evaluate_index(
     with output.show_progress("evaluate", total=judged, unit="queries") as advance:
         found = evaluate(systems, queries, judgments, at=at, advance=lambda: advance(1))
     if missing:
-        warning = (
-            f"relevant products that are not in index '{index}', a miss for every system: {len(missing)}"
-        )
-        found = replace(
-            found, warnings=(*found.warnings, f"{warning} of {len(relevant)}, such as '{missing[0]}'")
-        )
+        warning = f"relevant products that are not in index '{index}', a miss for every system: {len(missing)}"
+        found = replace(found, warnings=(*found.warnings, f"{warning} of {len(relevant)}, such as '{missing[0]}'"))
     titles |= find_titles(cluster, index, shown_products(found) - titles.keys(), field=title_field)
     return found, titles
 
@@ -144,9 +132,7 @@ def parse_cuts(text: str) -> list[int]:
     try:
         cuts = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise InputError(
-            f"--at {text}: cut-offs are whole numbers with commas between, such as 10,100,300"
-        ) from error
+        raise InputError(f"--at {text}: cut-offs are whole numbers with commas between, such as 10,100,300") from error
     check_cuts(cuts)
     return cuts
 

@@ -12,7 +12,7 @@ from gram_os.cli import output
 from gram_os.errors import InputError
 
 if TYPE_CHECKING:
-    from gram_os.bulk import BulkItem
+    from gram_os.cluster.bulk import BulkItem
     from gram_os.ingest.load import LoadReport
 
 log = logging.getLogger("gram_os.load")
@@ -33,14 +33,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    file: Annotated[
-        str, typer.Argument(help="JSONL, CSV, TSV (each also .gz) or Parquet; - is JSONL on stdin.")
-    ],
+    file: Annotated[str, typer.Argument(help="JSONL, CSV, TSV (each also .gz) or Parquet; - is JSONL on stdin.")],
     index: output.IndexOption,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
-    title_field: Annotated[
-        str, typer.Option(help="Column of the title; the index keeps it as title.")
-    ] = "title",
+    title_field: Annotated[str, typer.Option(help="Column of the title; the index keeps it as title.")] = "title",
     field: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,6 +115,4 @@ def _print_report(report: LoadReport, refusals: list[BulkItem], seconds: float, 
             f"{len(report.unmapped):,} rare fields are kept but cannot be filtered by, such as '{report.unmapped[0]}'"
         )
     if report.refused:
-        print(
-            f"{report.refused:,} products were refused, each is named above; correct them and load the file again"
-        )
+        print(f"{report.refused:,} products were refused, each is named above; correct them and load the file again")

@@ -64,9 +64,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # bad usage, as click or typer's own copy of it raises it
             return _report_usage(error, as_json=as_json)
-        message = (
-            f"unexpected {type(error).__name__}: {error} (run it as gram-os --verbose ... for the traceback)"
-        )
+        message = f"unexpected {type(error).__name__}: {error} (run it as gram-os --verbose ... for the traceback)"
         return _report(error, message, 1, as_json=as_json)
     if code == INTERRUPTED:  # newer typers return it, older ones raise Abort
         sys.stderr.write("gram-os: interrupted\n")
@@ -134,9 +132,7 @@ def _set_up_logging(verbose: bool) -> None:
         force=True,
     )
     logging.getLogger("gram_os").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if (
-        not verbose
-    ):  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
+    if not verbose:  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
         logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 
 

@@ -24,9 +24,7 @@ Advance = Callable[[int], None]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 UrlOption = Annotated[
     str | None,
-    typer.Option(
-        "--url", help="The cluster; without it OPENSEARCH_URL, else the embedded node.", show_default=False
-    ),
+    typer.Option("--url", help="The cluster; without it OPENSEARCH_URL, else the embedded node.", show_default=False),
 ]
 BundleOption = Annotated[
     Path | None,
@@ -59,9 +57,7 @@ def print_table(
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
-    )
+    table = Table(title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left")
     for place, column in enumerate(columns):
         table.add_column(escape(column), justify="left" if place == 0 or text_columns else "right")
     for row in rows:

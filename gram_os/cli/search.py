@@ -75,9 +75,7 @@ def parse_filter(text: str | None) -> list[dict[str, Any]]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise InputError(
-            f'--filter {text}: not JSON ({error}); such as {{"term": {{"supplier": "HP"}}}}'
-        ) from error
+        raise InputError(f'--filter {text}: not JSON ({error}); such as {{"term": {{"supplier": "HP"}}}}') from error
     clauses = found if isinstance(found, list) else [found]
     if not all(isinstance(clause, dict) and len(clause) == 1 for clause in clauses):
         raise InputError(
@@ -132,16 +130,14 @@ def print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int
 
 
 def _reasons(hit: Hit) -> str:
-    parts = [
-        f"{p.code} {p.query_weight:.2f} x {p.title_weight:.2f}" for p in (hit.pair.parts if hit.pair else ())
-    ]
+    parts = [f"{p.code} {p.query_weight:.2f} x {p.title_weight:.2f}" for p in (hit.pair.parts if hit.pair else ())]
     return "; ".join(
         [*parts[:6], *(["..."] if len(parts) > 6 else []), f"BM25 {hit.bm25:.2f}" if hit.bm25 else "no BM25"]
     )
 
 
 def _title(hit: Hit, field: str) -> str:
-    from gram_os.dsl import read_field
+    from gram_os.cluster.dsl import read_field
 
     found = read_field(hit.source or {}, field)
     return "" if found is None else str(found)

@@ -12,7 +12,7 @@ from gram_os.cli import output
 from gram_os.errors import InputError
 
 if TYPE_CHECKING:
-    from gram_os.clicks import Feedback
+    from gram_os.train.lessons.clicks import Feedback
     from gram_os.train.run import Trained
 
 EXAMPLE = """Examples:
@@ -31,15 +31,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    catalogue: Annotated[
-        Path, typer.Option("--catalogue", help="JSONL, CSV, TSV or Parquet.", show_default=False)
-    ],
+    catalogue: Annotated[Path, typer.Option("--catalogue", help="JSONL, CSV, TSV or Parquet.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.", show_default=False)],
     recipe: Annotated[
         Path | None,
-        typer.Option(
-            "--recipe", help="TOML file; by default models/recipes/cold-start.toml.", show_default=False
-        ),
+        typer.Option("--recipe", help="TOML file; by default models/recipes/cold-start.toml.", show_default=False),
     ] = None,
     clicks: Annotated[
         Path | None,
@@ -61,9 +57,7 @@ def run(
         float | None,
         typer.Option(help="Grade from which a judged product counts as clicked.", show_default=False),
     ] = None,
-    ubi: Annotated[
-        bool, typer.Option("--ubi", help="Learn from the cluster's ubi_queries and ubi_events.")
-    ] = False,
+    ubi: Annotated[bool, typer.Option("--ubi", help="Learn from the cluster's ubi_queries and ubi_events.")] = False,
     url: output.UrlOption = None,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
     title_field: Annotated[str, typer.Option(help="Column of the title.")] = "title",
@@ -97,7 +91,7 @@ def _read_feedback(
 ) -> Feedback | None:
     """What one of the three sources says, None without any."""
     from gram_os.catalogue import read_clicks, read_judgments, read_queries
-    from gram_os.clicks import feedback_from_clicks, feedback_from_judgments
+    from gram_os.train.lessons.clicks import feedback_from_clicks, feedback_from_judgments
 
     if (queries is None) != (judgments is None):
         raise InputError("--queries and --judgments belong together; give both or neither")
@@ -111,11 +105,11 @@ def _read_feedback(
         return feedback_from_judgments(read_queries(queries), read_judgments(judgments), relevant)
     if ubi:
         from gram_os.embedded import resolve_cluster
-        from gram_os.ingest.ubi import read_ubi
+        from gram_os.ingest.ubi import read_ubi_clicks
         from gram_os.settings import load_settings
 
         with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
-            return read_ubi(cluster)
+            return feedback_from_clicks(read_ubi_clicks(cluster))
     return None
 
 
@@ -131,9 +125,7 @@ def _print_table(trained: Trained, out: Path) -> None:
     bundle = trained.bundle
     rows = [[stage, f"{seconds:.0f}"] for stage, seconds in trained.seconds.items()]
     rows.append(["all", f"{sum(trained.seconds.values()):.0f}"])
-    output.print_table(
-        f"{out}: bundle {bundle.id}, {_size(trained) / 1e6:.1f} MB", ["stage", "seconds"], rows
-    )
+    output.print_table(f"{out}: bundle {bundle.id}, {_size(trained) / 1e6:.1f} MB", ["stage", "seconds"], rows)
     for stage, report in trained.reports.items():
         print(f"{stage}: {report}")
     for name, value in bundle.manifest.measures.items():

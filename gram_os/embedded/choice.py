@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from gram_os.cluster import Cluster
+    from gram_os.cluster.client import Cluster
     from gram_os.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _IMAGE: Final = "opensearchproject/opensearch:3.8.0"
-_DEFAULT_ENGINE: Final = (
-    "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
-)
+_DEFAULT_ENGINE: Final = "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
 _DOCKER_PORT: Final = 2375
 _DOCKER_PATIENCE_S: Final = 1
 
@@ -42,7 +40,7 @@ def resolve_cluster(settings: Settings, *, attached: bool = False) -> Iterator[C
 
     An `attached` one goes with us; else the embedded node is left running for later commands.
     """
-    from gram_os.cluster import Cluster
+    from gram_os.cluster.client import Cluster
 
     with ExitStack() as stack:
         url = settings.cluster.url

@@ -75,9 +75,7 @@ def compile_launcher(java: Java, jars: FetchedJars, folder: Path) -> Path:
             check=False,
         )
         if done.returncode != 0:
-            raise JarCacheError(
-                f"the node's launcher does not compile: {done.stderr.strip()}; please report this"
-            )
+            raise JarCacheError(f"the node's launcher does not compile: {done.stderr.strip()}; please report this")
         made = Path(scratch) / "launcher.jar"
         with zipfile.ZipFile(made, "w") as jar:
             for compiled in Path(scratch).glob("*.class"):

@@ -187,11 +187,7 @@ class EmbeddedNode:
         """All nodes have joined and every primary shard that was there before is back."""
         query = f"wait_for_status=yellow&wait_for_nodes={self.nodes}&timeout=1s"
         answer = _ask(f"{self.url}/_cluster/health?{query}")
-        return (
-            answer is not None
-            and answer.get("cluster_name") == _name(Path(self.data))
-            and not answer["timed_out"]
-        )
+        return answer is not None and answer.get("cluster_name") == _name(Path(self.data)) and not answer["timed_out"]
 
 
 def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s: float) -> EmbeddedNode:
@@ -261,9 +257,7 @@ def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
     """Say why the process ended; its output closes with the chain of causes, or with Java's own complaint."""
     words = _tail(Path(node.data) / _OUTPUT)
     if "Address already in use" in words:
-        return PortInUseError(
-            f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port"
-        )
+        return PortInUseError(f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port")
     return NodeError(
         f"the node ended while starting (exit code {code}):\n{words}\n  more in {_find_log(Path(node.data))}"
     )

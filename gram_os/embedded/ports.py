@@ -22,9 +22,7 @@ def choose_port(port: int | None, nodes: int) -> int:
     for first in range(FIRST_PORT, LAST_PORT - nodes + 2):
         if all(_is_free(number) for number in range(first, first + nodes)):
             return first
-    raise PortInUseError(
-        f"no {nodes} free ports in a row from {FIRST_PORT} to {LAST_PORT}; choose one with --port"
-    )
+    raise PortInUseError(f"no {nodes} free ports in a row from {FIRST_PORT} to {LAST_PORT}; choose one with --port")
 
 
 def _is_free(port: int) -> bool:
@@ -35,9 +33,7 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         except OverflowError as error:
-            raise PortInUseError(
-                f"port {port} does not exist; choose one from 1024 to 65535 with --port"
-            ) from error
+            raise PortInUseError(f"port {port} does not exist; choose one from 1024 to 65535 with --port") from error
     return True
 
 

@@ -1,1 +1,1 @@
-"""Documents in an index: load a catalogue, add code fields, write codes. Sees generators and scorers as Protocols only."""
+"""Products into an index and codes into its documents. Knows the generator by a Protocol."""

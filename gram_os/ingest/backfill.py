@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
-from gram_os.attachment import LabelState
-from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_weights, code_field, read_field
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_weights, code_field, read_field
+from gram_os.cluster.labels import LabelState
 from gram_os.errors import IndexUnfitError
-from gram_os.generator import ScoredCode
-from gram_os.packing import pack_codes
+from gram_os.ingest.packing import pack_codes
+from gram_os.model.bundle import Bundle
+from gram_os.model.generator import ScoredCode
 
 _ROUNDS = 5  # times that a document is read again because someone else wrote it
 _CHUNK = 512  # documents that are written together

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.bulk import BulkItem
 from gram_os.catalogue import Product, read_products
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_index_body
+from gram_os.cluster.bulk import BulkItem
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_index_body
 from gram_os.errors import IndexUnfitError, InputError
 from gram_os.ingest.survey import Survey, survey_fields
 from gram_os.rows import STDIN
@@ -34,9 +34,7 @@ class Source:
 
     def read(self) -> Iterator[Product]:
         """Stream the products."""
-        return read_products(
-            self.path, id_field=self.id_field, title_field=self.title_field, fields=self.fields
-        )
+        return read_products(self.path, id_field=self.id_field, title_field=self.title_field, fields=self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,7 @@ def load_products(
     return LoadReport(index, created, written, replaced, refused, unmapped)
 
 
-def prepare_index(
-    cluster: Cluster, index: str, survey: Survey | None, kinds: Mapping[str, str] | None = None
-) -> bool:
+def prepare_index(cluster: Cluster, index: str, survey: Survey | None, kinds: Mapping[str, str] | None = None) -> bool:
     """Create the index when it is missing and return whether it was; an index that is there must have a text title."""
     if cluster.index_exists(index):
         _check_mapping(index, cluster.get_mapping(index))

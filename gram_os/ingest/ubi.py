@@ -13,11 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from gram_os.catalogue import Click
-from gram_os.clicks import ClickLimits, Feedback, feedback_from_clicks
-from gram_os.cluster import Cluster
-from gram_os.dsl import read_field
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import read_field
 from gram_os.errors import InputError
-from gram_os.normalise import fold
+from gram_os.text.normalise import fold
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +27,6 @@ IMPRESSION = "impression"
 _OBJECT = "event_attributes.object.object_id"
 _INNER = "event_attributes.object.internal_id"
 _ORDINAL = "event_attributes.position.ordinal"
-
-
-def read_ubi(
-    cluster: Cluster,
-    since: datetime | None = None,
-    *,
-    queries: str = QUERIES,
-    events: str = EVENTS,
-    actions: Collection[str] = CLICK_ACTIONS,
-    limits: ClickLimits | None = None,
-) -> Feedback:
-    """Pairs out of what shoppers did since a moment (all that is there without one); `actions` are what counts as a click."""
-    return feedback_from_clicks(
-        read_ubi_clicks(cluster, since, queries=queries, events=events, actions=actions), limits
-    )
 
 
 def read_ubi_clicks(
@@ -60,9 +44,7 @@ def read_ubi_clicks(
     scrolled by or was clicked, and what was clicked was also seen. A query's text is the `user_query` of its search, or
     of its event (schema 1.3); events without either, and those of an earlier search than `since`, are left out.
     """
-    when: Mapping[str, object] = (
-        {"range": {"timestamp": {"gte": since.isoformat()}}} if since else {"match_all": {}}
-    )
+    when: Mapping[str, object] = {"range": {"timestamp": {"gte": since.isoformat()}}} if since else {"match_all": {}}
     searches = _read_searches(cluster, queries, when)
     seen = _read_events(cluster, events, when, searches, frozenset(actions))
     if not seen.clicked:
@@ -170,9 +152,7 @@ def _count(seen: _Seen) -> Iterator[Click]:
         query_id, product = key
         text = spelling.setdefault(fold(seen.texts[query_id]), seen.texts[query_id])
         position = seen.shown.get(key)
-        row = counts.setdefault(
-            (text, product, seen.clicked.get(key) if position is None else position), [0, 0]
-        )
+        row = counts.setdefault((text, product, seen.clicked.get(key) if position is None else position), [0, 0])
         row[0] += key in seen.clicked
         row[1] += 1
     for (text, product, place), (clicks, impressions) in counts.items():

@@ -1,1 +1,1 @@
-"""Query -> codes -> hits: rewriting, recall by code, pair scoring, fusion with BM25."""
+"""A query against an index: codes, weights, the request, the hits. Knows the generator by a Protocol."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from gram_os.errors import QueryRefusedError
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.search import CodeGenerator
 
 

@@ -13,8 +13,8 @@ from math import isclose
 from types import TracebackType
 from typing import Protocol, Self
 
-from gram_os.bundle import Bundle
-from gram_os.generator import ScoredCode
+from gram_os.model.bundle import Bundle
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.batcher import QueryBatcher
 from gram_os.query_pipeline.head_queries import HeadQueries, HeadQueryStatistics
 from gram_os.query_pipeline.search import CodeGenerator
@@ -82,8 +82,7 @@ def is_batch_invariant(generator: BundleGenerator) -> bool:
     texts = [" ".join(values[: 1 + 3 * size]) for size in range(3)]
     together = generator.code_queries(texts)
     return all(
-        _are_equal(codes, generator.code_queries([text])[0])
-        for text, codes in zip(texts, together, strict=True)
+        _are_equal(codes, generator.code_queries([text])[0]) for text, codes in zip(texts, together, strict=True)
     )
 
 

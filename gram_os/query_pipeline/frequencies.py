@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_count
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_count
 
 
 class CodeFrequencies:
@@ -29,30 +29,21 @@ class CodeFrequencies:
     ):
         self._cluster, self._index, self._field = cluster, index, field
         self._keep_s, self._most, self._clock = keep_s, most, clock
-        self._known: OrderedDict[str | None, tuple[float, int]] = (
-            OrderedDict()
-        )  # None stands for all documents
+        self._known: OrderedDict[str | None, tuple[float, int]] = OrderedDict()  # None stands for all documents
 
     def idf(self, codes: Sequence[str]) -> list[float]:
         """ln(1 + (N - n + 0.5) / (n + 0.5)) of each code, 0 where no document holds it."""
         counts = self._count([None, *codes])
         total = max(counts.values())  # an old count of all must not fall behind a new one of a code
-        return [
-            math.log1p((total - counts[c] + 0.5) / (counts[c] + 0.5)) if counts[c] else 0.0 for c in codes
-        ]
+        return [math.log1p((total - counts[c] + 0.5) / (counts[c] + 0.5)) if counts[c] else 0.0 for c in codes]
 
     def _count(self, codes: Sequence[str | None]) -> dict[str | None, int]:
         now = self._clock()
         fresh = {
-            c: n
-            for c in codes
-            if (known := self._known.get(c)) and now - known[0] < self._keep_s
-            for n in [known[1]]
+            c: n for c in codes if (known := self._known.get(c)) and now - known[0] < self._keep_s for n in [known[1]]
         }
         missing = [c for c in dict.fromkeys(codes) if c not in fresh]
-        bodies = [
-            build_count({"match_all": {}} if c is None else {"term": {self._field: c}}) for c in missing
-        ]
+        bodies = [build_count({"match_all": {}} if c is None else {"term": {self._field: c}}) for c in missing]
         for code, answer in zip(missing, self._cluster.msearch(self._index, bodies), strict=True):
             fresh[code] = int(answer["hits"]["total"]["value"])
             self._known[code] = (now, fresh[code])

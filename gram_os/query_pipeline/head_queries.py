@@ -14,7 +14,7 @@ from threading import Lock
 
 from cachetools import LRUCache
 
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.search import CodeGenerator, normalise_query
 
 MEGABYTE = 1_000_000
@@ -51,9 +51,7 @@ class HeadQueries:
     spaces, so that no answer depends on who asked first.
     """
 
-    def __init__(
-        self, generator: CodeGenerator, *, megabytes: float, clock: Callable[[], float] = time.monotonic
-    ):
+    def __init__(self, generator: CodeGenerator, *, megabytes: float, clock: Callable[[], float] = time.monotonic):
         self._generator, self._clock = generator, clock
         self._kept: LRUCache[str, _Entry] = LRUCache(megabytes * MEGABYTE, getsizeof=lambda entry: entry.size)
         self._lock = Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gram_os.scorer import PairScore
+from gram_os.query_pipeline.scorer import PairScore
 
 
 @dataclass(frozen=True, slots=True)

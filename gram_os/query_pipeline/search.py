@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from gram_os.cluster import Cluster
-from gram_os.dsl import build_codes_query, build_search, build_text_query, read_weights
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_codes_query, build_search, build_text_query, read_weights
 from gram_os.errors import InputError
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
-from gram_os.scorer import PairScore, WeightedCode, score_pair
+from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 
 DEEPEST = 10_000  # index.max_result_window's default: no search of the cluster gives more
 MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
@@ -154,8 +154,7 @@ class QueryPipeline:
 
     def _rank(self, found: Mapping[Mode, list[dict[str, Any]]], mode: Mode) -> list[Hit]:
         pairs, lexical = (
-            {hit["_id"]: float(hit["_score"]) for hit in found.get(branch, [])}
-            for branch in (Mode.GRAM, Mode.BM25)
+            {hit["_id"]: float(hit["_score"]) for hit in found.get(branch, [])} for branch in (Mode.GRAM, Mode.BM25)
         )
         if mode is Mode.HYBRID:
             final = fuse_scores([pairs, lexical], [self._gram_weight, 1.0])
@@ -178,16 +177,12 @@ class QueryPipeline:
         if not hits or not (source or codes):
             return list(hits)
         fields = [self.fields.weights] if codes else []
-        body = build_search(
-            {"ids": {"values": [h.id for h in hits]}}, len(hits), source=source, fields=fields
-        )
+        body = build_search({"ids": {"values": [h.id for h in hits]}}, len(hits), source=source, fields=fields)
         answer = self._cluster.search(self.fields.index, body)
         found = {document["_id"]: document for document in answer["hits"]["hits"]}
         return [self._complete(hit, found.get(hit.id, {}), bool(source), codes) for hit in hits]
 
-    def _complete(
-        self, hit: Hit, document: Mapping[str, Any], source: bool, codes: Sequence[WeightedCode]
-    ) -> Hit:
+    def _complete(self, hit: Hit, document: Mapping[str, Any], source: bool, codes: Sequence[WeightedCode]) -> Hit:
         if source:
             hit = replace(hit, source=document.get("_source", {}))
         if hit.pair is None:

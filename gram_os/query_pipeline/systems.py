@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.attachment import require_bundle, require_label
-from gram_os.backbone import load_generator
-from gram_os.cluster import Cluster
-from gram_os.dsl import code_field
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import code_field
+from gram_os.cluster.labels import require_bundle, require_label
+from gram_os.model.backbone import load_generator
 from gram_os.query_pipeline.coder import BundleGenerator
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
@@ -49,7 +49,7 @@ def open_pipeline(
     if generator is None:
         model = model or ModelSettings()
         generator = load_generator(bundle, model.device, model.threads)
-    require_bundle(state, index, generator.bundle)
+    require_bundle(state, index, generator.bundle.id, generator.bundle.path)
     field = code_field(state.label)
     fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.weights")
     manifest = generator.bundle.manifest

@@ -13,10 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from gram_os.arrays import DoubleArray
 from gram_os.catalogue import Query
 from gram_os.errors import GramError, InputError
 from gram_os.relevance.judgments import JudgmentSet
-from gram_os.relevance.metrics import FloatArray, ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
 from gram_os.relevance.results import Comparison, Evaluation, Interval, Latency, Measure, SystemResult
 from gram_os.relevance.runs import Ranking, Run
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
@@ -66,9 +67,7 @@ def evaluate(
     check_cuts(at)
     needed = max(*at, FIRST_PAGE)
     if depth is not None and depth < needed:
-        raise InputError(
-            f"a depth of {depth} cannot give metrics at {needed}; ask for at least {needed} products"
-        )
+        raise InputError(f"a depth of {depth} cannot give metrics at {needed}; ask for at least {needed} products")
     ids = [query.id for query in queries]
     if twice := [id_ for id_, count in Counter(ids).items() if count > 1]:
         raise InputError(f"the query id '{twice[0]}' stands in the queries twice; ids must differ")
@@ -140,9 +139,7 @@ def evaluate_runs(
 def check_cuts(at: Sequence[int]) -> None:
     """Raise InputError unless the cut-offs are different whole numbers from 1 to the deepest that a cluster gives."""
     if not at or min(at) < 1 or len(set(at)) < len(at):
-        raise InputError(
-            f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}"
-        )
+        raise InputError(f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}")
     if max(at) > DEEPEST:
         raise InputError(
             f"a cut-off of {max(at)} is deeper than the {DEEPEST} products that a cluster gives for a query"
@@ -177,7 +174,7 @@ def _timed_search(name: str, system: SearchSystem, query_id: str, text: str, dep
 
 def _metric_table(
     run: Run, judgments: JudgmentSet, query_ids: Sequence[str], at: Sequence[int]
-) -> dict[str, FloatArray]:
+) -> dict[str, DoubleArray]:
     """Metric name -> float64 (queries,)."""
     ranked = [run.product_ids(id_) for id_ in query_ids]
     relevant = [judgments.relevant[id_] for id_ in query_ids]
@@ -193,7 +190,7 @@ def _metric_table(
     return {name: np.asarray(values, dtype=np.float64) for name, values in table.items()}
 
 
-def _measure(table: Mapping[str, FloatArray], *, seed: int) -> dict[str, Measure]:
+def _measure(table: Mapping[str, DoubleArray], *, seed: int) -> dict[str, Measure]:
     intervals = bootstrap_intervals(np.column_stack(list(table.values())), seed=seed)
     return {
         name: Measure(float(values.mean()), Interval(float(low), float(high)), values)
@@ -201,9 +198,7 @@ def _measure(table: Mapping[str, FloatArray], *, seed: int) -> dict[str, Measure
     }
 
 
-def _compare(
-    table: Mapping[str, FloatArray], first: Mapping[str, FloatArray], *, seed: int
-) -> dict[str, Comparison]:
+def _compare(table: Mapping[str, DoubleArray], first: Mapping[str, DoubleArray], *, seed: int) -> dict[str, Comparison]:
     differences = np.column_stack([table[name] - first[name] for name in table])  # (queries, metrics)
     intervals = bootstrap_intervals(differences, seed=seed)
     p_values = randomisation_p_values(differences, seed=seed)

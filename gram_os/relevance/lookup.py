@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gram_os.dsl import read_field
+from gram_os.cluster.dsl import read_field
 from gram_os.errors import InputError
 from gram_os.relevance.judgments import JudgmentSet
 
@@ -40,9 +40,7 @@ def find_titles(cluster: Searchable, index: str, ids: Iterable[str], *, field: s
     return titles
 
 
-def find_missing(
-    judgments: JudgmentSet, query_ids: Iterable[str], present: Iterable[str], *, index: str
-) -> list[str]:
+def find_missing(judgments: JudgmentSet, query_ids: Iterable[str], present: Iterable[str], *, index: str) -> list[str]:
     """Relevant products of the queries that are not among those present; InputError when that is all of them."""
     relevant = relevant_products(judgments, query_ids)
     missing = sorted(relevant.difference(present))

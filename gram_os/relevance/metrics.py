@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from gram_os.arrays import DoubleArray
 
 
 def recall_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int) -> float:
@@ -67,7 +66,7 @@ def gain(relevance: float, lowest_grade: float) -> float:
     return float(2.0 ** (relevance - lowest_grade) - 1.0)
 
 
-def _dcg(gains: FloatArray) -> float:
+def _dcg(gains: DoubleArray) -> float:
     """Discounted sum of gains in ranked order, float64 (ranks,)."""
     return float(gains @ (1.0 / np.log2(np.arange(2, len(gains) + 2))))
 

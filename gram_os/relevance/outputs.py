@@ -25,9 +25,7 @@ def prepare_folder(out: Path) -> None:
         (out / "runs").mkdir(parents=True, exist_ok=True)
         (out / "queries.tsv").touch()
     except OSError as error:
-        raise InputError(
-            f"cannot write to {out}: {error.strerror or error}; give --out another folder"
-        ) from error
+        raise InputError(f"cannot write to {out}: {error.strerror or error}; give --out another folder") from error
 
 
 def write_outputs(

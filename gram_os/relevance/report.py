@@ -34,9 +34,7 @@ def render_report(
         warnings="\n".join(f'<p class="warning">{escape(warning)}</p>' for warning in evaluation.warnings),
         systems=_systems_table(evaluation),
         first=escape(first.system),
-        comparisons="\n".join(
-            _comparison(evaluation, other, texts=texts, titles=titles or {}) for other in others
-        ),
+        comparisons="\n".join(_comparison(evaluation, other, texts=texts, titles=titles or {}) for other in others),
     )
 
 
@@ -109,12 +107,9 @@ def _comparison(
 ) -> str:
     first = evaluation.systems[0]
     rows = "".join(
-        _comparison_row(name, comparison, len(evaluation.query_ids))
-        for name, comparison in other.against_first.items()
+        _comparison_row(name, comparison, len(evaluation.query_ids)) for name, comparison in other.against_first.items()
     )
-    heads = "".join(
-        f"<th>{name}</th>" for name in ("difference", "95 % interval", "p", "won / equal / lost", "")
-    )
+    heads = "".join(f"<th>{name}</th>" for name in ("difference", "95 % interval", "p", "won / equal / lost", ""))
     return (
         f"<h2>{escape(other.system)} against {escape(first.system)}</h2>"
         f'<div class="card"><table><thead><tr><th>metric</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'

@@ -53,9 +53,7 @@ def render_queries(
     """Two lists, won and lost, each query with both first pages and the relevant products only one side found."""
     names = _Names(texts, titles)
     won, lost = _split(evaluation, other)
-    return _render_list("Won", won, evaluation, other, names) + _render_list(
-        "Lost", lost, evaluation, other, names
-    )
+    return _render_list("Won", won, evaluation, other, names) + _render_list("Lost", lost, evaluation, other, names)
 
 
 def shown_products(evaluation: Evaluation) -> set[str]:
@@ -102,9 +100,7 @@ def _render_list(
 ) -> str:
     page, recall = _metric_names(evaluation)
     more = (
-        f" The {SHOWN_A_SIDE} largest differences are shown; queries.tsv has all."
-        if len(rows) > SHOWN_A_SIDE
-        else ""
+        f" The {SHOWN_A_SIDE} largest differences are shown; queries.tsv has all." if len(rows) > SHOWN_A_SIDE else ""
     )
     return (
         f"<h3>{title}: {len(rows)} queries</h3>"
@@ -157,9 +153,7 @@ def _found_only(evaluation: Evaluation, query_id: str, run: Run, against: Run) -
     return [(rank, id_) for rank, id_ in ranked if id_ in missed][:FOUND_ONLY_SHOWN]
 
 
-def _render_products(
-    ranked: Sequence[tuple[int, str]], query_id: str, evaluation: Evaluation, names: _Names
-) -> str:
+def _render_products(ranked: Sequence[tuple[int, str]], query_id: str, evaluation: Evaluation, names: _Names) -> str:
     rows = "".join(
         f'<li><span class="rank">{rank}</span><span class="title" dir="auto">{names.product(id_)}</span>'
         f"{_render_grade(evaluation, query_id, id_)}</li>"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from gram_os.arrays import DoubleArray
 from gram_os.relevance.judgments import JudgmentSet
-from gram_os.relevance.metrics import FloatArray
 from gram_os.relevance.runs import Run
 from gram_os.relevance.significance import SIGNIFICANCE_LEVEL
 
@@ -31,7 +31,7 @@ class Measure:
 
     mean: float
     interval: Interval
-    values: FloatArray = field(repr=False)
+    values: DoubleArray = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,7 @@ class Evaluation:
             "queries": len(self.query_ids),
             "relevant_at": self.judgments.relevant_at,
             "lowest_grade": self.judgments.lowest_grade,
-            "intervals": {
-                s.system: {name: _pair(m.interval) for name, m in s.measures.items()} for s in self.systems
-            },
+            "intervals": {s.system: {name: _pair(m.interval) for name, m in s.measures.items()} for s in self.systems},
             "against": {
                 first: {
                     s.system: {name: _comparison_json(c) for name, c in s.against_first.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gram_os.relevance.metrics import FloatArray
+from gram_os.arrays import DoubleArray
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -22,8 +22,8 @@ _ROUNDING = 1e-12
 
 
 def bootstrap_intervals(
-    values: FloatArray, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
-) -> FloatArray:
+    values: DoubleArray, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+) -> DoubleArray:
     """Percentile bootstrap intervals of the column means.
 
     values: float64 (queries, columns). Returns float64 (columns, 2), low and high: the (1 - confidence) / 2 quantiles
@@ -36,9 +36,7 @@ def bootstrap_intervals(
     return np.percentile(np.concatenate(means), [tail, 100.0 - tail], axis=0).T  # (columns, 2)
 
 
-def randomisation_p_values(
-    differences: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0
-) -> FloatArray:
+def randomisation_p_values(differences: DoubleArray, *, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
     """Two-sided p-values of the paired randomisation test (Fisher) of "the mean difference of a column is 0".
 
     differences: float64 (queries, columns), system minus first system, query by query. Under the null hypothesis each
@@ -61,7 +59,7 @@ def randomisation_p_values(
     return (1.0 + hits) / (1.0 + resamples)
 
 
-def _resampled_means(values: FloatArray, rng: np.random.Generator, size: int) -> FloatArray:
+def _resampled_means(values: DoubleArray, rng: np.random.Generator, size: int) -> DoubleArray:
     """Column means of `size` samples of the queries: float64 (size, columns)."""
     queries = len(values)
     drawn = rng.integers(queries, size=(size, queries)) + queries * np.arange(size)[:, None]

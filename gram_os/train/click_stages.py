@@ -8,28 +8,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gram_os.attribute import Side
+from gram_os.arrays import FloatArray, IntArray
 from gram_os.catalogue import Product
-from gram_os.clicks import Feedback, Pair
-from gram_os.code import MAX_CODES
-from gram_os.own_values import field_texts
-from gram_os.train.alignment import (
-    AlignedPair,
-    AlignmentObjective,
-    AlignmentSettings,
-    alignment_batches,
-    compare_codes,
-)
-from gram_os.train.backbone import Backbone
-from gram_os.train.code_report import measure_drift
-from gram_os.train.cotraining import NewLessons, select_new_codes
-from gram_os.train.lessons import Lesson, Lessons
-from gram_os.train.loop import LoopSettings, run_loop
+from gram_os.text.attribute import Side
+from gram_os.text.code import MAX_CODES
+from gram_os.text.dictionary import Tokens
+from gram_os.text.own_values import field_texts
+from gram_os.train.backbones.backbone import Backbone
+from gram_os.train.lessons.clicks import Feedback, Pair
+from gram_os.train.lessons.code_report import measure_drift
+from gram_os.train.lessons.targets import Target, merge_targets
+from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.loop.training_loop import LoopSettings, run_loop
 from gram_os.train.materials import Materials, write_report
-from gram_os.train.pair_data import ClickedQueries, IntArray
-from gram_os.train.relevance_model import (
+from gram_os.train.models.relevance_model import (
     RelevanceModel,
     auc,
     load_relevance_model,
@@ -37,7 +30,15 @@ from gram_os.train.relevance_model import (
     score,
     train_relevance_model,
 )
-from gram_os.train.targets import Target, Tokens, merge_targets
+from gram_os.train.objectives.alignment import (
+    AlignedPair,
+    AlignmentObjective,
+    AlignmentSettings,
+    alignment_batches,
+    compare_codes,
+)
+from gram_os.train.objectives.cotraining import NewLessons, select_new_codes
+from gram_os.train.pair.data import ClickedQueries
 
 _NEW = 0.3  # share of a text's target that new codes make
 
@@ -117,7 +118,7 @@ def _new_codes(
 ) -> tuple[NewLessons, dict[str, object]]:
     asked, offered = _both_sides(materials, backbone, feedback)
 
-    def relevant(queries: Sequence[str], places: Sequence[int]) -> NDArray[np.float32]:
+    def relevant(queries: Sequence[str], places: Sequence[int]) -> FloatArray:
         return score(model, queries, [_text(materials, materials.products[place]) for place in places])
 
     ids = [product.id for product in materials.products]
@@ -150,9 +151,7 @@ def _both_sides(
 
 def _with_new(lessons: Lessons, found: NewLessons, products: Sequence[Product]) -> Lessons:
     named = {products[place].title: target for place, target in found.titles.items()}
-    return replace(
-        lessons, asked=_extended(lessons.asked, found.queries), titles=_extended(lessons.titles, named)
-    )
+    return replace(lessons, asked=_extended(lessons.asked, found.queries), titles=_extended(lessons.titles, named))
 
 
 def _extended(lesson: Lesson, new: Mapping[str, Target]) -> Lesson:

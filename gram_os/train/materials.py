@@ -14,18 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gram_os.attribute import AttributeType, Side
 from gram_os.catalogue import Product
-from gram_os.clicks import Feedback
-from gram_os.tagger import Span
-from gram_os.train.backbone import Backbone
-from gram_os.train.causal import load_causal
-from gram_os.train.causal_stage import CausalBackbone
-from gram_os.train.code_report import report_codes
-from gram_os.train.compact_stage import CompactBackbone, tagging_data
-from gram_os.train.curves import CurveWriter
-from gram_os.train.encoder import load_encoder, load_tokenizer
-from gram_os.train.lessons import (
+from gram_os.data import tagging_data
+from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.tagger import Span
+from gram_os.train.backbones.backbone import Backbone
+from gram_os.train.backbones.causal import CausalBackbone
+from gram_os.train.backbones.compact import CompactBackbone
+from gram_os.train.lessons.clicks import Feedback
+from gram_os.train.lessons.code_report import report_codes
+from gram_os.train.lessons.synthesis import SyntheticQuery
+from gram_os.train.lessons.teach import (
     Lesson,
     Lessons,
     read_lesson,
@@ -34,15 +33,18 @@ from gram_os.train.lessons import (
     teach_clicks,
     write_lesson,
 )
-from gram_os.train.loop import Journal
-from gram_os.train.matching import learn_matching
-from gram_os.train.mining import Mined, mine
-from gram_os.train.pair_data import Catalogue
+from gram_os.train.loop.curves import CurveWriter
+from gram_os.train.loop.processes import SCRATCH, processes
+from gram_os.train.loop.training_loop import Journal
+from gram_os.train.mining.catalogue import Mined, mine
+from gram_os.train.models.causal import load_causal
+from gram_os.train.models.encoder import load_encoder, load_tokenizer
+from gram_os.train.models.tagger import make_tagger
+from gram_os.train.models.tagger_checkpoint import load_checkpoint, run_tagger_stage
+from gram_os.train.objectives.matching import learn_matching
+from gram_os.train.pair.data import Catalogue
 from gram_os.train.recipe import Recipe
-from gram_os.train.stages import SCRATCH, StageRunner, processes
-from gram_os.train.synthesis import SyntheticQuery
-from gram_os.train.tagger import make_tagger
-from gram_os.train.tagger_stage import load_checkpoint, run_tagger_stage
+from gram_os.train.stage import StageRunner
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +125,7 @@ class Materials:
 
         def make(folder: Path) -> None:
             encoder = load_encoder()
-            learn_matching(
-                encoder, self.tokenizer, mined, feedback, settings, self.journal("matching", folder)
-            )
+            learn_matching(encoder, self.tokenizer, mined, feedback, settings, self.journal("matching", folder))
             if processes().is_main_process:
                 encoder.save_pretrained(folder)
 
@@ -164,9 +164,7 @@ class Materials:
         np.save(folder / _VALUES, taught.values)
         titles = taught.titles
         if feedback is not None:
-            asked, titles, found = teach_clicks(
-                mined, feedback, taught.asked, titles, self.recipe.initial_codes
-            )
+            asked, titles, found = teach_clicks(mined, feedback, taught.asked, titles, self.recipe.initial_codes)
             write_lesson(asked, folder / "asked.jsonl.gz")
             report = report_codes(found.queries.values(), found.titles.values())
             write_report(folder, report.as_dict())

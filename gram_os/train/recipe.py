@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gram_os.attribute import AttributeType
-from gram_os.code import MAX_CODES
 from gram_os.errors import FileFormatError, InputError
-from gram_os.pair_weights import PairWeights
-from gram_os.train.alignment import AlignmentSettings
-from gram_os.train.causal import CausalSettings
-from gram_os.train.cotraining import CotrainingSettings
-from gram_os.train.initial_codes import TransferSettings
-from gram_os.train.matching import MatchingSettings
-from gram_os.train.pair import PairSettings
-from gram_os.train.relevance_model import RelevanceSettings
-from gram_os.train.sft import SftSettings
-from gram_os.train.tagger import TagRecipe
+from gram_os.model.pair_weights import PairWeights
+from gram_os.text.attribute import AttributeType
+from gram_os.text.code import MAX_CODES
+from gram_os.train.lessons.initial_codes import TransferSettings
+from gram_os.train.models.causal import CausalSettings
+from gram_os.train.models.relevance_model import RelevanceSettings
+from gram_os.train.models.tagger import TagRecipe
+from gram_os.train.objectives.alignment import AlignmentSettings
+from gram_os.train.objectives.cotraining import CotrainingSettings
+from gram_os.train.objectives.matching import MatchingSettings
+from gram_os.train.objectives.sft import SftSettings
+from gram_os.train.pair.fit import PairSettings
 
 
 class _Part(BaseModel):
@@ -86,9 +86,7 @@ class Recipe(_Part):
     label: str = "v1"
     source: str = ""
     precision: Literal["fp32", "int8"] = "int8"
-    held_out: float = Field(
-        0.05, ge=0, lt=1
-    )  # share of the clicked queries that measure and are not learned from
+    held_out: float = Field(0.05, ge=0, lt=1)  # share of the clicked queries that measure and are not learned from
     tagger: TagRecipe = TagRecipe()
     tagger_checkpoint: Path | None = None  # a tagger that an earlier run trained: it serves any catalogue
     tag_branch: TagRecipe = TagRecipe(epochs=6, learning_rate=5e-4)  # the tagger that goes into the bundle

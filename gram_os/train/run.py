@@ -19,21 +19,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gram_os.bundle import Bundle, Manifest
 from gram_os.catalogue import Product
-from gram_os.clicks import Feedback
+from gram_os.data import tagging_data
 from gram_os.errors import InputError
-from gram_os.pair_weights import PairWeights
+from gram_os.model.bundle import Bundle, Manifest
+from gram_os.model.pair_weights import PairWeights
 from gram_os.train.click_stages import align, co_train, learn_relevance
-from gram_os.train.coding import CodedTexts
-from gram_os.train.compact_stage import tagging_data
-from gram_os.train.curves import CurveWriter
+from gram_os.train.lessons.clicks import Feedback
+from gram_os.train.loop.curves import CurveWriter
+from gram_os.train.loop.processes import processes
 from gram_os.train.materials import Materials, write_report
-from gram_os.train.pair import fit_pair_weights
-from gram_os.train.pair_data import ClickedQueries, measure_recall, pair_data
+from gram_os.train.pair.coding import CodedTexts
+from gram_os.train.pair.data import ClickedQueries, measure_recall, pair_data
+from gram_os.train.pair.fit import fit_pair_weights
+from gram_os.train.pair.shortlists import PairData
 from gram_os.train.recipe import Recipe
-from gram_os.train.shortlist import PairData
-from gram_os.train.stages import processes
 
 log = logging.getLogger(__name__)
 
@@ -166,9 +166,7 @@ def _code_titles(materials: Materials, before: Path) -> Path:
     return materials.runner.run("coded-titles", {"before": before, "width": width}, make)
 
 
-def _fit_pair(
-    materials: Materials, before: Path, coded: Path, scored: Feedback, held: Feedback | None
-) -> PairWeights:
+def _fit_pair(materials: Materials, before: Path, coded: Path, scored: Feedback, held: Feedback | None) -> PairWeights:
     """Fit the pair scorer to the model that a stage left in `before`, and measure both on the held-out queries."""
     recipe, width = materials.recipe, materials.recipe.serving.query_width
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from benchmarks.concurrent_queries import draw_queries, measure, time_clients
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from tests.bundles import make_generator
 
 

@@ -18,11 +18,11 @@ from benchmarks.decode_peers import (
     read_compact,
     save_llama,
 )
-from gram_os.attribute import Side
-from gram_os.bundle import Bundle
 from gram_os.errors import GramError
-from gram_os.onnx_lm import CompactLm
-from gram_os.prompts import PromptEncoder
+from gram_os.model.bundle import Bundle
+from gram_os.model.onnx_lm import CompactLm
+from gram_os.model.prompts import PromptEncoder
+from gram_os.text.attribute import Side
 
 QUERIES = ["hp toner cartridge black", "aa battery"]
 
@@ -38,9 +38,7 @@ def test_the_torch_peer_searches_the_shipped_weights() -> None:
     found = served.start(QUERIES[:1], Side.QUERY).log_probs[0, 0, : len(expected)]
     likely = expected > -8
     assert likely.sum() > 20
-    assert (
-        np.abs(found - expected)[likely].max() < 0.35
-    )  # ONNX Runtime rounds activations to 8 bits, torch does not
+    assert np.abs(found - expected)[likely].max() < 0.35  # ONNX Runtime rounds activations to 8 bits, torch does not
     plain = plain_torch(peer, bundle, 10)(QUERIES, Side.QUERY)
     for theirs, own in zip(plain, ours(served, bundle.trie)(QUERIES, Side.QUERY), strict=True):
         assert len(theirs) == len(own) == 10
@@ -101,9 +99,7 @@ def test_onnxruntime_genai_finds_the_beams_of_generate_alone_and_in_a_batch(tmp_
     assert peer(texts[:1], Side.QUERY) == expected[:1]
 
 
-def test_the_model_builder_of_onnxruntime_genai_needs_uv(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_builder_of_onnxruntime_genai_needs_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GramError, match="needs uv"):
         build_genai(tmp_path, tmp_path / "made", "fp32")

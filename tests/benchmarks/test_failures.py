@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.failures import classify, find_misses
 from gram_os.catalogue import Judgment, Product
-from gram_os.code import Code
-from gram_os.generator import Generator, ScoredCode
+from gram_os.model.generator import Generator, ScoredCode
 from gram_os.relevance import Ranking, Run
 from gram_os.relevance.judgments import JudgmentSet
+from gram_os.text.code import Code
 from tests.bundles import make_generator
 
 PRODUCTS = [
@@ -27,9 +27,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     return make_generator(tmp_path_factory.mktemp("bundle"))
 
 
-def _misses(
-    generator: Generator, query: str, product: str, found: tuple[str, ...] = ()
-) -> list[tuple[str, ...]]:
+def _misses(generator: Generator, query: str, product: str, found: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     judged = JudgmentSet.build([Judgment("q", product, 2), Judgment("q", "none", 1)], relevant=2)
     run = Run("gram", {"q": Ranking(found, tuple(-float(at) for at in range(len(found))))})
     return [

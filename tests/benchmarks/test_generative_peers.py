@@ -20,12 +20,13 @@ from transformers import BertConfig, BertModel
 from benchmarks.peers import generative, multi_span, semantic_ids, term_sets
 from benchmarks.peers.generative import Clicked, Lesson, Plan, rank_down
 from benchmarks.peers.interface import Benchmark, Split
-from gram_os.attribute import Side
+from gram_os.arrays import IntArray
 from gram_os.catalogue import Judgment, Product
-from gram_os.decode import Generated, IntArray, Step
+from gram_os.model.decode import Generated, Step
 from gram_os.relevance import JudgmentSet
-from gram_os.train.compact import CompactDecoder, CompactModel, CompactShape
-from gram_os.train.encoder import pad
+from gram_os.text.attribute import Side
+from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.encoder import pad
 
 TITLES = [
     "red hammer",
@@ -43,9 +44,7 @@ CLICKS = {"q1": [0, 1], "q2": [2, 3, 6, 7], "q3": [4, 5]}
 
 def _bench(work: Path) -> Benchmark:
     judgments = [
-        Judgment(query, str(at), 3.0 if at in clicked else 1.0)
-        for query, clicked in CLICKS.items()
-        for at in range(8)
+        Judgment(query, str(at), 3.0 if at in clicked else 1.0) for query, clicked in CLICKS.items() for at in range(8)
     ]
     split = Split(QUERIES, JudgmentSet.build(judgments))
     products = [Product(str(at), title, {}) for at, title in enumerate(TITLES)]
@@ -60,15 +59,11 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an encoder of one layer, 24 wide, that knows the words of this file."""
     folder = tmp_path_factory.mktemp("encoder")
     words = sorted({word for text in [*TITLES, *QUERIES.values()] for word in text.split()})
-    tokenizer = Tokenizer(
-        WordLevel({word: at for at, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]")
-    )
+    tokenizer = Tokenizer(WordLevel({word: at for at, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=40, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24
-    )
+    config = BertConfig(vocab_size=40, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
@@ -232,13 +227,9 @@ def test_orders_of_a_set_add_up() -> None:
     levels = [[0.4, 0.3, 0.2, 0.05, 0.05], [0.1, 0.5, 0.2, 0.1, 0.1], [0.2, 0.1, 0.1, 0.1, 0.5]]
     sets = [(0, 1), (0, 2), (1, 3)]
     model = _Fixed(levels)
-    found = term_sets.search_sets(
-        model, term_sets.SetIndex(sets, 4), model.start(["x"], Side.QUERY), width=10
-    )[0]
+    found = term_sets.search_sets(model, term_sets.SetIndex(sets, 4), model.start(["x"], Side.QUERY), width=10)[0]
     wanted = {
-        at: math.log(
-            sum(levels[0][a] * levels[1][b] * levels[2][4] for a, b in itertools.permutations(tokens))
-        )
+        at: math.log(sum(levels[0][a] * levels[1][b] * levels[2][4] for a, b in itertools.permutations(tokens)))
         for at, tokens in enumerate(sets)
     }
     assert dict(found.whole) == pytest.approx(wanted, abs=1e-5)
@@ -249,9 +240,7 @@ def test_orders_of_a_set_add_up() -> None:
 
 
 def test_spans_by_hand() -> None:
-    spans = multi_span.find_spans(
-        [["red", "drill"], ["red", "drill", "kit"], ["kit"]], least_products=2, most_words=9
-    )
+    spans = multi_span.find_spans([["red", "drill"], ["red", "drill", "kit"], ["kit"]], least_products=2, most_words=9)
     assert spans.words == ["drill", "kit", "red"]
     assert spans.counts == {(0,): 2, (1,): 2, (2,): 2, (2, 0): 2}
     assert spans.titles[1] == [(0,), (1,), (2,), (2, 0)]
@@ -261,9 +250,7 @@ def test_spans_by_hand() -> None:
 
 
 def test_products_are_scored_by_the_spans_they_hold() -> None:
-    spans = multi_span.find_spans(
-        [["red", "drill"], ["drill"], ["red"], ["saw"]], least_products=1, most_words=9
-    )
+    spans = multi_span.find_spans([["red", "drill"], ["drill"], ["red"], ["saw"]], least_products=1, most_words=9)
     drill, red = spans.words.index("drill"), spans.words.index("red")
     # Six spans in all: red and drill twice, saw and "red drill" once.
     scorer = multi_span.SpanScorer(spans, power=1.0, repeat_discount=0.8)

@@ -40,9 +40,7 @@ def make_run(name: str, **answers: str) -> Run:
 
 def judge(**grades: str) -> JudgmentSet:
     """`q1="a3 b1"`: product a has grade 3, product b grade 1."""
-    judged = [
-        Judgment(id_, pair[0], float(pair[1:])) for id_, text in grades.items() for pair in text.split()
-    ]
+    judged = [Judgment(id_, pair[0], float(pair[1:])) for id_, text in grades.items() for pair in text.split()]
     return JudgmentSet.build(judged, relevant=2.33, lowest_grade=1.0)
 
 
@@ -52,9 +50,7 @@ def make_bench(work: Path, queries: int = 60) -> Benchmark:
     judged = JudgmentSet.build(
         [Judgment(id_, f"p{at % 5}", 3.0) for at, id_ in enumerate(texts)], relevant=2.33, lowest_grade=1.0
     )
-    return Benchmark(
-        products, Split(texts, judged), Split({"d1": "thing"}, judge(d1="a3 b1")), Path("data"), work
-    )
+    return Benchmark(products, Split(texts, judged), Split({"d1": "thing"}, judge(d1="a3 b1")), Path("data"), work)
 
 
 @dataclass(frozen=True)
@@ -262,9 +258,7 @@ def test_settings_are_tried_on_held_out_queries_best_first(tmp_path: Path) -> No
     assert (first.peer, second.peer) == (Shifter(0), Shifter(4))
     held = bench.hold_out().dev
     wanted = [next(iter(held.judgments.relevant[id_])) for id_ in held.queries]
-    assert second.objective == pytest.approx(
-        np.mean([id_ == "p4" for id_ in wanted])
-    )  # all else is not found
+    assert second.objective == pytest.approx(np.mean([id_ == "p4" for id_ in wanted]))  # all else is not found
     assert first.objective > second.objective
 
 
@@ -329,16 +323,12 @@ def test_home_depot_files_become_a_benchmark(tmp_path: Path) -> None:
     source.mkdir()
     pairs = [f'{at},{100 + at},"Angle {at}",query {at},{1 + at % 3}' for at in range(40)]
     pairs += ['90,100,"Angle 0",query 0,3']  # judged again: the mean of 1 and 3
-    (source / "train.csv").write_text(
-        "id,product_uid,product_title,search_term,relevance\n" + "\n".join(pairs)
-    )
+    (source / "train.csv").write_text("id,product_uid,product_title,search_term,relevance\n" + "\n".join(pairs))
     (source / "attributes.csv").write_text(
         "product_uid,name,value\n100,MFG Brand Name,Simpson\n100,Color Family,Red\n,,\n",
         encoding="iso-8859-1",
     )
-    (source / "product_descriptions.csv").write_text(
-        "product_uid,product_description\n100,caf\xe9\n", "iso-8859-1"
-    )
+    (source / "product_descriptions.csv").write_text("product_uid,product_description\n100,caf\xe9\n", "iso-8859-1")
     counts = convert(source, tmp_path / "made", None)
     assert counts["train queries"] + counts["dev queries"] == 40
     assert counts["dev queries"] > 0

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.stream_memory import StandIn, TinyModel, draw_titles, make_bundle, measure
 from gram_os.catalogue import Product
-from gram_os.generator import Generator
+from gram_os.model.generator import Generator
 
 
 def test_titles_come_again_and_no_two_are_alike() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gram_os.attachment import Attachment, LabelState, attach, read_attachment, require_label
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import Attachment, LabelState, attach, read_attachment, require_label
 from gram_os.errors import IndexMissingError, IndexUnfitError
 from tests.conftest import MakeIndex
 
@@ -44,9 +44,7 @@ def test_attaching_twice_changes_nothing(cluster: Cluster, make_index: MakeIndex
     assert cluster.get_mapping(index) == before
 
 
-def test_another_bundle_under_the_same_label_leaves_the_mapping_alone(
-    cluster: Cluster, make_index: MakeIndex
-) -> None:
+def test_another_bundle_under_the_same_label_leaves_the_mapping_alone(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index()
     attach(cluster, index, V1)
     before = cluster.get_mapping(index)
@@ -56,9 +54,7 @@ def test_another_bundle_under_the_same_label_leaves_the_mapping_alone(
 
 
 @pytest.mark.parametrize("dynamic", ["strict", "false"])
-def test_mappings_that_are_closed_take_the_fields(
-    cluster: Cluster, make_index: MakeIndex, dynamic: str
-) -> None:
+def test_mappings_that_are_closed_take_the_fields(cluster: Cluster, make_index: MakeIndex, dynamic: str) -> None:
     index = make_index()
     cluster.put_mapping(index, {"dynamic": dynamic})
     attach(cluster, index, V1)
@@ -91,9 +87,7 @@ def test_probabilities_and_source_are_not_searched_by(cluster: Cluster, make_ind
 
 def test_label_that_is_not_there_names_those_that_are(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index()
-    with pytest.raises(
-        IndexUnfitError, match=f"'{index}' has no codes yet; run: gram-os attach --index {index}"
-    ):
+    with pytest.raises(IndexUnfitError, match=f"'{index}' has no codes yet; run: gram-os attach --index {index}"):
         require_label(cluster, index)
     attach(cluster, index, V1)
     with pytest.raises(IndexUnfitError, match="no label 'v9', only v1"):
@@ -112,9 +106,7 @@ def test_field_that_is_taken_by_another(cluster: Cluster, make_index: MakeIndex)
         attach(cluster, index, V1)
 
 
-def test_codes_come_back_in_the_order_in_which_they_are_packed(
-    cluster: Cluster, make_index: MakeIndex
-) -> None:
+def test_codes_come_back_in_the_order_in_which_they_are_packed(cluster: Cluster, make_index: MakeIndex) -> None:
     # Doc values are sorted by UTF-8 bytes; U+FA0E and U+20000 would swap places in UTF-16.
     index = make_index()
     attach(cluster, index, V1)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gram_os.attachment import LabelState, attach
 from gram_os.catalogue import Product
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import IndexMissingError, IndexUnfitError
-from gram_os.generator import Generator, ScoredCode
 from gram_os.ingest.backfill import BackfillReport, Refusal, backfill
-from gram_os.packing import pack_codes
+from gram_os.ingest.packing import pack_codes
+from gram_os.model.generator import Generator, ScoredCode
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
 
@@ -78,9 +78,7 @@ def _seq_nos(cluster: Cluster, index: str) -> dict[str, int]:
 def test_what_is_written(cluster: Cluster, index: str, generator: Generator) -> None:
     started = datetime.now(UTC).replace(microsecond=0)
     settled: list[int] = []
-    assert backfill(cluster, index, _state(generator), generator, progress=settled.append) == BackfillReport(
-        3
-    )
+    assert backfill(cluster, index, _state(generator), generator, progress=settled.append) == BackfillReport(3)
     assert sum(settled) == 3
     found = _read(cluster, index)
     for id_, document in DOCUMENTS.items():
@@ -218,9 +216,7 @@ def test_documents_without_a_usable_title_are_named_and_the_rest_is_done(
         "8": "has a title that is no text: ' ' in field 'title'",
     }
     assert sum(settled) == 8
-    assert {id_ for id_, hit in _read(cluster, index).items() if "gram_t1" in hit["_source"]} == set(
-        DOCUMENTS
-    )
+    assert {id_ for id_, hit in _read(cluster, index).items() if "gram_t1" in hit["_source"]} == set(DOCUMENTS)
 
 
 def test_document_that_the_cluster_refuses_is_named(
@@ -262,9 +258,7 @@ def test_more_documents_than_one_page(cluster: Cluster, make_index: MakeIndex, g
     _write(cluster, index, many)
     attach(cluster, index, _state(generator))
     settled: list[int] = []
-    assert backfill(cluster, index, _state(generator), generator, progress=settled.append) == BackfillReport(
-        1300
-    )
+    assert backfill(cluster, index, _state(generator), generator, progress=settled.append) == BackfillReport(1300)
     assert settled == [512, 512, 276]
     assert backfill(cluster, index, _state(generator), generator) == BackfillReport(0, 1300)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gram_os.cluster import Backoff, Cluster
+from gram_os.cluster.client import Backoff, Cluster
 from gram_os.errors import (
     ClusterAuthError,
     ClusterError,
@@ -32,9 +32,7 @@ ALL: dict[str, object] = {"match_all": {}}
 
 
 def fill(cluster: Cluster, index: str, count: int) -> None:
-    actions = (
-        {"op": "index", "index": index, "id": str(n), "body": {"title": f"shoe {n}"}} for n in range(count)
-    )
+    actions = ({"op": "index", "index": index, "id": str(n), "body": {"title": f"shoe {n}"}} for n in range(count))
     assert all(item.ok for item in cluster.bulk(actions))
     cluster.refresh(index)
 
@@ -101,9 +99,7 @@ def test_scan_sees_each_document_once_as_it_stood_at_the_start(
     assert count_points_in_time(cluster) == before
 
 
-def test_scan_closes_its_point_in_time_when_the_caller_stops_or_fails(
-    cluster: Cluster, make_index: MakeIndex
-) -> None:
+def test_scan_closes_its_point_in_time_when_the_caller_stops_or_fails(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index()
     fill(cluster, index, 3)
     before = count_points_in_time(cluster)
@@ -147,9 +143,7 @@ def test_bulk_settles_each_item(cluster: Cluster, make_index: MakeIndex) -> None
     assert [item.status for item in items[:6]] == [201, 400, 409, 409, 200, 404]
     assert "mapper_parsing_exception" in str(items[1].error) and items[2].conflict
     cluster.refresh(index)
-    assert cluster.search(index, {"query": {"ids": {"values": ["1"]}}})["hits"]["hits"][0]["_source"] == {
-        "n": 3
-    }
+    assert cluster.search(index, {"query": {"ids": {"values": ["1"]}}})["hits"]["hits"][0]["_source"] == {"n": 3}
 
 
 BLOCKS = {
@@ -160,9 +154,7 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_blocked_index_says_how_to_lift_the_block(
-    cluster: Cluster, make_index: MakeIndex, block: str
-) -> None:
+def test_a_blocked_index_says_how_to_lift_the_block(cluster: Cluster, make_index: MakeIndex, block: str) -> None:
     index = make_index()
     cluster._client.indices.put_settings(index=index, body={f"index.blocks.{block}": True})
     try:
@@ -269,9 +261,7 @@ def info(number: str, distribution: str) -> str:
         ("200 OK", "<html>", ClusterError, ["not as OpenSearch does"]),
     ],
 )
-def test_what_answers_but_does_not_serve(
-    status: str, body: str, error: type[GramError], words: list[str]
-) -> None:
+def test_what_answers_but_does_not_serve(status: str, body: str, error: type[GramError], words: list[str]) -> None:
     with answering(status=status, body=body) as url, pytest.raises(error) as caught:
         Cluster.connect(ClusterSettings.model_validate({"url": url, "username": "ann", "password": "s3cret"}))
     for word in [url, *words]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import gram_os.sample
-from gram_os.attachment import LabelState, attach, require_label
+import gram_os.data
 from gram_os.catalogue import read_products
 from gram_os.cli import demo
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState, attach, require_label
 from gram_os.errors import GramError
-from gram_os.generator import Generator
+from gram_os.model.generator import Generator
 from gram_os.query_pipeline.systems import open_pipeline
 from tests.bundles import make_generator
 
@@ -29,10 +29,10 @@ def index(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A name for the demo's index, and a sample of `PRODUCTS` products."""
     name = f"test-{uuid.uuid4().hex}"
     cut = tmp_path / "products.jsonl.gz"
-    with gzip.open(gram_os.sample.sample_file("products.jsonl.gz")) as whole, gzip.open(cut, "w") as part:
+    with gzip.open(gram_os.data.sample_file("products.jsonl.gz")) as whole, gzip.open(cut, "w") as part:
         part.writelines(line for _, line in zip(range(PRODUCTS), whole, strict=False))
     monkeypatch.setattr(demo, "INDEX", name)
-    monkeypatch.setattr(gram_os.sample, "sample_file", lambda wanted: tmp_path / wanted)
+    monkeypatch.setattr(gram_os.data, "sample_file", lambda wanted: tmp_path / wanted)
     yield name
     if cluster.index_exists(name):
         cluster.delete_index(name)
@@ -63,7 +63,7 @@ def test_index_is_loaded_and_coded_once(cluster: Cluster, index: str, generator:
 
 def test_what_was_loaded_in_part_is_loaded_again(cluster: Cluster, index: str, generator: Generator) -> None:
     demo.prepare_index(cluster, generator, {})
-    (first, *_) = read_products(gram_os.sample.sample_file("products.jsonl.gz"))
+    (first, *_) = read_products(gram_os.data.sample_file("products.jsonl.gz"))
     list(cluster.bulk([{"op": "delete", "index": index, "id": first.id}]))
     cluster.refresh(index)
     demo.prepare_index(cluster, generator, {})
@@ -78,12 +78,10 @@ def test_index_of_another_bundle_is_made_anew(cluster: Cluster, index: str, gene
     assert cluster.count(index) == PRODUCTS
 
 
-def test_product_that_could_not_be_coded_ends_the_demo(
-    cluster: Cluster, index: str, generator: Generator
-) -> None:
+def test_product_that_could_not_be_coded_ends_the_demo(cluster: Cluster, index: str, generator: Generator) -> None:
     demo.prepare_index(cluster, generator, {})
     change = {"doc": {"title": None}}
-    (first, *_) = read_products(gram_os.sample.sample_file("products.jsonl.gz"))
+    (first, *_) = read_products(gram_os.data.sample_file("products.jsonl.gz"))
     list(cluster.bulk([{"op": "update", "index": index, "id": first.id, "body": change}]))
     with pytest.raises(GramError, match=f"1 products were not coded, such as {first.id}: has no title"):
         demo.prepare_index(cluster, generator, {})
@@ -101,7 +99,7 @@ def test_modes_side_by_side(
     assert isinstance(titles, dict)
     assert "toner" in codes
     assert set(titles) == set(demo.SYSTEMS)
-    known = {product.title for product in read_products(gram_os.sample.sample_file("products.jsonl.gz"))}
+    known = {product.title for product in read_products(gram_os.data.sample_file("products.jsonl.gz"))}
     assert all(len(of) == demo.SHOWN and set(of) <= known for of in titles.values())
     capsys.readouterr()
     demo._print_example(found)

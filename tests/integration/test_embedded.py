@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 from gram_os.embedded import node_folder, resolve_cluster
 from gram_os.embedded.jars import fetch_jars, find_damaged, read_lock
 from gram_os.embedded.node import EmbeddedNode
@@ -102,9 +102,7 @@ def test_a_node_ends_with_its_parent_and_its_data_survive(
             start(data, nodes=2)  # ... unless another is asked for
         client = connect(first)
         client.create_index("kept", {})
-        assert all(
-            item.ok for item in client.bulk([{"op": "index", "index": "kept", "id": "1", "body": {"a": 1}}])
-        )
+        assert all(item.ok for item in client.bulk([{"op": "index", "index": "kept", "id": "1", "body": {"a": 1}}]))
         client.close()
         parent.send_signal(signal.SIGKILL)  # it cannot clean up
     assert wait_until(lambda: not first.is_running())
@@ -156,9 +154,7 @@ def test_three_nodes_in_the_foreground_until_ctrl_c(settings: Settings, start: S
         start(tmp_path / "opensearch", nodes=1)
 
 
-def test_the_command_line_leaves_a_node_running_that_later_commands_use(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_the_command_line_leaves_a_node_running_that_later_commands_use(settings: Settings, tmp_path: Path) -> None:
     settings = settings.model_copy(update={"data_dir": tmp_path, "cluster": ClusterSettings()})
     before = run_cli(settings, "status", "--json")
     assert (before.returncode, json.loads(before.stdout)["running"]) == (1, False)
@@ -169,9 +165,7 @@ def test_the_command_line_leaves_a_node_running_that_later_commands_use(
         assert described["running"] and described["nodes"] == 1 and described["health"] == "green"
         with resolve_cluster(settings) as cluster:
             assert cluster.url == described["url"]
-        with resolve_cluster(
-            settings, attached=True
-        ) as cluster:  # what runs is reused, and not stopped with us
+        with resolve_cluster(settings, attached=True) as cluster:  # what runs is reused, and not stopped with us
             assert cluster.url == described["url"]
         assert EmbeddedNode.status(node_folder(settings)) is not None
         again = run_cli(settings, "status")

@@ -9,7 +9,7 @@ import pytest
 
 from gram_os.catalogue import Query
 from gram_os.cli.evaluate import evaluate_index
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 from gram_os.errors import InputError
 from gram_os.relevance.lookup import find_titles
 from tests.conftest import MakeIndex
@@ -50,9 +50,7 @@ def test_metrics_titles_and_missing_products(cluster: Cluster, index: str) -> No
         {"q1": {"p1": 1.0, "p2": 1.0, "p3": 0.0}, "q2": {"p3": 1.0, "gone": 1.0}, "q3": {"gone": 1.0}}
     )
     queries = [Query("q1", "red shoe"), Query("q2", "hat"), Query("q3", "lamp")]
-    found, titles = evaluate_index(
-        cluster, index, {"bm25": TitleMatch(cluster, index)}, queries, judgments, at=[1, 10]
-    )
+    found, titles = evaluate_index(cluster, index, {"bm25": TitleMatch(cluster, index)}, queries, judgments, at=[1, 10])
     measures = found.systems[0].measures
     assert list(measures["R@10"].values) == [1, 1 / 2, 0]
     assert list(measures["R@1"].values) == [1 / 2, 1 / 2, 0]
@@ -67,9 +65,7 @@ def test_metrics_titles_and_missing_products(cluster: Cluster, index: str) -> No
 def test_judgments_of_another_catalogue(cluster: Cluster, index: str) -> None:
     judgments = make_judgments({"q": {"SKU-1": 1.0, "p1": 0.0}})
     with pytest.raises(InputError, match="none of the 1 products judged relevant is in index"):
-        evaluate_index(
-            cluster, index, {"bm25": TitleMatch(cluster, index)}, [Query("q", "red")], judgments, at=[10]
-        )
+        evaluate_index(cluster, index, {"bm25": TitleMatch(cluster, index)}, [Query("q", "red")], judgments, at=[10])
 
 
 def test_titles_of_more_products_than_one_request_asks_for(cluster: Cluster, index: str) -> None:

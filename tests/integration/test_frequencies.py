@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gram_os.attachment import LabelState, attach
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState, attach
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from tests.conftest import MakeIndex
 
@@ -41,8 +41,7 @@ def index(cluster: Cluster, make_index: MakeIndex) -> str:
 
 def _write(cluster: Cluster, index: str, codes: Mapping[str, list[str]]) -> None:
     actions = [
-        {"op": "index", "index": index, "id": id_, "body": {"gram_v1": {"codes": of}}}
-        for id_, of in codes.items()
+        {"op": "index", "index": index, "id": id_, "body": {"gram_v1": {"codes": of}}} for id_, of in codes.items()
     ]
     assert [item.error for item in cluster.bulk(actions)] == [None] * len(codes)
     cluster.refresh(index)

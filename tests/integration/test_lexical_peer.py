@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.peers.lexical import rank_lexically
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 from gram_os.errors import IndexMissingError
 
 pytestmark = pytest.mark.integration

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gram_os.bulk import BulkItem
 from gram_os.cli.main import main
-from gram_os.cluster import Cluster
-from gram_os.dsl import FIELD_KINDS
+from gram_os.cluster.bulk import BulkItem
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import FIELD_KINDS
 from gram_os.errors import FileFormatError, IndexUnfitError, InputError
 from gram_os.ingest.load import LoadReport, Source, load_products, survey_source
 from gram_os.ingest.survey import Survey
@@ -67,9 +67,7 @@ def _ids(cluster: Cluster, index: str, query: dict[str, Any]) -> set[str]:
     return {hit["_id"] for hit in answer["hits"]["hits"]}
 
 
-def test_loaded_products_can_be_searched_filtered_and_counted(
-    cluster: Cluster, index: str, tmp_path: Path
-) -> None:
+def test_loaded_products_can_be_searched_filtered_and_counted(cluster: Cluster, index: str, tmp_path: Path) -> None:
     report = _load(cluster, index, Source(_write(tmp_path, PRODUCTS)))
     assert report == LoadReport(index, True, 3, 0, 0, ())
     assert _ids(cluster, index, {"match": {"title": "shoe"}}) == {"1", "2"}  # stemmed
@@ -99,10 +97,7 @@ def test_loading_again_replaces_and_doubles_nothing(cluster: Cluster, index: str
 
 
 def test_thousands_of_attributes_are_all_fields(cluster: Cluster, index: str, tmp_path: Path) -> None:
-    rows = [
-        {"id": str(n), "title": "Nut", **{f"attr_{n * 100 + k}": f"v{k}" for k in range(100)}}
-        for n in range(30)
-    ]
+    rows = [{"id": str(n), "title": "Nut", **{f"attr_{n * 100 + k}": f"v{k}" for k in range(100)}} for n in range(30)]
     assert _load(cluster, index, Source(_write(tmp_path, rows))).written == 30
     assert _ids(cluster, index, {"term": {"attr_2999": "v99"}}) == {"29"}
     assert _ids(cluster, index, {"term": {"attr_0": "v0"}}) == {"0"}
@@ -120,9 +115,7 @@ def test_fields_that_come_later_are_mapped_without_loss(cluster: Cluster, index:
     assert _ids(cluster, index, {"match": {"note.text": "plated"}}) == {"3"}
 
 
-def test_rare_fields_beyond_the_limit_are_kept_and_named(
-    cluster: Cluster, index: str, tmp_path: Path
-) -> None:
+def test_rare_fields_beyond_the_limit_are_kept_and_named(cluster: Cluster, index: str, tmp_path: Path) -> None:
     source = Source(_write(tmp_path, PRODUCTS))
     survey = Survey(3, {"brand": "keyword"}, ("price", "colour"))
     report = load_products(cluster, index, source, survey, on_item=lambda _: None)
@@ -214,9 +207,7 @@ def test_standard_input_is_loaded_without_a_survey(
     cluster: Cluster, index: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stdin:
-        buffer = io.BytesIO(
-            b'{"id": 1, "title": "Nut", "width": 12}\n{"id": 2, "title": "Bolt", "width": "3"}\n'
-        )
+        buffer = io.BytesIO(b'{"id": 1, "title": "Nut", "width": 12}\n{"id": 2, "title": "Bolt", "width": "3"}\n')
 
     monkeypatch.setattr("sys.stdin", Stdin)
     report = _load(cluster, index, Source("-", fields={"width": "float"}))

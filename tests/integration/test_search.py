@@ -14,20 +14,20 @@ from typing import Any
 
 import pytest
 
-from gram_os.attachment import LabelState, attach
-from gram_os.bundle import Bundle
 from gram_os.catalogue import Product
-from gram_os.cluster import Cluster
-from gram_os.dsl import HAND_WRITTEN
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import HAND_WRITTEN
+from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
-from gram_os.generator import Generator, ScoredCode
 from gram_os.ingest.backfill import backfill
+from gram_os.model.bundle import Bundle
+from gram_os.model.generator import Generator, ScoredCode
 from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
+from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
 from gram_os.relevance.evaluate import collect_runs
-from gram_os.scorer import PairScore, WeightedCode, score_pair
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
 
@@ -53,8 +53,7 @@ class Corpus:
     def __init__(self, cluster: Cluster, index: str, generator: Generator):
         self.cluster, self.index, self.generator = cluster, index, generator
         actions = [
-            {"op": "index", "index": index, "id": p.id, "body": {"title": p.title, **p.fields}}
-            for p in PRODUCTS
+            {"op": "index", "index": index, "id": p.id, "body": {"title": p.title, **p.fields}} for p in PRODUCTS
         ]
         assert all(item.ok for item in cluster.bulk(actions))
         state = LabelState("t1", generator.bundle.id, "title")
@@ -177,9 +176,7 @@ def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -
         assert hit.pair is not None
         assert hit.pair.total == hit.score
         parts = hit.pair.parts
-        assert sum(p.query_weight * p.title_weight for p in parts) == pytest.approx(
-            hit.score, rel=BITS, abs=2e-4
-        )
+        assert sum(p.query_weight * p.title_weight for p in parts) == pytest.approx(hit.score, rel=BITS, abs=2e-4)
         assert {p.code for p in parts} == {p.code for p in expected[hit.id].parts}
         assert all(p.query_weight == asked[p.code] for p in parts)
         assert {p.code: p.title_weight for p in parts} == pytest.approx(
@@ -220,9 +217,7 @@ def test_filters_leave_scores_and_order_as_they_are(corpus: Corpus, mode: Mode) 
     found = corpus.pipeline.search(QUERY, mode=mode, size=100, filters=filters)
     assert set(_ids(found)) == chosen & set(_ids(everything))
     assert set(_ids(found))
-    if (
-        mode is not Mode.HYBRID
-    ):  # whose branches are measured by their best hit, which the filter may take away
+    if mode is not Mode.HYBRID:  # whose branches are measured by their best hit, which the filter may take away
         assert found.hits == tuple(hit for hit in everything.hits if hit.id in chosen)
 
 
@@ -259,9 +254,7 @@ def test_pages_that_cannot_be(corpus: Corpus, start: int, size: int) -> None:
 def test_fields_that_are_asked_for(corpus: Corpus) -> None:
     titles = {p.id: p.title for p in PRODUCTS}
     answer = corpus.pipeline.search(QUERY, size=5, source=["title", "stock"])
-    assert [hit.source and hit.source["title"] for hit in answer.hits] == [
-        titles[id_] for id_ in _ids(answer)
-    ]
+    assert [hit.source and hit.source["title"] for hit in answer.hits] == [titles[id_] for id_ in _ids(answer)]
     assert all(hit.source is not None and set(hit.source) == {"title", "stock"} for hit in answer.hits)
     assert all(hit.source is None for hit in corpus.pipeline.search(QUERY, size=5).hits)
 
@@ -327,8 +320,7 @@ def test_first_stage_keeps_the_best_of_more_than_the_window(
     assert all(
         item.ok
         for item in cluster.bulk(
-            {"op": "index", "index": index, "id": id_, "body": {"title": title}}
-            for id_, title in titles.items()
+            {"op": "index", "index": index, "id": id_, "body": {"title": title}} for id_, title in titles.items()
         )
     )
     state = LabelState("t1", generator.bundle.id, "title")
@@ -387,9 +379,7 @@ def test_index_that_is_attached_but_not_coded_answers_with_bm25(
     cluster: Cluster, make_index: MakeIndex, generator: Generator
 ) -> None:
     index = make_index()
-    assert all(
-        i.ok for i in cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {"title": "toner"}}])
-    )
+    assert all(i.ok for i in cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {"title": "toner"}}]))
     cluster.refresh(index)
     attach(cluster, index, LabelState("t1", generator.bundle.id, "title"))
     pipeline = open_pipeline(cluster, index, None, generator=generator)
@@ -456,9 +446,7 @@ def test_another_bundle_is_refused(corpus: Corpus, tmp_path: Path) -> None:
 def test_label_can_be_chosen(own_corpus: Corpus) -> None:
     second = LabelState("t2", own_corpus.generator.bundle.id, "title")
     attach(own_corpus.cluster, own_corpus.index, second)
-    pipeline = open_pipeline(
-        own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t2"
-    )
+    pipeline = open_pipeline(own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t2")
     assert pipeline.fields.codes == "gram_t2.codes"
     assert own_corpus.pipeline.fields.codes == "gram_t1.codes"
     with pytest.raises(IndexUnfitError, match="no label 't3', only t1, t2"):

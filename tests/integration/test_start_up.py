@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.start_up import INDEX, coded_index, measure
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 
 pytestmark = pytest.mark.integration
 

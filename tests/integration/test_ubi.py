@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gram_os.catalogue import Click
-from gram_os.cluster import Cluster
+from gram_os.cluster.client import Cluster
 from gram_os.errors import IndexMissingError, InputError
-from gram_os.ingest.ubi import read_ubi, read_ubi_clicks
+from gram_os.ingest.ubi import read_ubi_clicks
+from gram_os.train.lessons.clicks import feedback_from_clicks
 from tests.conftest import MakeIndex
 
 pytestmark = pytest.mark.integration
@@ -44,9 +45,7 @@ def log(cluster: Cluster, make_index: MakeIndex) -> Log:
     def write(searches: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> tuple[str, str]:
         names = make_index(properties=QUERY_FIELDS), make_index(properties=EVENT_FIELDS)
         for name, rows in zip(names, (searches, events), strict=True):
-            actions = [
-                {"op": "index", "index": name, "id": str(n), "body": row} for n, row in enumerate(rows)
-            ]
+            actions = [{"op": "index", "index": name, "id": str(n), "body": row} for n, row in enumerate(rows)]
             assert [item.error for item in cluster.bulk(actions) if not item.ok] == []
             cluster.refresh(name)
         return names
@@ -104,7 +103,7 @@ def test_impressions_and_clicks_are_added_up_by_position(cluster: Cluster, log: 
         Click("deck screws", "b", 1, 2, 2),
         Click("deck screws", "c", 1, 1, 9),
     ]
-    feedback = read_ubi(cluster, queries=queries, events=events)
+    feedback = feedback_from_clicks(read_ubi_clicks(cluster, queries=queries, events=events))
     assert {pair.product for pair in feedback.positives("deck screws")} == {"b", "c"}
     hovered = read_ubi_clicks(cluster, queries=queries, events=events, actions=["product_hover"])
     assert Click("ladder", "a", 1, 1, 1) in hovered
@@ -134,12 +133,8 @@ def test_only_what_happened_since(cluster: Cluster, log: Log) -> None:
         [_event("click", "s1", "a", 1, timestamp=old), _event("click", "s2", "b", 1)],
     )
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    assert read_ubi_clicks(cluster, start, queries=queries, events=events) == [
-        Click("chair", "b", 1, None, 1)
-    ]
-    with pytest.raises(
-        InputError, match=r"no event that ties a click to a query since 2026-12-01.*add_to_cart"
-    ):
+    assert read_ubi_clicks(cluster, start, queries=queries, events=events) == [Click("chair", "b", 1, None, 1)]
+    with pytest.raises(InputError, match=r"no event that ties a click to a query since 2026-12-01.*add_to_cart"):
         read_ubi_clicks(cluster, datetime(2026, 12, 1, tzinfo=UTC), queries=queries, events=events)
 
 
@@ -147,11 +142,9 @@ def test_more_events_than_one_page(cluster: Cluster, log: Log) -> None:
     searches = [_search(f"s{n}", f"lamp {n % 3}") for n in range(1200)]
     queries, events = log(searches, [_event("click", f"s{n}", "a", 1) for n in range(1200)])
     found = read_ubi_clicks(cluster, queries=queries, events=events)
-    assert [(click.query, click.clicks) for click in sorted(found, key=_key)] == [
-        (f"lamp {n}", 400) for n in range(3)
-    ]
+    assert [(click.query, click.clicks) for click in sorted(found, key=_key)] == [(f"lamp {n}", 400) for n in range(3)]
 
 
 def test_missing_indices(cluster: Cluster, make_index: MakeIndex) -> None:
     with pytest.raises(IndexMissingError, match="test-absent"):
-        read_ubi(cluster, queries="test-absent-too", events="test-absent")
+        read_ubi_clicks(cluster, queries="test-absent-too", events="test-absent")

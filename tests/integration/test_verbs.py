@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gram_os.attachment import LabelState, attach
-from gram_os.bundle import Bundle
 from gram_os.catalogue import read_judgments, read_queries
-from gram_os.cluster import Cluster
-from gram_os.sample import sample_file
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState, attach
+from gram_os.data import sample_file
+from gram_os.model.bundle import Bundle
 from tests.bundles import make_bundle
 from tests.command import Done, run
 from tests.conftest import MakeIndex
@@ -217,10 +217,7 @@ def test_backfill_names_what_it_could_not_do(cluster: Cluster, make_index: MakeI
     }
     documents |= {f"none{n}": {"title": None} for n in range(30)}
     assert all(
-        i.ok
-        for i in cluster.bulk(
-            {"op": "index", "index": index, "id": k, "body": b} for k, b in documents.items()
-        )
+        i.ok for i in cluster.bulk({"op": "index", "index": index, "id": k, "body": b} for k, b in documents.items())
     )
     assert run("attach", "--index", index).code == 0
     done = run("backfill", "--index", index, "--json")

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.integration  # builds, and installs from the package in
 
 def _run(*command: str | Path, cwd: Path) -> str:
     # Nothing of the environment that the tests run in may help: no PYTHONPATH, no active virtual environment.
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
-    }
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(word) for word in command], cwd=cwd, env=environ, capture_output=True, text=True, check=False
     )
@@ -62,9 +60,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     command = ["git", "ls-files", "gram_os"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     kept = {name for name in listed if (ROOT / name).is_file()}
-    assert kept <= set(
-        names
-    )  # data files, too: lock of the jars, templates, the bundle, the sample catalogue
+    assert kept <= set(names)  # data files, too: lock of the jars, templates, the bundle, the sample catalogue
     assert any(name.endswith("licenses/NOTICE") for name in names)
 
 
@@ -76,9 +72,7 @@ def test_installed_commands_work_without_the_checkout(installed: Path, tmp_path:
 
 
 def test_base_install_brings_no_training_libraries(installed: Path, tmp_path: Path) -> None:
-    check = (
-        "import importlib.util as u; print([n for n in ('torch', 'transformers', 'onnx') if u.find_spec(n)])"
-    )
+    check = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'onnx') if u.find_spec(n)])"
     assert _run(installed / "python", "-c", check, cwd=tmp_path).strip() == "[]"
 
 

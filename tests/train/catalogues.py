@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gram_os.attribute import AttributeType as T
 from gram_os.catalogue import Product
-from gram_os.tagger import Span
+from gram_os.text.attribute import AttributeType as T
+from gram_os.text.tagger import Span
 
 
 def _laptop(number: int, series: str, colour: str) -> Product:

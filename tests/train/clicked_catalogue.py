@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from gram_os.catalogue import Product
-from gram_os.clicks import Feedback, Pair
-from gram_os.train.encoder import load_encoder
-from gram_os.train.tagger import TagHead, TagModel
-from gram_os.train.tagger_stage import save_checkpoint
+from gram_os.train.lessons.clicks import Feedback, Pair
+from gram_os.train.models.encoder import load_encoder
+from gram_os.train.models.tagger import TagHead, TagModel
+from gram_os.train.models.tagger_checkpoint import save_checkpoint
 
 KINDS = ["toner cartridge", "ink cartridge", "notebook", "usb cable", "headset", "webcam"]
 BRANDS = ["xerox", "hp", "canon", "brother"]

@@ -15,24 +15,24 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from gram_os.attribute import Side
-from gram_os.backbone import load_generator
-from gram_os.pair_weights import PairWeights
-from gram_os.train.backbone import Backbone
-from gram_os.train.causal import CausalSettings, CausalSource, next_logits
-from gram_os.train.causal_stage import CausalBackbone
+from gram_os.arrays import IntArray
+from gram_os.model.backbone import load_generator
+from gram_os.model.pair_weights import PairWeights
+from gram_os.text.attribute import Side
+from gram_os.train.backbones.backbone import Backbone
+from gram_os.train.backbones.causal import CausalBackbone
 from gram_os.train.click_stages import aligned_pairs
-from gram_os.train.coding import GENERATED, OWN, UNKNOWN, CodedTexts
-from gram_os.train.curves import read_curves
+from gram_os.train.loop.curves import read_curves
 from gram_os.train.materials import Materials
-from gram_os.train.mining import Mined, mine
+from gram_os.train.mining.catalogue import Mined, mine
+from gram_os.train.models.causal import CausalSettings, CausalSource, next_logits
+from gram_os.train.models.torch_causal_lm import TorchCausalLm
+from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import TITLES_FILE, run_training
-from gram_os.train.torch_causal_lm import TorchCausalLm
 from tests.train.catalogues import PRODUCTS as FEW
 from tests.train.catalogues import SPANS
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
@@ -81,9 +81,7 @@ def test_backbone_is_what_stages_ask_for(backbone: CausalBackbone) -> None:
     assert trained == {id(p) for p in backbone.source.model.parameters()}
 
 
-def test_cache_equals_whole_prefixes_as_beams_come_and_go(
-    source: CausalSource, backbone: CausalBackbone
-) -> None:
+def test_cache_equals_whole_prefixes_as_beams_come_and_go(source: CausalSource, backbone: CausalBackbone) -> None:
     model = TorchCausalLm(source)
     prompts = backbone.ids(TEXTS, Side.TITLE)
     first = model.start(TEXTS, Side.TITLE)
@@ -127,7 +125,7 @@ def test_own_and_generated_values_get_their_probabilities(
 ) -> None:
     known = len(mined.dictionary.values)
     ids = backbone.ids(TEXTS, Side.TITLE)
-    own: list[NDArray[np.int64]] = [np.array([0, 3, known + 2]), np.array([1]), np.empty(0, np.int64)]
+    own: list[IntArray] = [np.array([0, 3, known + 2]), np.array([1]), np.empty(0, np.int64)]
     coded = backbone.code(ids, Side.TITLE, own, known)  # as wide as the dictionary: all values
     for text, prompt in enumerate(ids):
         columns, kinds = coded.columns[coded.of(text)], coded.kinds[coded.of(text)]
@@ -142,10 +140,8 @@ def test_own_and_generated_values_get_their_probabilities(
         )
 
 
-def test_narrow_lists_hold_the_likeliest_values_and_empty_ones_none(
-    backbone: CausalBackbone, mined: Mined
-) -> None:
-    nothing: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * 3
+def test_narrow_lists_hold_the_likeliest_values_and_empty_ones_none(backbone: CausalBackbone, mined: Mined) -> None:
+    nothing: list[IntArray] = [np.empty(0, np.int64)] * 3
     ids = backbone.ids(TEXTS, Side.QUERY)
     three, all_of_them = (backbone.code(ids, Side.QUERY, nothing, width) for width in (3, 10_000))
     assert np.diff(three.bounds).tolist() == [3, 3, 3]
@@ -249,9 +245,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
         weights.append(load_file(file)["model.layers.0.mlp.up_proj.weight"])
         assert not torch.equal(*weights[-2:]), stage
     (titles,) = (tmp_path / "work").glob(f"coded-titles-*/{TITLES_FILE}")
-    assert (
-        CodedTexts.load(titles).kinds == GENERATED
-    ).any()  # as wide as the beam, where no values follow it
+    assert (CodedTexts.load(titles).kinds == GENERATED).any()  # as wide as the beam, where no values follow it
     manifest = first.bundle.manifest
     assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
     assert 0 <= manifest.measures["held_out_R@300"] <= 1

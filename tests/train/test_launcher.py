@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gram_os.bundle import Bundle
+from gram_os.model.bundle import Bundle
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
 
 LIMIT_S = 300  # of some 40: processes that wait for each other never end

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gram_os.attribute import AttributeType
 from gram_os.errors import FileFormatError, InputError
+from gram_os.text.attribute import AttributeType
 from gram_os.train.recipe import Recipe, read_recipe
 
 SHIPPED = Path(__file__).parents[2] / "models" / "recipes"

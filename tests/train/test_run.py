@@ -12,20 +12,20 @@ from typing import Any, cast
 
 import pytest
 
-from gram_os.attribute import Side
-from gram_os.backbone import load_generator
-from gram_os.clicks import Feedback, Pair
 from gram_os.errors import InputError
-from gram_os.onnx_lm import CompactLm
-from gram_os.pair_weights import PairWeights
-from gram_os.tagger import Tagger
-from gram_os.train.curves import read_curves
-from gram_os.train.encoder import load_tokenizer
-from gram_os.train.export import prune_tokenizer, used_pieces
+from gram_os.model.backbone import load_generator
+from gram_os.model.onnx_lm import CompactLm
+from gram_os.model.pair_weights import PairWeights
+from gram_os.text.attribute import Side
+from gram_os.text.tagger import Tagger
+from gram_os.train.export.compact import prune_tokenizer, used_pieces
+from gram_os.train.lessons.clicks import Feedback, Pair
+from gram_os.train.loop.curves import read_curves
 from gram_os.train.materials import Materials
+from gram_os.train.models.encoder import load_tokenizer
+from gram_os.train.models.tagger import make_tagger
 from gram_os.train.recipe import Recipe, read_recipe
 from gram_os.train.run import run_training
-from gram_os.train.tagger import make_tagger
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
 
 pytestmark = [
@@ -88,9 +88,7 @@ def test_the_bundles_tagger_is_the_one_that_was_trained(tagger_checkpoint: Path,
     for texts, side in ((queries, Side.QUERY), (titles, Side.TITLE)):
         for expected, found in zip(trained.tag(texts, side), exported.tag(texts, side), strict=True):
             assert [(s.start, s.end, s.label) for s in found] == [(s.start, s.end, s.label) for s in expected]
-            assert [s.probability for s in found] == pytest.approx(
-                [s.probability for s in expected], abs=1e-3
-            )
+            assert [s.probability for s in found] == pytest.approx([s.probability for s in expected], abs=1e-3)
     assert any(trained.tag(titles, Side.TITLE))
     assert set(bundle.manifest.measures) == {"tagger_f1_queryner", "tagger_f1_oa_mine"}
 

@@ -36,9 +36,7 @@ def test_files_that_are_not_there(catalogue: str, tmp_path: Path) -> None:
 def test_recipe_with_an_unknown_key(catalogue: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("[sft]\nstep = 3\n")
-    done = run(
-        "train", "--catalogue", catalogue, "--recipe", str(recipe), "--out", str(tmp_path / "o"), "--json"
-    )
+    done = run("train", "--catalogue", catalogue, "--recipe", str(recipe), "--out", str(tmp_path / "o"), "--json")
     assert done.code == 2
     error = json.loads(done.err)["error"]
     assert error["type"] == "FileFormatError"

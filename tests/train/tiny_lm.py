@@ -16,7 +16,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from gram_os.train.causal import CausalSource
+from gram_os.train.models.causal import CausalSource
 
 KINDS: Mapping[str, tuple[Any, Any, bool]] = {
     "llama": (LlamaConfig, LlamaForCausalLM, False),

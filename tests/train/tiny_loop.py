@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
-from gram_os.train.checkpoint import BatchStream, Part, TrainingState
-from gram_os.train.curves import CurveWriter
-from gram_os.train.stages import SCRATCH, StageRunner
+from gram_os.train.loop.checkpoint import BatchStream, Part, TrainingState
+from gram_os.train.loop.curves import CurveWriter
+from gram_os.train.loop.processes import SCRATCH
+from gram_os.train.stage import StageRunner
 
 STEPS = 30
 

@@ -138,9 +138,7 @@ def test_casts_that_would_lose_something_are_refused(value: object, kind: str) -
         cast_value(value, kind)
 
 
-@given(
-    st.floats(allow_nan=False, allow_infinity=False), st.integers(), st.booleans(), st.dates(), st.datetimes()
-)
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(), st.booleans(), st.dates(), st.datetimes())
 def test_casting_a_written_value_gives_it_back(
     number: float, whole: int, truth: bool, day: object, moment: object
 ) -> None:

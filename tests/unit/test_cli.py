@@ -71,9 +71,7 @@ def test_errors_become_exit_codes_and_one_line(
     assert captured.err.count("\n") <= 1
 
 
-def test_verbose_shows_the_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verbose_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _verb_that_raises(monkeypatch, GramError("it broke"))
     assert cli.main(["--verbose", "load"]) == 1
     assert "Traceback" in capsys.readouterr().err
@@ -99,9 +97,7 @@ def test_bad_usage_is_exit_code_2(
         assert json.loads(capsys.readouterr().err)["error"]["message"]
 
 
-def test_result_of_a_verb_goes_to_stdout(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_result_of_a_verb_goes_to_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _verb_that_raises(monkeypatch, None)
     assert cli.main(["load", "--text", "rot", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"text": "rot", "json": True}

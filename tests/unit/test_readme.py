@@ -1,4 +1,4 @@
-"""What the README says is there: the tree, the verbs, the commands."""
+"""What the README and its pages say is there: the tree, the verbs, the commands."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_tree_names_every_module_once_and_no_other() -> None:
-    tree = README.split("gram_os/            the library", 1)[1].split("\nbenchmarks/", 1)[0]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    tree = page.split("gram_os/              the library", 1)[1].split("\nbenchmarks/", 1)[0]
     named = re.findall(r"^  ([a-z_]+(?:\.py|/)) ", tree, re.MULTILINE)
-    parts = {
-        path.name + "/" * path.is_dir() for path in (ROOT / "gram_os").iterdir() if path.name[0] not in "._"
-    }
+    parts = {path.name + "/" * path.is_dir() for path in (ROOT / "gram_os").iterdir() if path.name[0] not in "._"}
     assert sorted(named) == sorted(parts - {"py.typed"})
 
 

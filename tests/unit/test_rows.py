@@ -169,9 +169,7 @@ def test_missing_file_and_folder_are_found_before_the_first_row(tmp_path: Path) 
         read_lines(tmp_path / "no.tsv")
 
 
-def test_line_without_end_is_refused_and_not_read_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_line_without_end_is_refused_and_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gram_os.rows.MAX_LINE_BYTES", 1000)
     assert "one row a line" in str(_fault(_write(tmp_path, "p.jsonl", '{"id": "' + "1" * 2000)))
 
@@ -197,9 +195,7 @@ def test_jsonl_gives_back_what_was_written(tmp_path: Path, rows: list[Row]) -> N
 def test_memory_stays_flat(tmp_path: Path, name: str) -> None:
     path, count = tmp_path / name, 30_000
     if name.endswith("parquet"):
-        pq.write_table(
-            pa.table({"id": range(count), "title": ["x" * 200] * count}), path, row_group_size=1000
-        )
+        pq.write_table(pa.table({"id": range(count), "title": ["x" * 200] * count}), path, row_group_size=1000)
     else:
         form = '{"id": "%d", "title": "' + "x" * 200 + '"}\n' if "json" in name else "%d," + "x" * 200 + "\n"
         _write(

@@ -28,9 +28,7 @@ def test_defaults() -> None:
 
 
 def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
-    write(
-        tmp_path / "gram-os.toml", '[cluster]\nurl = "http://file:1"\ntimeout_s = 5\nverify_certs = false\n'
-    )
+    write(tmp_path / "gram-os.toml", '[cluster]\nurl = "http://file:1"\ntimeout_s = 5\nverify_certs = false\n')
     environ = {"OPENSEARCH_URL": "http://variable:2", "OPENSEARCH_TIMEOUT": "6"}
     settings = load_settings(environ=environ, cluster={"url": "http://argument:3"})
     assert settings.cluster.url == "http://argument:3"
@@ -39,9 +37,7 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
 
 
 def test_an_override_of_none_is_none() -> None:
-    settings = load_settings(
-        environ={"OPENSEARCH_URL": "http://variable:2"}, cluster={"url": None}, data_dir=None
-    )
+    settings = load_settings(environ={"OPENSEARCH_URL": "http://variable:2"}, cluster={"url": None}, data_dir=None)
     assert settings.cluster.url == "http://variable:2"
 
 
@@ -133,9 +129,7 @@ def test_settings_are_frozen_and_direct_construction_reads_nothing(monkeypatch: 
         ({}, "cluster = 3\n", ["cluster = 3"]),
     ],
 )
-def test_what_cannot_be_used_is_named(
-    environ: dict[str, str], toml: str, parts: list[str], tmp_path: Path
-) -> None:
+def test_what_cannot_be_used_is_named(environ: dict[str, str], toml: str, parts: list[str], tmp_path: Path) -> None:
     if toml:
         write(tmp_path / "gram-os.toml", toml)
     with pytest.raises(SettingsError) as caught:

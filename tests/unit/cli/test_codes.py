@@ -11,7 +11,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from gram_os.bundle import Bundle, default_bundle
+from gram_os.data import default_bundle
+from gram_os.model.bundle import Bundle
 from tests.bundles import make_bundle
 from tests.command import run
 

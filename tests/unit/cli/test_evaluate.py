@@ -26,10 +26,7 @@ def evaluation() -> Evaluation:
 def test_table_shows_means_marks_intervals_and_latency(capsys: pytest.CaptureFixture[str]) -> None:
     print_evaluation(evaluation(), index="shop", out=Path("results"))
     text = capsys.readouterr().out
-    rows = {
-        name: next(line for line in text.splitlines() if f" {name} " in line)
-        for name in ("bm25", "gram", "none")
-    }
+    rows = {name: next(line for line in text.splitlines() if f" {name} " in line) for name in ("bm25", "gram", "none")}
     assert ".5000" in rows["bm25"] and "+" not in rows["bm25"] and "4.0" in rows["bm25"]
     assert "1.0000 +" in rows["gram"] and "9.0" in rows["gram"]  # MRR@10
     assert ".0000 -" in rows["none"]

@@ -25,9 +25,7 @@ def test_the_lock_names_each_file_once_and_whole() -> None:
     ("content", "damaged"),
     [(b"content", False), (b"conten", True), (b"c0ntent", True), (b"", True), (None, True)],
 )
-def test_half_written_changed_and_missing_files_are_found(
-    tmp_path: Path, content: bytes | None, damaged: bool
-) -> None:
+def test_half_written_changed_and_missing_files_are_found(tmp_path: Path, content: bytes | None, damaged: bool) -> None:
     jar = Jar("group:name:1", hashlib.sha256(b"content").hexdigest(), len(b"content"))
     if content is not None:
         (tmp_path / "name-1.jar").write_bytes(content)

@@ -12,10 +12,10 @@ from threading import enumerate as running_threads
 
 import pytest
 
-from gram_os.code import Code
 from gram_os.errors import QueryRefusedError
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.batcher import QueryBatcher
+from gram_os.text.code import Code
 from tests.bundles import VALUES, make_generator
 
 PATIENCE_S = 30.0  # for a test that would fail
@@ -90,9 +90,7 @@ def test_nothing_is_lost_or_coded_twice_and_no_batch_is_too_large(pool: ThreadPo
     assert max(map(len, generator.asked)) <= 4
 
 
-def test_what_waits_is_coded_in_one_batch_in_its_order(
-    generator: GatedGenerator, pool: ThreadPoolExecutor
-) -> None:
+def test_what_waits_is_coded_in_one_batch_in_its_order(generator: GatedGenerator, pool: ThreadPoolExecutor) -> None:
     with make_batcher(generator, max_batch=3) as batcher:
         asked = [ask(pool, batcher, text) for text in "abcde"]
         generator.gate.set()
@@ -109,9 +107,7 @@ def test_a_lone_query_never_waits(generator: GatedGenerator) -> None:
     assert time.monotonic() - started < PATIENCE_S
 
 
-def test_a_batch_waits_for_those_who_were_just_here(
-    generator: GatedGenerator, pool: ThreadPoolExecutor
-) -> None:
+def test_a_batch_waits_for_those_who_were_just_here(generator: GatedGenerator, pool: ThreadPoolExecutor) -> None:
     with make_batcher(generator, max_wait_ms=LONG_MS) as batcher:
         first = ask(pool, batcher, "a")
         second = ask(pool, batcher, "b")
@@ -121,9 +117,7 @@ def test_a_batch_waits_for_those_who_were_just_here(
     assert generator.asked == [["a"], ["b", "c"]]
 
 
-def test_a_batch_does_not_wait_longer_than_it_may(
-    generator: GatedGenerator, pool: ThreadPoolExecutor
-) -> None:
+def test_a_batch_does_not_wait_longer_than_it_may(generator: GatedGenerator, pool: ThreadPoolExecutor) -> None:
     with make_batcher(generator, max_wait_ms=20) as batcher:
         asked = [ask(pool, batcher, text) for text in "ab"]
         generator.gate.set()

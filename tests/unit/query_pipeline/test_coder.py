@@ -11,9 +11,9 @@ from threading import Lock
 
 import pytest
 
-from gram_os.bundle import Bundle
 from gram_os.errors import QueryRefusedError
-from gram_os.generator import Generator, ScoredCode
+from gram_os.model.bundle import Bundle
+from gram_os.model.generator import Generator, ScoredCode
 from gram_os.query_pipeline.coder import QueryCoder, is_batch_invariant
 from gram_os.settings import QuerySettings
 from tests.bundles import VALUES, make_generator

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gram_os.code import Code
-from gram_os.generator import ScoredCode
+from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.head_queries import MEGABYTE, HeadQueries
+from gram_os.text.code import Code
 
 
 @dataclass(slots=True)

@@ -44,7 +44,5 @@ def make_run(system: str, answers: Mapping[str, str], *, latency_ms: float | Non
     rankings = {}
     for query_id, text in answers.items():
         ids = tuple(text.split())
-        rankings[query_id] = Ranking(
-            ids, tuple(float(len(ids) - rank) for rank in range(len(ids))), latency_ms
-        )
+        rankings[query_id] = Ranking(ids, tuple(float(len(ids) - rank) for rank in range(len(ids))), latency_ms)
     return Run(system, rankings)

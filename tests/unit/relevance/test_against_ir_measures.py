@@ -97,9 +97,7 @@ def test_a_run_file_gives_trec_eval_the_order_that_was_measured_although_scores_
     write_trec_run(run, tmp_path / "run.trec")
     scored = list(ir_measures.read_trec_run(str(tmp_path / "run.trec")))
     flags = [
-        ir_measures.Qrel(q, p, int(p in judgments.relevant[q]))
-        for q in direct.query_ids
-        for p in judgments.grades[q]
+        ir_measures.Qrel(q, p, int(p in judgments.relevant[q])) for q in direct.query_ids for p in judgments.grades[q]
     ]
     theirs = ir_measures.calc_aggregate([R @ 10, R @ 100, RR @ 10], flags, scored)
     measures = direct.systems[0].measures

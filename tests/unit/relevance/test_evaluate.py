@@ -179,9 +179,7 @@ def test_no_query_with_a_relevant_product() -> None:
 
 def test_query_id_twice() -> None:
     with pytest.raises(InputError, match="'q1' stands in the queries twice"):
-        evaluate(
-            {"s": TableSystem("s", {})}, [*QUERIES, Query("q1", "one")], make_judgments(GRADES, relevant=2)
-        )
+        evaluate({"s": TableSystem("s", {})}, [*QUERIES, Query("q1", "one")], make_judgments(GRADES, relevant=2))
 
 
 def test_a_system_that_answers_wrongly_is_named() -> None:

@@ -76,9 +76,7 @@ rankings = st.lists(products, unique=True, max_size=16)
 
 
 @given(rankings, st.frozensets(products, min_size=1), st.integers(1, 20))
-def test_recall_never_falls_with_depth_and_stays_in_bounds(
-    ranked: list[str], relevant: frozenset[str], k: int
-) -> None:
+def test_recall_never_falls_with_depth_and_stays_in_bounds(ranked: list[str], relevant: frozenset[str], k: int) -> None:
     assert 0 <= recall_at(ranked, relevant, k) <= recall_at(ranked, relevant, k + 1) <= 1
 
 

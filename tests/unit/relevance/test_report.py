@@ -135,9 +135,7 @@ def test_warnings_are_shown() -> None:
     assert "found no judged product at all" in render_report(evaluation, texts={})
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(0.45251, ".4525"), (1.0, "1.0000"), (0.0, ".0000"), (-0.0312, "-.0312")]
-)
+@pytest.mark.parametrize(("value", "shown"), [(0.45251, ".4525"), (1.0, "1.0000"), (0.0, ".0000"), (-0.0312, "-.0312")])
 def test_figures_as_in_papers(value: float, shown: str) -> None:
     assert show_figure(value) == shown
 

@@ -75,9 +75,7 @@ def test_chunks_of_draws_count_every_resample(monkeypatch: pytest.MonkeyPatch) -
     """Drawn in pieces or at once, as many resamples are used."""
     monkeypatch.setattr("gram_os.relevance.significance._DRAWN_AT_ONCE", 64)
     assert randomisation_p_values(column([0.5] * 20), resamples=999) == [1 / 1000]
-    assert bootstrap_intervals(column([0.0, 1.0] * 20), resamples=1000)[0] == pytest.approx(
-        [0.35, 0.65], abs=0.03
-    )
+    assert bootstrap_intervals(column([0.0, 1.0] * 20), resamples=1000)[0] == pytest.approx([0.35, 0.65], abs=0.03)
 
 
 @given(st.lists(st.sampled_from([-0.5, -0.25, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=8))

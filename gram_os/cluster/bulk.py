@@ -1,0 +1,170 @@
+"""Bulk writes: actions in, one `BulkItem` for each out, in order, with what the cluster refused for now sent again.
+
+Pure but for the `send` callable (bytes of NDJSON in, the answer's items out), which `cluster.py` supplies. Knows the
+wire form and which answers are worth a retry; knows no HTTP and no index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
+
+Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
+
+OPERATIONS: Final = ("index", "create", "update", "delete")
+_RETRIED: Final = (429, 503)
+# A request of this size is indexed in well under a second and is far from http.max_content_length (100 MB).
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
+_LARGEST_ACTION: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BulkItem:
+    """What became of one action; `error` is None when it was done, else the cluster's type and reason."""
+
+    id: str | None
+    op: str
+    status: int
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when the action was done."""
+        return self.error is None
+
+    @property
+    def conflict(self) -> bool:
+        """True when another writer was first (`if_seq_no`, or `create` of an existing id)."""
+        return self.status == 409
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often and how patiently refused actions are sent again: about a minute in all by default.
+
+    The n-th pause is random between 0 and `initial_s` * 2^n seconds, at most `max_s`, so that writers do not come in step.
+    """
+
+    attempts: int = 10
+    initial_s: float = 0.5
+    max_s: float = 20.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One action on its way: its encoded lines, and what became of it."""
+
+    id: str | None
+    op: str
+    lines: bytes
+    item: BulkItem | None = field(default=None)
+
+
+def write_bulk(
+    actions: Iterable[Mapping[str, Any]], send: Send, *, chunk: int = 500, backoff: Backoff | None = None
+) -> Iterator[BulkItem]:
+    """Send the actions in requests of at most `chunk` and 8 MiB; one request is held in memory at a time.
+
+    Items refused with 429 or 503, and requests that got no answer, are sent again with exponential backoff. Sending
+    again is safe: at worst an action that was done answers 409. Raises ClusterUnreachableError or ClusterBusyError
+    when the patience ends without any answer; items yielded until then are settled.
+    """
+    for entries in _chunks(actions, chunk):
+        _settle([entry for entry in entries if entry.item is None], send, backoff or Backoff())
+        for entry in entries:
+            assert entry.item is not None  # noqa: S101  (every entry has an answer, or _settle raised)
+            yield entry.item
+
+
+def _chunks(actions: Iterable[Mapping[str, Any]], chunk: int) -> Iterator[list[_Entry]]:
+    """Group encoded actions by number and by bytes."""
+    entries: list[_Entry] = []
+    size = 0
+    for entry in map(_encode, actions):
+        if entries and (len(entries) >= chunk or size + len(entry.lines) > _CHUNK_BYTES):
+            yield entries
+            entries, size = [], 0
+        entries.append(entry)
+        size += len(entry.lines)
+    if entries:
+        yield entries
+
+
+def _encode(action: Mapping[str, Any]) -> _Entry:
+    """Make the one or two NDJSON lines; an action that JSON or the cluster cannot take is settled here and now."""
+    op = action.get("op")
+    if op not in OPERATIONS:
+        raise InputError(f"bulk action with op {op!r}: must be one of {', '.join(OPERATIONS)}")
+    names = {"index": "_index", "id": "_id"}
+    meta = {names.get(key, key): value for key, value in action.items() if key not in ("op", "body")}
+    entry = _Entry(action.get("id"), op, b"")
+    try:
+        parts = [{op: meta}] if op == "delete" else [{op: meta}, action["body"]]
+        entry.lines = b"".join(_encode_line(part) for part in parts)
+    except ValueError as error:
+        entry.item = BulkItem(entry.id, op, 400, f"not JSON: {error}")
+    if len(entry.lines) > _LARGEST_ACTION:
+        problem = f"document of {len(entry.lines)} bytes: OpenSearch takes at most {_LARGEST_ACTION} in a request"
+        entry.item, entry.lines = BulkItem(entry.id, op, 413, problem), b""
+    return entry
+
+
+def _encode_line(value: object) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; escaped, it is refused for this document only
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
+    """Send until every entry has a final item or the patience ends; then the last answer is final."""
+
+    def attempt() -> bool:
+        waiting = [entry for entry in entries if entry.item is None or _is_refused_for_now(entry.item)]
+        if waiting:
+            answers = send(b"".join(entry.lines for entry in waiting))
+            for entry, answer in zip(waiting, answers, strict=True):
+                entry.item = _read_answer(entry, answer)
+        return any(entry.item is not None and _is_refused_for_now(entry.item) for entry in waiting)
+
+    def give_up(state: RetryCallState) -> None:
+        assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
+        if state.outcome.failed:
+            state.outcome.result()  # raises what the last attempt raised
+
+    Retrying(
+        stop=stop_after_attempt(backoff.attempts),
+        wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
+        retry=retry_if_result(bool) | retry_if_exception_type((ClusterBusyError, ClusterUnreachableError)),
+        retry_error_callback=give_up,
+    )(attempt)
+
+
+def _is_refused_for_now(item: BulkItem) -> bool:
+    """429 and 503, except a full disk's 429, which no patience cures."""
+    return item.status in _RETRIED and not (item.error or "").startswith("cluster_block_exception")
+
+
+def _read_answer(entry: _Entry, answer: Mapping[str, Any]) -> BulkItem:
+    (outcome,) = answer.values()
+    error = outcome.get("error")
+    text = None
+    if error is not None:
+        cause = error.get("caused_by") or {}
+        text = f"{error['type']}: {error['reason']}" + (f" ({cause['reason']})" if cause.get("reason") else "")
+    elif outcome["status"] >= 400:  # deleting what is not there has a status but no error
+        text = str(outcome.get("result", "failed"))
+    return BulkItem(outcome.get("_id", entry.id), entry.op, int(outcome["status"]), text)

@@ -1,0 +1,178 @@
+"""The live beams of a search, and how a model's answers about them are had.
+
+`GridReader` asks a model after every token. `ChainReader` also reads ahead, in the same step, the tokens that a beam's last
+one forces: the nodes of the trie that have one child. Either way the search sees one depth after the other, so both give
+the same codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gram_os.arrays import BoolArray, DoubleArray, FloatArray, Int32Array, IntArray
+from gram_os.model.language_model import PROMPT, ChainModel, Chains, LanguageModel, Step, reads_chains
+from gram_os.model.trie import ROOT, CodeTrie
+
+
+@dataclass(frozen=True, slots=True)
+class Beams:
+    """The live beams of all texts in flat arrays, a text's beams side by side and best first.
+
+    texts: int64 (beams,), the text of each; places: int64 (beams,), its place among its text's beams; owners: int64
+    (beams,), the beam that it continues, one depth before; nodes: int64 (beams,), where it stands in the trie;
+    scores: float64 (beams,), ln P so far; tokens: int64 (beams, depth) and log_probs: float32 (beams, depth), what it is
+    made of.
+    """
+
+    texts: IntArray
+    places: IntArray
+    owners: IntArray
+    nodes: IntArray
+    scores: DoubleArray
+    tokens: IntArray
+    log_probs: FloatArray
+
+    @classmethod
+    def at_root(cls, texts: int) -> Beams:
+        """One empty beam a text."""
+        start = np.full(texts, ROOT, dtype=np.int64)
+        zeros = np.zeros(texts, dtype=np.int64)
+        nothing = np.zeros((texts, 0), dtype=np.int64)
+        return cls(np.arange(texts), zeros, zeros, start, np.zeros(texts), nothing, nothing.astype(np.float32))
+
+
+class Reader(Protocol):
+    """A model's answers about the beams that were read last; all log-probabilities are natural logarithms."""
+
+    def read(self, beams: Beams) -> None:
+        """Have the model read the beams' last tokens; their owners are the beams that were read before."""
+
+    def ends(self, beams: IntArray) -> FloatArray:
+        """Of the closing token after some of the beams, by their places in the arrays: float32 (some,)."""
+
+    def gains(self, beams: IntArray, edges: IntArray) -> FloatArray:
+        """Of the token on an edge of the trie after a beam: float32 (edges,), one beam an edge."""
+
+
+def open_reader(model: LanguageModel, trie: CodeTrie, first: Step) -> Reader:
+    """The reader of a search; `first` is what `model.start` answered for the texts."""
+    if reads_chains(model):
+        return ChainReader(model, trie, first)
+    return GridReader(model, trie, first)
+
+
+class GridReader:
+    """One token of every beam at a step."""
+
+    def __init__(self, model: LanguageModel, trie: CodeTrie, first: Step):
+        self._model, self._trie, self._step = model, trie, first
+        self._places = np.zeros(len(first.log_probs), np.int64)
+        self._rows = self._places  # each beam's row of the step's log-probabilities
+
+    def read(self, beams: Beams) -> None:
+        """See `Reader.read`."""
+        shape = (len(self._step.log_probs), int(beams.places.max()) + 1)
+        # Free places of the grid repeat beam 0 and are never read.
+        parents, tokens = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        parents[beams.texts, beams.places] = self._places[beams.owners]
+        tokens[beams.texts, beams.places] = beams.tokens[:, -1]
+        self._step = self._model.advance(self._step.state, parents, tokens)
+        self._places, self._rows = beams.places, beams.texts * shape[1] + beams.places
+
+    def ends(self, beams: IntArray) -> FloatArray:
+        """See `Reader.ends`."""
+        return self._take(beams, self._model.end)
+
+    def gains(self, beams: IntArray, edges: IntArray) -> FloatArray:
+        """See `Reader.gains`."""
+        return self._take(beams, self._trie.tokens[edges])
+
+    def _take(self, beams: IntArray, tokens: int | Int32Array) -> FloatArray:
+        log_probs = self._step.log_probs
+        found: FloatArray = log_probs.reshape(-1).take(self._rows[beams] * log_probs.shape[-1] + tokens)
+        return found
+
+
+class ChainReader:
+    """A beam's last token and those that it forces at one step; beams whose next token was read already cost none.
+
+    Answers are kept for every token that was read: its node in the model's tree, whether the next one of its chain was read
+    too, ln P of the closing token, and where the log-probabilities of the tokens that may follow start in `_gains`.
+    """
+
+    def __init__(self, model: ChainModel, trie: CodeTrie, first: Step):
+        texts = len(first.log_probs)
+        self._model, self._trie, self._state = model, trie, first.state
+        # The prompts stand for a token each, about which nothing is asked here.
+        self._at: IntArray = np.arange(texts)  # each beam's last token
+        self._edges: IntArray = np.zeros(texts, np.int64)  # the first edge of each beam's node
+        self._nodes: IntArray = np.full(texts, PROMPT, np.int64)
+        self._ahead: BoolArray = np.zeros(texts, np.bool_)
+        self._ends: FloatArray = np.zeros(texts, np.float32)
+        self._starts: IntArray = np.zeros(texts, np.int64)
+        self._gains: FloatArray = np.zeros(0, np.float32)
+
+    def read(self, beams: Beams) -> None:
+        """See `Reader.read`."""
+        before = self._at[beams.owners]
+        asked = np.flatnonzero(~self._ahead[before])
+        at = before + 1
+        if len(asked):
+            at[asked] = self._read_chains(beams.texts[asked], self._nodes[before[asked]], beams.nodes[asked])
+        self._at, self._edges = at, self._trie.offsets[beams.nodes].astype(np.int64)
+
+    def ends(self, beams: IntArray) -> FloatArray:
+        """See `Reader.ends`."""
+        return self._ends.take(self._at[beams])
+
+    def gains(self, beams: IntArray, edges: IntArray) -> FloatArray:
+        """See `Reader.gains`."""
+        places = self._starts[self._at[beams]] + edges - self._edges[beams]
+        return self._gains.take(places)
+
+    def _read_chains(self, texts: IntArray, parents: IntArray, nodes: IntArray) -> IntArray:
+        """Read the tokens that lead to nodes of the trie and those forced after them; the place of each chain's first."""
+        trie, end = self._trie, self._model.end
+        paths = trie.follow_forced(nodes)  # (chains, longest)
+        inside = paths >= 0
+        lengths, path = inside.sum(1), paths[inside]  # (chains,), (tokens,)
+        edges, last = trie.offsets[path].astype(np.int64), np.cumsum(lengths) - 1
+        counts = trie.offsets[path + 1] - edges
+        forced = counts == 1  # within a chain; its last token has no child or several
+        wanted = np.full((len(path), 2), end)
+        wanted[forced, 0] = trie.tokens[edges[forced]]
+        whole = last[counts[last] > 1]
+        reading = self._model.read_chains(
+            self._state,
+            Chains(texts, parents, lengths, trie.tokens[path - 1].astype(np.int64), wanted, whole),
+        )
+        starts = np.cumsum(counts) - counts
+        gains = np.empty(int(counts.sum()), np.float32)
+        gains[starts[forced]] = reading.chosen[forced, 0]
+        rows, kept = ranges(edges[whole], counts[whole])
+        gains[ranges(starts[whole], counts[whole])[1]] = reading.log_probs[rows, trie.tokens[kept]]
+        ahead = np.ones(len(path), np.bool_)
+        ahead[last] = False
+        known = len(self._nodes)
+        self._state = reading.state
+        self._starts = np.concatenate([self._starts, starts + len(self._gains)])
+        self._gains = np.concatenate([self._gains, gains])
+        self._nodes = np.concatenate([self._nodes, reading.nodes])
+        self._ends = np.concatenate([self._ends, reading.chosen[:, 1]])
+        self._ahead = np.concatenate([self._ahead, ahead])
+        firsts: IntArray = known + last + 1 - lengths
+        return firsts
+
+
+def ranges(starts: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """The whole numbers of ranges, one range after the other, and which range each is of.
+
+    >>> owners, numbers = ranges(np.array([5, 0, 9]), np.array([2, 0, 3]))
+    >>> owners.tolist(), numbers.tolist()
+    ([0, 0, 2, 2, 2], [5, 6, 9, 10, 11])
+    """
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return owners, np.arange(len(owners)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)

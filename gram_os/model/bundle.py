@@ -1,0 +1,239 @@
+"""A bundle: the folder that holds one trained model and all that serving needs of it.
+
+    manifest.json      format, label, backbone, precision, attribute fields, measures, size and SHA-256 of every file
+    tokenizer.json     of the encoder or the causal LM
+    *.onnx             the graphs
+    codes.npz          the code trie (trie.py), memory-mapped (array_file.py)
+    dictionary.tsv     value, type, products: the attribute dictionary
+    words.tsv          word, products: the catalogue's vocabulary
+    stems.tsv          stem, readable word: the normaliser's
+
+Loading checks format, sizes and hashes and names what is wrong. Nothing in a bundle is executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from tokenizers import Tokenizer
+
+from gram_os.data import default_bundle
+from gram_os.errors import BundleError
+from gram_os.model.array_file import map_arrays, write_arrays
+from gram_os.model.pair_weights import PairWeights
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import AttributeType
+from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.normalise import Normaliser
+
+FORMAT = 3
+_NOT_IN_DOCUMENTS: dict[str, Any] = {
+    "measures": True,
+    "source": True,
+    "gram_weight": True,
+    "query_values": True,
+    "pair": {"query", "idf_exponent", "granularity"},  # the title's side is written with the codes
+}
+MANIFEST = "manifest.json"
+TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
+
+
+class FileRecord(BaseModel):
+    """Size in bytes and SHA-256 of one file of the bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a bundle says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    label: str
+    backbone: Literal["compact", "causal-lm"]
+    precision: Literal["fp32", "fp16", "int8"]
+    attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
+    texts: tuple[str, ...] = ()  # further text fields of the catalogue whose words are a product's own values too
+    title_codes: int = 10  # codes that the beam search gives a title, beside its own values
+    title_values: int = 0  # the likeliest single values that a title gets besides; they cost no step of the decoder
+    query_values: int = 0  # the same of a query
+    pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
+    gram_weight: float = 3.0  # of GRAM against BM25 in the hybrid
+    model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
+    measures: Mapping[str, float] = {}  # what it was accepted with
+    source: str = ""  # what it was trained on, and the terms
+    files: Mapping[str, FileRecord] = {}
+
+    @property
+    def coded_fields(self) -> tuple[str, ...]:
+        """The fields of a product, beside its title, that its codes are made from."""
+        return (*self.attributes, *self.texts)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle; graphs are opened by the backbone (onnx_lm.py, causal_lm.py)."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Bundle:
+        """Read and verify a bundle, the shipped one by default.
+
+        Raises BundleError when the folder, the manifest or a file is missing, of another format, cut short or
+        changed.
+        """
+        path = path or default_bundle()
+        manifest = _read_manifest(path)
+        if missing := [name for name in TABLES if name not in manifest.files]:
+            raise BundleError(f"{path / MANIFEST} does not list {missing[0]}; export the bundle again")
+        for name, record in manifest.files.items():
+            _verify(path / name, record)
+        return cls(path, manifest)
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that change when anything does that is written into documents.
+
+        That is the codes and their weights on the title's side. What a query's codes weigh is not among it, and may be set
+        anew without coding any document again.
+        """
+        content = self.manifest.model_dump_json(exclude=_NOT_IN_DOCUMENTS)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, without padding or truncation of its own."""
+        tokenizer = Tokenizer.from_file(str(self.path / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @cached_property
+    def trie(self) -> CodeTrie:
+        """The codes that may be generated."""
+        file = self.path / "codes.npz"
+        try:
+            arrays = map_arrays(file)
+            return CodeTrie(arrays["offsets"], arrays["tokens"], arrays["final"])
+        except (ValueError, KeyError, OSError, BadZipFile) as error:
+            raise BundleError(f"{file} holds no code trie ({error}); export the bundle again") from error
+
+    @cached_property
+    def dictionary(self) -> AttributeDictionary:
+        """The known attribute values."""
+        file = self.path / "dictionary.tsv"
+        rows = _read_rows(file, 3)
+        try:
+            types = tuple(AttributeType(kind) for _, kind, _ in rows)
+        except ValueError as error:
+            raise BundleError(f"{file}: {error}; export the bundle again") from error
+        counts = tuple(_read_count(file, count) for _, _, count in rows)
+        return AttributeDictionary(tuple(value for value, _, _ in rows), types, counts)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The catalogue's words."""
+        file = self.path / "words.tsv"
+        return Vocabulary({word: _read_count(file, count) for word, count in _read_rows(file, 2)})
+
+    @cached_property
+    def normaliser(self) -> Normaliser:
+        """The normaliser that writes stems as the catalogue's commonest words."""
+        return Normaliser(dict(_read_rows(self.path / "stems.tsv", 2)))
+
+
+def write_tables(
+    path: Path,
+    *,
+    dictionary: AttributeDictionary,
+    vocabulary: Vocabulary,
+    normaliser: Normaliser,
+    trie: CodeTrie,
+) -> None:
+    """Write the bundle's tables; the graphs and the tokenizer are written by train/export.py."""
+    rows = zip(dictionary.values, dictionary.types, dictionary.counts, strict=True)
+    _write_rows(path / "dictionary.tsv", ((v, k.value, str(n)) for v, k, n in rows))
+    _write_rows(path / "words.tsv", ((word, str(n)) for word, n in sorted(vocabulary.counts.items())))
+    _write_rows(path / "stems.tsv", sorted(normaliser.readable.items()))
+    write_arrays(path / "codes.npz", {"offsets": trie.offsets, "tokens": trie.tokens, "final": trie.final})
+
+
+def seal(path: Path, manifest: Manifest) -> Bundle:
+    """Write the manifest over all files that lie in the folder; the last step of an export."""
+    files = {
+        file.name: FileRecord(bytes=file.stat().st_size, sha256=_sha256(file))
+        for file in sorted(path.iterdir())
+        if file.is_file() and file.name != MANIFEST
+    }
+    sealed = manifest.model_copy(update={"files": files})
+    (path / MANIFEST).write_text(sealed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return Bundle.load(path)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}; give --bundle the folder that an export made")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{file} is damaged ({error}); copy or export the bundle again") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise BundleError(f"{file} has format {found!r}, this version reads {FORMAT}; export the bundle again")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{file}: {place}: {first['msg']}; export the bundle again") from error
+
+
+def _verify(file: Path, record: FileRecord) -> None:
+    if not file.is_file():
+        raise BundleError(f"{file} is missing; copy or export the bundle again")
+    size = file.stat().st_size
+    if size != record.bytes:
+        raise BundleError(f"{file} has {size} bytes instead of {record.bytes}; copy or export the bundle again")
+    if _sha256(file) != record.sha256:
+        raise BundleError(f"{file} is not what was exported (SHA-256 differs); copy or export the bundle again")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_rows(file: Path, columns: int) -> list[list[str]]:
+    rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows, 1):
+        if len(row) != columns:
+            raise BundleError(
+                f"{file}, line {number}: {len(row)} columns instead of {columns}; export the bundle again"
+            )
+    return rows
+
+
+def _read_count(file: Path, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BundleError(f"{file}: {text!r} is no count; export the bundle again") from error
+
+
+def _write_rows(file: Path, rows: Iterable[Sequence[str]]) -> None:
+    file.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")

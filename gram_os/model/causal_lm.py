@@ -1,0 +1,194 @@
+"""The causal-LM backbone on ONNX Runtime (the paper's form): prompts in, then chains of tokens below them.
+
+The graph is what train/causal_graph.py wrote: tokens and what they see in, log-probabilities out; the keys and values of
+each text, its prompt's and those of all its beams, are there once and grow from run to run. Knows prompts and tokens, not
+codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from gram_os.arrays import AnyArray, FloatArray, IntArray
+from gram_os.errors import BundleError
+from gram_os.model.bundle import Bundle
+from gram_os.model.language_model import PROMPT, Chains, Reading, Step
+from gram_os.model.onnx_lm import Device, Session
+from gram_os.model.prompts import PROMPTS_VERSION, PromptEncoder, pad_left
+from gram_os.model.token_tree import Placed, TokenTree
+from gram_os.text.attribute import Side
+
+GRAPH = "model.onnx"
+#: The graph's inputs and outputs beside keys and values, with the names of their axes.
+INPUTS: Final = MappingProxyType(
+    {
+        "ids": {0: "tokens"},
+        "positions": {0: "texts", 1: "slots"},
+        "slots": {0: "texts", 1: "slots"},
+        "places": {0: "tokens"},
+        "seen": {0: "texts", 1: "slots", 2: "keys"},
+        "scored": {0: "scored"},
+        "wanted": {0: "scored", 1: "any"},
+        "whole": {0: "whole"},
+    }
+)
+OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
+_TEXTS = 8  # texts of one run
+_TOKENS = 2048  # tokens of one run, each scored over the whole vocabulary; a longer chain has a run to itself
+
+Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Texts that are read in the same runs."""
+
+    tree: TokenTree
+    past: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """scored: int64 (scored,), tokens of a run after which something is asked; wanted, whole: as in `Chains`, of these."""
+
+    scored: IntArray
+    wanted: IntArray
+    whole: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _CausalState:
+    """parts: of `_TEXTS` texts each, the last of fewer; heads: int64 (texts, beams), the node of each beam's last token."""
+
+    parts: tuple[_Part, ...]
+    heads: IntArray
+
+
+class CausalLm:
+    """`ChainModel` over a causal LM's own tokens."""
+
+    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
+        model, path = bundle.manifest.model, bundle.path / GRAPH
+        if model.get("prompts") != PROMPTS_VERSION:
+            raise BundleError(
+                f"{bundle.path} was trained with prompts of version {model.get('prompts')!r}, this version of gram-os "
+                f"writes {PROMPTS_VERSION!r}; train the bundle again, or use the gram-os that exported it"
+            )
+        self.end = int(model["end"])
+        self._prompts = PromptEncoder(bundle.tokenizer)
+        self._session = Session(path, device=device, threads=threads)
+        inputs = self._session.inputs
+        self._past = [name for name in inputs if name.startswith("past.")]
+        self._present = [name.replace("past", "present") for name in self._past]
+        if not self._past or set(INPUTS) - set(inputs):
+            raise BundleError(
+                f"{path} is no causal LM that reads chains of tokens; export it again with gram_os.train.export.causal"
+            )
+        _, self._heads, _, self._width = inputs[self._past[0]].shape
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        """See `LanguageModel.start`."""
+        prompts, count = self._prompts.encode(texts, side), len(texts)
+        parts, found = [], []
+        for at in range(0, count, _TEXTS):
+            part, log_probs = self._read_prompts(prompts[at : at + _TEXTS])
+            parts.append(part)
+            found.append(log_probs)
+        heads = np.full((count, 1), PROMPT)
+        return Step(np.concatenate(found)[:, None, :], _CausalState(tuple(parts), heads))
+
+    def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
+        """See `LanguageModel.advance`; beams that repeat each other cost nothing."""
+        heads = np.take_along_axis(_own(state).heads, parents, axis=1)  # (texts, beams)
+        texts = np.repeat(np.arange(len(heads)), heads.shape[1])
+        triples = np.stack([texts, heads.ravel(), tokens.ravel()])
+        (owners, nodes, added), rows = np.unique(triples, axis=1, return_inverse=True)
+        rows, every = rows.reshape(parents.shape), np.arange(len(added))
+        single, nothing = np.ones_like(owners), np.zeros((len(added), 0), np.int64)
+        reading = self.read_chains(state, Chains(owners, nodes, single, added, nothing, every))
+        return Step(reading.log_probs[rows], _CausalState(_own(reading.state).parts, reading.nodes[rows]))
+
+    def read_chains(self, state: object, chains: Chains) -> Reading:
+        """See `ChainModel.read_chains`."""
+        before = _own(state)
+        parts = list(before.parts)
+        found: list[Reading] = []
+        for start, stop in _cut(chains):
+            number = int(chains.texts[start]) // _TEXTS
+            some = _slice(chains, start, stop, first=number * _TEXTS)
+            placed = parts[number].tree.place(some.texts, some.parents, some.lengths)
+            asked = _Asked(np.arange(len(some.tokens)), some.wanted, some.whole)
+            log_probs, chosen, past = self._run(placed, some.tokens, asked, parts[number].past)
+            parts[number] = _Part(placed.tree, past)
+            found.append(Reading(placed.nodes, chosen, log_probs, None))
+        return Reading(
+            np.concatenate([part.nodes for part in found]),
+            np.concatenate([part.chosen for part in found]),
+            np.concatenate([part.log_probs for part in found]),
+            _CausalState(tuple(parts), before.heads),
+        )
+
+    def _read_prompts(self, prompts: Sequence[Sequence[int]]) -> tuple[_Part, FloatArray]:
+        ids, mask = pad_left(prompts)
+        placed = TokenTree.plant(mask)
+        count, lengths = len(prompts), mask.sum(1)
+        empty = np.zeros((count, int(self._heads), 0, int(self._width)), np.float32)
+        every, nothing = np.arange(count), np.zeros((count, 0), np.int64)
+        log_probs, _, past = self._run(
+            placed,
+            ids[mask > 0],
+            _Asked(np.cumsum(lengths) - 1, nothing, every),
+            (empty,) * len(self._past),
+        )
+        return _Part(placed.tree, past), log_probs
+
+    def _run(self, placed: Placed, ids: IntArray, asked: _Asked, past: Cache) -> tuple[FloatArray, FloatArray, Cache]:
+        feeds: dict[str, AnyArray] = {
+            "ids": ids,
+            "positions": placed.positions,
+            "slots": placed.slots,
+            "places": placed.places,
+            "seen": placed.seen,
+            "scored": asked.scored,
+            "wanted": asked.wanted,
+            "whole": asked.whole,
+        }
+        answer = self._session.run(feeds | dict(zip(self._past, past, strict=True)))
+        return answer["log_probs"], answer["chosen"], tuple(answer[name] for name in self._present)
+
+
+def _own(state: object) -> _CausalState:
+    if not isinstance(state, _CausalState):
+        raise TypeError(f"not a state of this model: {type(state).__name__}")
+    return state
+
+
+def _cut(chains: Chains) -> Iterator[tuple[int, int]]:
+    """The chains of each run, first and one behind the last: texts of one part, so many tokens as a run takes."""
+    start = tokens = 0
+    parts = (chains.texts // _TEXTS).tolist()
+    for at, length in enumerate(chains.lengths.tolist()):
+        if at > start and (parts[at] != parts[start] or tokens + length > _TOKENS):
+            yield start, at
+            start, tokens = at, 0
+        tokens += length
+    yield start, len(parts)
+
+
+def _slice(chains: Chains, start: int, stop: int, *, first: int) -> Chains:
+    """The chains from `start` to `stop`; texts are counted from `first` on."""
+    before, behind = int(chains.lengths[:start].sum()), int(chains.lengths[:stop].sum())
+    whole = slice(*np.searchsorted(chains.whole, [before, behind]).tolist())
+    return Chains(
+        chains.texts[start:stop] - first,
+        chains.parents[start:stop],
+        chains.lengths[start:stop],
+        chains.tokens[before:behind],
+        chains.wanted[before:behind],
+        chains.whole[whole] - before,
+    )

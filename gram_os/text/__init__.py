@@ -1,0 +1,1 @@
+"""Text into typed, normalised values: attributes, codes, words. Runs no model and knows no cluster."""

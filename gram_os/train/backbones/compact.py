@@ -1,0 +1,180 @@
+"""The compact backbone as a run of stages sees it (`Backbone`): start, code texts, fine-tune, keep, export."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.data import tagging_data
+from gram_os.model.bundle import Bundle, Manifest
+from gram_os.model.decode import beam_search
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.text.dictionary import Tokens
+from gram_os.train.export.compact import Precision, compare_with_torch, export_compact
+from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.loop.processes import processes
+from gram_os.train.loop.training_loop import Journal, RateGroup
+from gram_os.train.mining.catalogue import Mined
+from gram_os.train.models.annotation import read_marked
+from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets, load_encoder
+from gram_os.train.models.tag_branch import BranchedTagger, read_states, train_branch
+from gram_os.train.models.tagger import TagModel, TagRecipe, encode_marked
+from gram_os.train.models.tagger_checkpoint import measure_tagger, read_training_texts
+from gram_os.train.models.torch_lm import TorchLanguageModel
+from gram_os.train.objectives.sft import Example, SftSettings, train_generator
+from gram_os.train.pair.coding import CodedTexts, combine_codes
+
+log = logging.getLogger(__name__)
+
+_BATCH = 256
+_BEAM_BATCH = 64
+_WEIGHTS = "model.safetensors"
+
+
+class CompactBackbone:
+    """Encoder and decoder over one catalogue's dictionary, and beside them a tagger.
+
+    tagger: of stage 1; its last layers and its head are what the bundle's tagger begins from (`learn_tags`).
+    """
+
+    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer):
+        self.mined, self.tokenizer = mined, tokenizer
+        values = mined.dictionary.values
+        self.model = CompactModel(load_encoder(), CompactDecoder(CompactShape(values=len(values)))).eval()
+        # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
+        self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
+        self.tagger = BranchedTagger(tagger, read_states(self.model.encoder)).eval()
+
+    def initialise(self, encoder: Any, vectors: FloatArray) -> None:
+        """Start from an encoder and the values' vectors in its space (`value_vectors`): float32 (values, width)."""
+        self.model.encoder.load_state_dict(encoder.state_dict())
+        self.model.decoder.initialise(torch.from_numpy(vectors))
+
+    def learn_tags(self, recipe: TagRecipe) -> None:
+        """Train the tagger over the encoder as it is now, which stays as it is."""
+        examples = encode_marked(self.tokenizer, read_training_texts(tagging_data(), recipe))
+        for epoch, loss in enumerate(train_branch(self.tagger, examples, recipe), 1):
+            log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
+
+    def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
+        """Token ids of texts."""
+        most = TITLE_TOKENS if side is Side.TITLE else QUERY_TOKENS
+        return [item.ids[:most] for item in self.tokenizer.encode_batch(list(texts))]
+
+    def write(self, codes: Iterable[Tokens]) -> list[Tokens]:
+        """The codes themselves: the dictionary's tokens are the model's own."""
+        return list(codes)
+
+    def count_values(self, code: Tokens) -> int:
+        """One a token."""
+        return len(code)
+
+    def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
+        """See `Backbone.fine_tune`."""
+        queries = [
+            *self._examples(lessons.asked, Side.QUERY, weight=lessons.weight),
+            *self._examples(lessons.made, Side.QUERY),
+        ]
+        titles = self._examples(lessons.titles, Side.TITLE)
+        train_generator(self.model, queries, titles, settings, journal=journal)
+
+    def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
+        """The `width` likeliest codes of each text, by the beam search of serving."""
+        most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}
+        model = TorchLanguageModel(self.model.eval(), self.tokenizer, most, bfloat16=True)
+        trie = CodeTrie.build(self.mined.codes)
+        found: list[list[Tokens]] = [[] for _ in texts]
+        for places in length_buckets([len(text) for text in texts], _BEAM_BATCH):
+            first = model.start([texts[i] for i in places], side)
+            for place, codes in zip(places, beam_search(model, trie, first, width=width), strict=True):
+                found[place] = [code.tokens for code in codes]
+        return found
+
+    def groups(self, encoder_rate: float, decoder_rate: float) -> list[RateGroup]:
+        """What learns, at which peak rates."""
+        encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
+        return [
+            RateGroup(encoder, encoder_rate),
+            RateGroup(list(self.model.decoder.parameters()), decoder_rate),
+        ]
+
+    @torch.inference_mode()
+    def code(
+        self,
+        ids: Sequence[Sequence[int]],
+        side: Side,
+        own: Sequence[IntArray],
+        width: int,
+    ) -> CodedTexts:
+        """Own values (columns) of texts with their probabilities, and the `width` likeliest values, or as many as there are."""
+        self.model.eval()
+        values = len(self.mined.dictionary.values)
+        width = min(width, values)
+        log_probs: list[FloatArray] = [np.empty(0, np.float32)] * len(ids)
+        generated = np.zeros((len(ids), width), np.int64)
+        scores = np.zeros((len(ids), width), np.float32)
+        for places in length_buckets([len(row) for row in ids], _BATCH):
+            with torch.autocast("cpu", torch.bfloat16):
+                found = self.model.first_log_probs([ids[i] for i in places], side)[:, :values]
+            best = found.topk(width)
+            generated[places], scores[places] = best.indices.numpy(), best.values.numpy()
+            for row, place in enumerate(places):
+                known = own[place][own[place] < values]
+                log_probs[place] = found[row, torch.from_numpy(known)].numpy()
+        return combine_codes(own, log_probs, generated, scores, values)
+
+    def save(self, folder: Path) -> None:
+        """See `Backbone.save`: model and tagger."""
+        if not processes().is_main_process:
+            return
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= {f"tagger.{name}": tensor for name, tensor in self.tagger.state_dict().items()}
+        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / _WEIGHTS)
+
+    def load(self, folder: Path) -> None:
+        """Become what `save` wrote."""
+        state = load_file(folder / _WEIGHTS)
+        for prefix, module in (("model.", self.model), ("tagger.", self.tagger)):
+            module.load_state_dict(
+                {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            )
+
+    def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
+        """Write the bundle, with the tagger's F1 among its measures."""
+        data, mined = tagging_data(), self.mined
+        found = measure_tagger(self.tagger, self.tokenizer, data)
+        measures = {f"tagger_f1_{name}": round(f1, 4) for name, f1 in found.items()}
+        manifest = manifest.model_copy(update={"measures": {**manifest.measures, **measures}})
+        texts = [product.title for product in mined.products] + list(mined.dictionary.values)
+        texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
+        bundle = export_compact(
+            self.model, self.tagger, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
+            vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
+            sample=self._sample(), precision=precision,
+        )  # fmt: skip
+        gap = compare_with_torch(self.model, bundle, self.tokenizer, [p.title for p in mined.products[:64]])
+        log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
+        return bundle
+
+    def _sample(self) -> dict[Side, list[str]]:
+        """Some titles, and values, which are what queries look like."""
+        titles = [product.title for product in self.mined.products]
+        return {Side.TITLE: _spread(titles, 64), Side.QUERY: _spread(self.mined.dictionary.values, 64)}
+
+    def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
+        rows = self.ids(lesson.texts, side)
+        return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
+
+
+def _spread(texts: Sequence[str], most: int) -> list[str]:
+    return list(texts[:: max(1, len(texts) // most)])

@@ -1,0 +1,197 @@
+"""The ONNX graph of a causal LM that reads trees: several token sequences below one text in one run.
+
+The tokens of all texts go through the layers' matrices side by side, without padding; only for attention they lie in a
+grid (texts, slots). A text's keys and values are there once, whatever the number of its beams: what a token sees of them is
+given as a mask. Written for the Llama family (rotary positions, grouped key heads, RMSNorm, a gated MLP; biases and norms
+of queries and keys where there are some), out of the transformers model's own modules; any other model is found out by
+comparing with its own forward.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gram_os.errors import InputError
+from gram_os.model.causal_lm import INPUTS, OUTPUTS
+
+_HIDDEN = -1e9  # added to the scores of what a token does not see; finite, as a free slot sees nothing at all
+_NEAR = 1e-2  # of log-probabilities, from the model's own forward: more is another architecture, not rounding
+
+
+class TreeGraph(nn.Module):
+    """tokens and what they see -> log-probabilities, and the keys and values with theirs; see `forward`."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        config, base = model.config, model.model
+        self.embed, self.norm, self.rotary = base.embed_tokens, base.norm, base.rotary_emb
+        self.head = model.get_output_embeddings()
+        self.layers = nn.ModuleList(
+            _Layer(layer, int(config.num_attention_heads), int(config.num_key_value_heads)) for layer in base.layers
+        )
+
+    def forward(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        slots: Tensor,
+        places: Tensor,
+        seen: Tensor,
+        scored: Tensor,
+        wanted: Tensor,
+        whole: Tensor,
+        *past: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Read tokens into the trees of their texts.
+
+        ids: int64 (tokens,); slots, positions: int64 (texts, slots), which token stands there and its position, any where
+        none does; places: int64 (tokens,), where each stands in the flat grid; seen: bool (texts, slots, before + slots);
+        scored: int64 (scored,), the tokens after which something is asked; wanted: int64 (scored, any), next tokens; whole:
+        int64 (some,), places in `scored`; past: keys and values, layer by layer, float32 (texts, key heads, before, head
+        width).
+        Answers float32 (some, vocabulary), (scored, any), and `past` with `before + slots` for `before`.
+        """
+        hidden = self.embed(ids)  # (tokens, width)
+        cos, sin = self.rotary(hidden[None], positions.reshape(1, -1))  # (1, texts * slots, head width)
+        half = cos.shape[-1] // 2
+        rows = torch.arange(positions.numel()).reshape(positions.shape)
+        turn = rows, cos[0, :, :half], sin[0, :, :half]
+        bias = torch.where(seen, 0.0, _HIDDEN)[:, None]  # (texts, 1, slots, before + slots)
+        present: list[Tensor] = []
+        for layer, keys, values in zip(self.layers, past[::2], past[1::2], strict=True):
+            hidden, *grown = layer(hidden, turn, slots, places, bias, keys, values)
+            present += grown
+        log_probs = functional.log_softmax(self.head(self.norm(hidden[scored])).float(), -1)
+        return (log_probs[whole], log_probs.gather(1, wanted), *present)
+
+
+class _Layer(nn.Module):
+    """A decoder layer over tokens side by side and trees in a grid."""
+
+    def __init__(self, layer: Any, heads: int, groups: int):
+        super().__init__()
+        own = layer.self_attn
+        self.heads, self.groups, self.width, self.scale = heads, groups, int(own.head_dim), float(own.scaling)
+        self.before, self.after, self.mlp = layer.input_layernorm, layer.post_attention_layernorm, layer.mlp
+        self.joined, self.out = _join([own.q_proj, own.k_proj, own.v_proj]), own.o_proj
+        self.query_norm, self.key_norm = getattr(own, "q_norm", None), getattr(own, "k_norm", None)
+
+    def forward(
+        self, hidden: Tensor, turn: tuple[Tensor, Tensor, Tensor], slots: Tensor, places: Tensor, bias: Tensor,
+        keys: Tensor, values: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """`turn`: what `_Rotate` is given beside heads."""
+        both = self.heads + self.groups
+        read = self.joined(self.before(hidden)).reshape(-1, both + self.groups, self.width)  # (tokens, ...)
+        grid = read[slots].transpose(1, 2)  # (texts, all heads, slots, head width)
+        turned, value = torch.split_with_sizes(grid, [both, self.groups], 1)
+        turned = _Rotate.apply(self._norm(turned), *turn)
+        query, key = torch.split_with_sizes(turned, [self.heads, self.groups], 1)
+        keys, values = torch.cat([keys, key], 2), torch.cat([values, value], 2)  # before + slots for slots
+        seen = self._attend(query, keys, values, bias)  # (texts, heads, slots, head width)
+        flat = seen.transpose(1, 2).reshape(-1, self.heads * self.width)  # (texts * slots, heads * head width)
+        hidden = hidden + self.out(flat[places])
+        return hidden + self.mlp(self.after(hidden)), keys, values
+
+    def _norm(self, turned: Tensor) -> Tensor:
+        """Queries and keys by their own norms, where the model has some."""
+        if self.query_norm is None or self.key_norm is None:
+            return turned
+        query, key = torch.split_with_sizes(turned, [self.heads, self.groups], 1)
+        return torch.cat([self.query_norm(query), self.key_norm(key)], 1)
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        if self.heads == self.groups:  # no shapes to compute, which would take a fifth of a short run
+            return ((query @ keys.transpose(2, 3)) * self.scale + bias).softmax(-1) @ values
+        texts, slots = query.shape[0], query.shape[2]
+        # The query heads that share a key head stand in its group one below the other: (texts, groups, rows, head width).
+        grouped = query.reshape(texts, self.groups, -1, self.width)
+        scores = ((grouped @ keys.transpose(2, 3)) * self.scale).reshape(texts, self.heads, slots, -1)
+        shares = (scores + bias).softmax(-1).reshape(texts, self.groups, -1, keys.shape[2])
+        return (shares @ values).reshape(texts, self.heads, slots, self.width)
+
+
+def _join(layers: Sequence[nn.Linear]) -> nn.Linear:
+    """Linear layers of one input as one, their outputs side by side."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    joined = nn.Linear(weight.shape[1], weight.shape[0], bias=layers[0].bias is not None)
+    joined.weight = nn.Parameter(weight)
+    if joined.bias is not None:
+        joined.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+    return joined
+
+
+class _Rotate(torch.autograd.Function):
+    """Rotary positions, (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin): one operator of ONNX Runtime in place of six."""
+
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, rows: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """heads: (texts, heads, slots, head width); rows: (texts, slots), of cos and sin, (positions, half the width)."""
+        del ctx
+        first, second = heads.chunk(2, -1)
+        cos, sin = cos[rows][:, None], sin[rows][:, None]  # (texts, 1, slots, half the width)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+
+    @staticmethod
+    def symbolic(graph: Any, heads: Any, rows: Any, cos: Any, sin: Any) -> Any:
+        """The operator of the exported graph."""
+        turned = graph.op("com.microsoft::RotaryEmbedding", heads, rows, cos, sin)
+        turned.setType(heads.type())
+        return turned
+
+
+def export_tree_graph(model: Any, path: Path) -> None:
+    """Write the graph of a transformers causal LM in float32.
+
+    Raises InputError where the LM is none of the Llama family.
+    """
+    try:
+        graph = TreeGraph(copy.deepcopy(model).float()).eval()
+        inputs = _example(graph)
+        with torch.inference_mode():
+            gap = float((graph(*inputs)[0] - _own_log_probs(model, inputs[0])).abs().max())
+    except (AttributeError, TypeError, RuntimeError) as error:
+        raise InputError(_refusal(model, f"it is built differently: {error}")) from error
+    if not gap < _NEAR:
+        raise InputError(_refusal(model, f"its log-probabilities would be {gap:.3g} off"))
+    names = [f"past.{at}" for at in range(2 * len(graph.layers))]
+    grown = [name.replace("past", "present") for name in names]
+    axes: dict[str, Any] = {**INPUTS, **OUTPUTS}
+    axes |= {name: {0: "texts", 2: "before"} for name in names}
+    axes |= {name: {0: "texts", 2: "keys"} for name in grown}
+    with torch.inference_mode():
+        torch.onnx.export(
+            graph, inputs, str(path), input_names=[*INPUTS, *names], output_names=[*OUTPUTS, *grown],
+            dynamic_axes=axes, opset_version=17, do_constant_folding=True, dynamo=False,
+        )  # fmt: skip
+
+
+def _refusal(model: Any, reason: str) -> str:
+    return (
+        f"a causal LM of type '{model.config.model_type}' cannot be exported: {reason}; choose one of the Llama family "
+        "(Llama, Mistral, Qwen2, Qwen3, SmolLM2)"
+    )
+
+
+def _example(graph: TreeGraph) -> tuple[Tensor, ...]:
+    """One text of twelve tokens, each asked for its whole vocabulary, below a past of none."""
+    tokens = torch.arange(12)
+    layer: Any = graph.layers[0]
+    past = torch.zeros(1, layer.groups, 0, layer.width)
+    seen = torch.ones(1, 12, 12, dtype=torch.bool).tril()
+    return (
+        tokens + 1, tokens[None], tokens[None], tokens, seen, tokens, tokens[:, None] + 1, tokens,
+        *[past] * (2 * len(graph.layers)),
+    )  # fmt: skip
+
+
+def _own_log_probs(model: Any, ids: Tensor) -> Tensor:
+    logits: Tensor = model(input_ids=ids[None].to(next(model.parameters()).device)).logits[0]
+    return functional.log_softmax(logits.float().cpu(), -1)

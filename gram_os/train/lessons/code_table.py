@@ -1,0 +1,78 @@
+"""The codes of a catalogue by number, so that codes of many texts are rows of sparse matrices."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from gram_os.arrays import IntArray
+from gram_os.text.dictionary import Tokens
+from gram_os.train.lessons.sparse_rows import ones_matrix
+from gram_os.train.mining.catalogue import Mined
+
+
+class CodeTable:
+    """The catalogue's codes by number, and its values by token: a value's column in `mined.own` does not matter here."""
+
+    def __init__(self, mined: Mined):
+        self.mined = mined
+        self.codes = mined.codes
+        self.values = len(mined.dictionary.values)
+        self.place = {code: at for at, code in enumerate(mined.codes)}
+        self.idf = np.zeros(self.values)
+        columns = np.flatnonzero(mined.known >= 0)
+        self.idf[mined.known[columns]] = mined.idf[columns]
+
+    def held_values(self) -> sparse.csr_matrix:
+        """1 where a product holds a value: (products, values)."""
+        columns = np.flatnonzero(self.mined.known >= 0)
+        ones = np.ones(len(columns))
+        shape = len(self.mined.columns), self.values
+        chooser = sparse.csr_matrix((ones, (columns, self.mined.known[columns])), shape=shape)
+        return sparse.csr_matrix(self.mined.own.astype(np.float64) @ chooser)
+
+    def as_codes(self, values: sparse.csr_matrix) -> sparse.csr_matrix:
+        """The same numbers for the codes of one value: (texts, values) -> (texts, codes)."""
+        singles = np.array([self.place[(token,)] for token in range(self.values)], dtype=np.int64)
+        shape = values.shape[0], len(self.codes)
+        return sparse.csr_matrix((values.data, singles[values.indices], values.indptr), shape=shape)
+
+    def mean_idf(self, code: Tokens) -> float:
+        """How rare a code's values are on average."""
+        return float(self.idf[list(code)].mean())
+
+    @cached_property
+    def initial(self) -> sparse.csr_matrix:
+        """1 where a code is among a product's own initial codes: (products, codes)."""
+        places = [[self.place[code] for code in row] for row in self.mined.initial]
+        return ones_matrix(places, len(self.codes))
+
+    @cached_property
+    def fine(self) -> IntArray:
+        """Places of the codes of more than three values."""
+        return np.array([at for at, code in enumerate(self.codes) if len(code) > 3], dtype=np.int64)
+
+    @cached_property
+    def _short(self) -> tuple[IntArray, IntArray]:
+        """Codes of two and three values: their keys, ascending, and their places."""
+        short = [(at, code) for at, code in enumerate(self.codes) if 2 <= len(code) <= 3]
+        tokens = np.array([(*code, -1)[:3] for _, code in short], dtype=np.int64).reshape(-1, 3)
+        keys = self._keys(tokens)
+        order = np.argsort(keys)
+        return keys[order], np.array([at for at, _ in short], dtype=np.int64)[order]
+
+    def _keys(self, tokens: IntArray) -> IntArray:
+        """One number for ascending tokens (codes, 3), the third -1 where there are two."""
+        size = self.values + 1
+        return ((tokens[:, 0] + 1) * size + tokens[:, 1] + 1) * size + tokens[:, 2] + 1
+
+    def places_of(self, tokens: IntArray) -> IntArray:
+        """Places of codes of two or three ascending tokens (codes, 3), -1 where the catalogue has no such code."""
+        keys, places = self._short
+        if not len(keys):
+            return np.full(len(tokens), -1)
+        wanted = self._keys(tokens)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[at] == wanted, places[at], -1)

@@ -1,0 +1,1 @@
+"""What a catalogue says by itself: attribute fields, words, values, combinations. Knows no clicks and no model."""

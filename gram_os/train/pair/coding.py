@@ -1,0 +1,159 @@
+"""Codes of many texts in memory: what training ranks a catalogue with, the way that the index does in serving.
+
+A text's codes are single attribute values: its own (known to the dictionary or not) and those that the model generates.
+Columns number the values, those of the dictionary first, so that a known value's column is its token. Knows the pair
+score's parameters (`PairWeights`); knows neither how values are found in texts nor the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+
+from gram_os.arrays import BoolArray, FloatArray, Int8Array, IntArray
+from gram_os.model.pair_weights import PairWeights, SideWeights, is_number, is_phrase
+from gram_os.train.lessons.sparse_rows import best_places, dense_rows
+
+OWN, GENERATED, UNKNOWN = 0, 1, 2
+_PARTS = ("bounds", "columns", "kinds", "log_ratios")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns stand for; numbers, phrases: bool (columns,), as `pair_weights` tells them."""
+
+    numbers: BoolArray
+    phrases: BoolArray
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> Columns:
+        """Columns of these values, in their order."""
+        traits = [(is_number(value), is_phrase(value)) for value in values]
+        return cls(*np.array(traits, np.bool_).reshape(-1, 2).T)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True)
+class CodedTexts:
+    """The codes of texts in one run of rows: text i's stand at `bounds[i]` to `bounds[i + 1]`.
+
+    columns: int64, ascending within a text; kinds: int8, `OWN`, `GENERATED` or `UNKNOWN`; log_ratios: float32, ln(P / P*) of
+    each code, P* the largest of its text; 0 where unknown.
+    """
+
+    bounds: IntArray
+    columns: IntArray
+    kinds: Int8Array
+    log_ratios: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def save(self, path: Path) -> None:
+        """Keep the codes in a file."""
+        np.savez_compressed(path, **{part: getattr(self, part) for part in _PARTS})
+
+    @classmethod
+    def load(cls, path: Path) -> CodedTexts:
+        """What `save` kept."""
+        with np.load(path) as parts:
+            return cls(*(parts[part] for part in _PARTS))
+
+    def of(self, text: int) -> slice:
+        """Where a text's codes stand."""
+        return slice(int(self.bounds[text]), int(self.bounds[text + 1]))
+
+    def weigh(self, side: SideWeights, columns: Columns) -> sparse.csr_matrix:
+        """The codes' weights on their side: float32 (texts, columns)."""
+        weights = self.weights(side, columns, self.code_lengths())
+        return sparse.csr_matrix((weights, self.columns, self.bounds), shape=(len(self), len(columns)))
+
+    def weights(self, side: SideWeights, columns: Columns, lengths: FloatArray) -> FloatArray:
+        """The same one after the other: float32 (codes,); lengths: as `code_lengths` gives them."""
+        scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
+        exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
+        weights: FloatArray = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
+        if (side.number, side.phrase) != (1.0, 1.0):
+            traits = np.where(columns.numbers, side.number, 1) * np.where(columns.phrases, side.phrase, 1)
+            weights *= np.where(self.kinds == GENERATED, 1, traits[self.columns]).astype(np.float32)
+        if side.length_exponent:
+            weights *= lengths ** np.float32(-side.length_exponent)
+        return weights
+
+    def code_lengths(self) -> FloatArray:
+        """How many values of its own each code's text has, 1 at least: float32 (codes,)."""
+        return np.repeat(self.lengths(), np.diff(self.bounds))
+
+    def lengths(self) -> FloatArray:
+        """How many values each text has of its own, 1 at least: float32 (texts,)."""
+        own = np.concatenate(([0], np.cumsum(self.kinds != GENERATED)))
+        counts: FloatArray = np.maximum(own[self.bounds[1:]] - own[self.bounds[:-1]], 1).astype(np.float32)
+        return counts
+
+    def frequencies(self, columns: int) -> IntArray:
+        """How many texts hold each column."""
+        return np.bincount(self.columns, minlength=columns)
+
+
+def combine_codes(
+    own: Sequence[IntArray],
+    own_log_probs: Sequence[FloatArray],
+    generated: IntArray,
+    generated_log_probs: FloatArray,
+    known: int,
+) -> CodedTexts:
+    """Own values and generated ones as one.
+
+    own: columns of each text; own_log_probs: natural logarithms for those below `known`, in their order, NaN for a value that
+    the model cannot write, which is as unknown as those above; generated: int64 (texts, width) columns, likeliest first, and
+    their log-probabilities. A generated value that the text itself says is its own.
+    """
+    rows: list[tuple[IntArray, Int8Array, FloatArray]] = []
+    for columns, log_probs, tokens, scores in zip(own, own_log_probs, generated, generated_log_probs, strict=True):
+        new = ~np.isin(tokens, columns)
+        merged = np.concatenate([columns, tokens[new]])
+        kinds = np.full(len(merged), GENERATED, np.int8)
+        kinds[: len(columns)] = np.where(columns < known, OWN, UNKNOWN)
+        ratios = np.zeros(len(merged), np.float32)
+        ratios[: len(columns)][columns < known] = log_probs
+        ratios[len(columns) :] = scores[new]
+        lacking = np.isnan(ratios)
+        kinds[lacking], ratios[lacking] = UNKNOWN, 0
+        sure = kinds != UNKNOWN
+        if sure.any():
+            ratios[sure] -= ratios[sure].max()
+        order = np.argsort(merged, kind="stable")
+        rows.append((merged[order], kinds[order], ratios[order]))
+    bounds = np.concatenate(([0], np.cumsum([len(row[0]) for row in rows])))
+    if not rows:
+        return CodedTexts(bounds, np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.float32))
+    columns, kinds, ratios = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return CodedTexts(bounds.astype(np.int64), columns, kinds, ratios)
+
+
+def idf(frequencies: IntArray, texts: int) -> FloatArray:
+    """ln(1 + (N - n + 0.5) / (n + 0.5)), as serving counts it; 0 where no text holds the column."""
+    found = np.log1p((texts - frequencies + 0.5) / (frequencies + 0.5))
+    return np.where(frequencies > 0, found, 0.0).astype(np.float32)
+
+
+def rank_products(
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns, *, depth: int = 300
+) -> list[IntArray]:
+    """The best `depth` products of each query by the pair score, best first, equal scores by place."""
+    return [best_places(row, depth) for row in score_products(queries, titles, weights, columns)]
+
+
+def score_products(
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns
+) -> Iterator[FloatArray]:
+    """The pair scores of each query in turn with all products: float32 (products,)."""
+    rarity = idf(titles.frequencies(len(columns)), len(titles)) ** weights.idf_exponent
+    asked = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
+    return dense_rows(asked, titles.weigh(weights.title, columns).T.tocsr())

@@ -1,0 +1,19 @@
+"""What a pass over the lessons is made of."""
+
+from __future__ import annotations
+
+from gram_os.train.lessons.targets import Target
+from gram_os.train.lessons.teach import Lesson, Lessons
+
+
+def _lesson(count: int) -> Lesson:
+    return Lesson([str(n) for n in range(count)], [Target(((0,),), (1.0,))] * count)
+
+
+def test_shoppers_queries_make_half_of_a_pass() -> None:
+    assert Lessons(_lesson(2), _lesson(6), _lesson(1)).weight == 3  # 2 x 3 = 6
+
+
+def test_shoppers_queries_are_read_once_at_least() -> None:
+    assert Lessons(_lesson(5), _lesson(1), _lesson(1)).weight == 1
+    assert Lessons(_lesson(0), _lesson(1), _lesson(1)).weight == 1

@@ -1,0 +1,141 @@
+"""Each wear by itself, and all of them by their rates."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gram_os.train.lessons.wear import (
+    RATES,
+    Wear,
+    abbreviate,
+    cut_short,
+    drop,
+    drop_vowels,
+    join,
+    misspell,
+    pluralise,
+    reorder,
+    wear_words,
+)
+
+
+def _all(wear: object, *words: str) -> set[str]:
+    return {" ".join(wear(words, random.Random(seed))) for seed in range(200)}  # type: ignore[operator]
+
+
+def test_a_drop_leaves_one_word_out_of_four() -> None:
+    assert _all(drop, "a", "b", "c", "d") == {"b c d", "a c d", "a b d", "a b c"}
+    assert _all(drop, "a", "b", "c") == {"a b c"}
+
+
+def test_reordering_puts_the_last_first_or_swaps_neighbours() -> None:
+    assert _all(reorder, "a", "b", "c") == {"c a b", "b a c", "a c b"}
+    assert _all(reorder, "a") == {"a"}
+
+
+def test_joining_writes_two_neighbours_as_one() -> None:
+    assert _all(join, "a", "b", "c") == {"ab c", "a bc"}
+    assert _all(join, "a") == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("12 inch pipe", {"12 inches pipe", "12 in pipe", '12" pipe'}),
+        ('17" screen', {"17inch screen", "17 inch screen", "17in screen", "17 in screen", "17inches screen", "17 inches screen"}),
+        ("5-gallon bucket", {"5-gal bucket", "5-gallons bucket"}),
+        ("500 gb disk", {"500 gigabyte disk"}),
+        ("stainless steel sink", {"ss sink"}),
+        ("black stapler", {"blk stapler"}),
+        ("refrigerator door", {"fridge door"}),
+        ("commercial door", {"comm door", "cmmrcl door"}),
+        ("red door", {"red door"}),
+    ],
+)  # fmt: skip
+def test_abbreviations(text: str, others: set[str]) -> None:
+    assert _all(abbreviate, *text.split()) == others
+
+
+def test_units_are_only_read_behind_numbers() -> None:
+    assert _all(abbreviate, "foot", "pump") == {"foot pump"}
+
+
+@given(st.text(max_size=12))
+def test_short_forms_are_never_empty_nor_longer(word: str) -> None:
+    for short in (cut_short(word), drop_vowels(word)):
+        assert len(short) <= len(word)
+        assert short[:1] == word[:1]
+
+
+def test_wears_that_changed_something_are_named() -> None:
+    never = wear_words(["Toner Cartridge", "BLACK"], random.Random(0), {})
+    assert (never.text, never.wears) == ("toner cartridge black", ())
+    plural = wear_words(["toner"], random.Random(0), {Wear.PLURALISE: 1.0, Wear.DROP: 1.0})
+    assert (plural.text, plural.wears) == ("toners", (Wear.PLURALISE,))  # nothing of one word can be dropped
+
+
+def test_wears_come_at_their_rates() -> None:
+    words = ["replacement", "toner", "cartridge", "magenta"]
+    worn = [wear_words(words, random.Random(seed)) for seed in range(4000)]
+    for kind, rate in RATES.items():
+        share = sum(kind in w.wears for w in worn) / len(worn)
+        assert share == pytest.approx(rate, abs=0.03)
+
+
+@given(st.lists(st.text(max_size=20), max_size=6), st.integers(0, 50))
+def test_any_words_are_worn(words: list[str], seed: int) -> None:
+    worn = wear_words(words, random.Random(seed), dict.fromkeys(Wear, 1.0))
+    assert worn.text == worn.text.strip()
+    assert len(worn.text) <= 120
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("cable", "cables"),
+        ("cables", "cable"),
+        ("battery", "batteries"),
+        ("batteries", "battery"),
+        ("tray", "trays"),
+        ("box", "boxes"),
+        ("switch", "switches"),
+        ("brush", "brushes"),
+        ("glass", "glasses"),
+        ("x2", "x2"),
+        ("tv", "tv"),
+        ("4gb", "4gb"),
+        ("", ""),
+    ],
+)
+def test_the_other_number_of_a_word(word: str, other: str) -> None:
+    assert pluralise(word) == other
+
+
+@given(st.from_regex(r"[a-z]{3,10}", fullmatch=True))
+def test_no_word_loses_all_its_letters(word: str) -> None:
+    assert pluralise(word)
+    assert pluralise(word) != word
+
+
+def test_each_slip_of_the_finger() -> None:
+    found = {misspell("cable", random.Random(seed)) for seed in range(400)}
+    assert {"cble", "cale", "cabe"} <= found  # a letter left out
+    assert {"caable", "cabble", "cablle"} <= found  # doubled
+    assert {"cbale", "calbe", "cabel"} <= found  # swapped with the next
+    assert {"cxble", "cabqe"} <= found  # a wrong one
+    assert all(word.startswith("c") for word in found)
+    assert all(abs(len(word) - 5) <= 1 for word in found)
+
+
+@given(st.text(max_size=10), st.integers(0, 50))
+def test_short_words_and_numbers_are_left_alone(word: str, seed: int) -> None:
+    slipped = misspell(word, random.Random(seed))
+    if len(word) < 5 or not word.isalpha():
+        assert slipped == word
+    else:
+        assert slipped[0] == word[0]
+        assert abs(len(slipped) - len(word)) <= 1

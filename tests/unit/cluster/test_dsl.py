@@ -1,0 +1,130 @@
+"""Bodies by what they must hold; that the cluster takes them is the integration tests' matter."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gram_os.cluster.dsl import (
+    FIELD_KINDS,
+    build_code_mapping,
+    build_codes_query,
+    build_count,
+    build_index_body,
+    build_search,
+    build_text_query,
+    build_weights,
+    code_field,
+    feature_name,
+    read_field,
+)
+
+RED = {"term": {"colour": "red"}}
+CHEAP = {"range": {"price": {"lt": 5}}}
+
+
+def test_codes_query_adds_up_products_of_weights_and_finds_codes_without_one() -> None:
+    asked = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
+    assert build_codes_query("gram_v1.codes", "gram_v1.weights", asked) == {
+        "bool": {
+            "should": [
+                {"rank_feature": {"field": "gram_v1.weights.toner", "linear": {}, "boost": 2.5}},
+                {"rank_feature": {"field": "gram_v1.weights.3·5 mm | jack", "linear": {}, "boost": 1.12346}},
+                {"terms": {"gram_v1.codes": ["toner", "3.5 mm | jack"], "boost": 0.0001}},
+            ],
+            "minimum_should_match": 1,  # with a filter beside it, `should` would be optional
+        }
+    }
+
+
+def test_weights_are_a_list_which_a_partial_update_replaces() -> None:
+    assert build_weights({"toner": 1, "black | toner": 0.123456}) == [{"toner": 1, "black | toner": 0.12346}]
+    assert build_weights({}) == [{}]
+
+
+def test_two_codes_of_one_feature_count_as_the_heavier() -> None:
+    assert build_weights({"3.5": 0.7, "3·5": 0.2, "a·b": 0.1, "a.b": 0.3}) == [{"3·5": 0.7, "a·b": 0.3}]
+    assert feature_name("3.5 | 7.1.2") == "3·5 | 7·1·2"
+
+
+def test_text_query() -> None:
+    assert build_text_query("name.en", 'a "b"') == {"match": {"name.en": {"query": 'a "b"'}}}
+
+
+def test_search_without_filters_is_the_query_itself() -> None:
+    body = build_search(RED, 300)
+    assert body["query"] == RED
+    assert (body["size"], body["_source"], body["fields"]) == (300, False, [])
+    assert body["track_total_hits"] is False  # counting would cost what skipping saves
+
+
+def test_filters_do_not_score() -> None:
+    body = build_search(build_text_query("title", "x"), 10, filters=(RED, CHEAP))
+    assert body["query"] == {"bool": {"must": [{"match": {"title": {"query": "x"}}}], "filter": [RED, CHEAP]}}
+
+
+def test_search_asks_for_fields() -> None:
+    body = build_search(RED, 3, fields=("a", "b"), source=["title"])
+    assert (body["fields"], body["_source"]) == (["a", "b"], ["title"])
+
+
+def test_count_takes_no_hits_and_counts_all() -> None:
+    assert build_count(RED) == {"query": RED, "size": 0, "track_total_hits": True}
+
+
+def test_fields_of_a_label() -> None:
+    assert code_field("v1") == "gram_v1"
+    (found,) = build_code_mapping("v1").values()
+    assert found["dynamic"] == "strict"
+    kinds = {name: (kind["type"], kind.get("index", True)) for name, kind in found["properties"].items()}
+    assert kinds == {
+        "codes": ("keyword", True),
+        "weights": ("rank_features", True),
+        "probabilities": ("binary", True),
+        "source": ("keyword", False),
+        "coded_at": ("date", True),
+    }
+    assert found["properties"]["probabilities"]["doc_values"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ({"a": {"b": {"c": 1}}}, 1),
+        ({"a.b.c": 2}, 2),
+        ({"a.b": {"c": 3}}, 3),
+        ({"a": {"b.c": 4}}, 4),
+        ({"a": {"x": 0}, "a.b": {"c": 5}}, 5),
+        ({"a": {"b": {"d": 0}}}, None),
+        ({"a": "text"}, None),
+        ({"a": [{"b": {"c": 1}}]}, None),  # many objects have no one title
+        ({}, None),
+    ],
+)
+def test_field_is_found_however_the_writer_nested_it(source: dict[str, object], found: object) -> None:
+    assert read_field(source, "a.b.c") == found
+
+
+def test_index_body_has_room_for_fields_to_come() -> None:
+    body = build_index_body({f"f{n}": "keyword" for n in range(5000)})
+    assert body["settings"]["index"]["mapping"]["total_fields"]["limit"] == 2 * 5000 + 1000
+    assert body["mappings"]["dynamic"] is True
+
+
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+def test_index_body_of_each_kind(kind: str) -> None:
+    body = build_index_body({"f": kind}, dynamic=False)
+    assert body["mappings"]["properties"]["f"] == FIELD_KINDS[kind]
+    assert body["mappings"]["properties"]["title"]["fields"]["raw"]["type"] == "keyword"
+    assert body["mappings"]["dynamic"] is False
+    assert json.loads(json.dumps(body)) == body
+
+
+def test_bodies_share_nothing_with_what_they_are_made_from() -> None:
+    query = dict(RED)
+    body = build_search(query, 1)
+    body["query"]["added"] = 1
+    build_index_body({"f": "keyword"})["mappings"]["properties"]["f"]["added"] = 1
+    assert query == RED
+    assert "added" not in FIELD_KINDS["keyword"]

@@ -1,0 +1,137 @@
+"""What `attach` puts into a mapping, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gram_os.cluster.dsl import build_code_mapping
+from gram_os.cluster.labels import LabelState, build_attachment
+from gram_os.errors import IndexUnfitError, InputError
+
+V1 = LabelState("v1", "aaaaaaaaaaaa", "title")
+TEXT = {"type": "text"}
+
+
+def _mapping(*labels: LabelState, active: str = "v1", **meta: object) -> dict[str, Any]:
+    """A mapping as the cluster gives it back, with the labels attached."""
+    mapping: dict[str, Any] = {"properties": {"title": TEXT, "name": TEXT, "price": {"type": "float"}}}
+    if labels:
+        known = {s.label: {"bundle": s.bundle, "title_field": s.title_field} for s in labels}
+        meta["gram"] = {"active": active, "labels": known}
+    return {**mapping, "_meta": meta} if meta else mapping
+
+
+def test_first_label_becomes_the_active_one() -> None:
+    body = build_attachment(_mapping(), "shop", V1)
+    assert body["_meta"] == {
+        "gram": {"active": "v1", "labels": {"v1": {"bundle": "aaaaaaaaaaaa", "title_field": "title"}}}
+    }
+    assert list(body["properties"]) == ["gram_v1"]  # nobody else's field is sent back
+
+
+def test_others_metadata_stays() -> None:
+    # Putting a mapping replaces `_meta` as a whole.
+    body = build_attachment(_mapping(owner="search team", tags={"a": [1]}), "shop", V1)
+    assert body["_meta"]["owner"] == "search team"
+    assert body["_meta"]["tags"] == {"a": [1]}
+
+
+def test_second_label_stands_beside_the_first_which_stays_active() -> None:
+    second = LabelState("v2", "bbbbbbbbbbbb", "name")
+    body = build_attachment(_mapping(V1, owner="x"), "shop", second)
+    assert body["_meta"]["gram"] == {
+        "active": "v1",
+        "labels": {
+            "v1": {"bundle": "aaaaaaaaaaaa", "title_field": "title"},
+            "v2": {"bundle": "bbbbbbbbbbbb", "title_field": "name"},
+        },
+    }
+    assert body["_meta"]["owner"] == "x"
+    assert list(body["properties"]) == ["gram_v2"]
+
+
+def test_active_label_is_not_changed_by_attaching_again() -> None:
+    second = LabelState("v2", "bbbbbbbbbbbb", "title")
+    body = build_attachment(_mapping(V1, second, active="v2"), "shop", V1)
+    assert body["_meta"]["gram"]["active"] == "v2"
+    assert set(body["_meta"]["gram"]["labels"]) == {"v1", "v2"}
+
+
+@pytest.mark.parametrize("changed", [LabelState("v1", "b" * 12, "title"), LabelState("v1", "a" * 12, "name")])
+def test_label_with_another_bundle_or_title_is_refused(changed: LabelState) -> None:
+    with pytest.raises(IndexUnfitError) as caught:
+        build_attachment(_mapping(V1), "shop", changed)
+    assert all(word in str(caught.value) for word in ("'shop'", "'v1'", "a" * 12, changed.bundle, "--label"))
+
+
+@pytest.mark.parametrize("label", ["", "V1", "-v1", "_v1", "a b", "a.b", "ä", "a" * 65, "v1\n"])
+def test_label_that_cannot_be_a_field_name(label: str) -> None:
+    with pytest.raises(InputError, match="must be 1 to 64 of a-z"):
+        build_attachment(_mapping(), "shop", LabelState(label, "a" * 12, "title"))
+
+
+@pytest.mark.parametrize("label", ["1", "v1", "a-b_c", "a" * 64])
+def test_labels_that_serve(label: str) -> None:
+    assert f"gram_{label}" in build_attachment(_mapping(), "shop", LabelState(label, "a" * 12, "title"))["properties"]
+
+
+def test_missing_title_field_names_the_nearest() -> None:
+    with pytest.raises(IndexUnfitError, match=r"'titel' does not exist; its text fields: title; .*--title-field"):
+        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "titel"))
+
+
+def test_missing_title_field_with_nothing_near_names_all() -> None:
+    with pytest.raises(IndexUnfitError, match="'zzz' does not exist; its text fields: name, title;"):
+        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "zzz"))
+
+
+def test_title_field_that_is_no_text() -> None:
+    with pytest.raises(IndexUnfitError, match="'price' is of type float, no text; its text fields: name, title"):
+        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "price"))
+
+
+def test_index_without_any_text() -> None:
+    with pytest.raises(IndexUnfitError, match="'title' does not exist; it has no text field at all"):
+        build_attachment({"properties": {"price": {"type": "float"}}}, "shop", V1)
+    with pytest.raises(IndexUnfitError, match="it has no text field at all"):
+        build_attachment({}, "shop", V1)  # a new index has no properties
+
+
+def test_field_of_the_label_that_is_someone_elses() -> None:
+    dynamic = {"properties": {"codes": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}}
+    for field in ({"type": "keyword"}, {"type": "nested", "properties": {}}, dynamic):
+        mapping = {"properties": {"title": TEXT, "gram_v1": field}}
+        with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
+            build_attachment(mapping, "shop", V1)
+    ours = {"properties": {"title": TEXT, **build_code_mapping("v1")}}
+    assert build_attachment(ours, "shop", V1)["_meta"]["gram"]["active"] == "v1"
+
+
+def test_label_of_before_there_were_weights_gets_them() -> None:
+    fields = build_code_mapping("v1")
+    del fields["gram_v1"]["properties"]["weights"]
+    before = {**_mapping(V1), "properties": {"title": TEXT, **fields}}
+    body = build_attachment(before, "shop", V1)
+    assert body["properties"]["gram_v1"]["properties"]["weights"] == {"type": "rank_features"}
+    fields["gram_v1"]["properties"]["weights"] = {"type": "float"}
+    with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
+        build_attachment(before, "shop", V1)
+
+
+@pytest.mark.parametrize("kind", ["text", "match_only_text", "search_as_you_type"])
+def test_title_within_an_object(kind: str) -> None:
+    mapping = {"properties": {"name": {"properties": {"en": {"type": kind}}}}}
+    body = build_attachment(mapping, "shop", LabelState("v1", "a" * 12, "name.en"))
+    assert body["_meta"]["gram"]["labels"]["v1"]["title_field"] == "name.en"
+    with pytest.raises(IndexUnfitError, match=r"'name\.fr' does not exist"):
+        build_attachment(mapping, "shop", LabelState("v1", "a" * 12, "name.fr"))
+
+
+@pytest.mark.parametrize(
+    "gram", ["v1", ["v1"], {"active": "v1"}, {"active": "v1", "labels": {"v1": {}}}, {"labels": {}}]
+)
+def test_metadata_of_this_name_that_is_not_ours(gram: object) -> None:
+    with pytest.raises(IndexUnfitError, match=r"_meta\.gram"):
+        build_attachment(_mapping() | {"_meta": {"gram": gram}}, "shop", V1)

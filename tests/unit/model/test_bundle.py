@@ -1,0 +1,259 @@
+"""Bundles on disk: tables come back as they were written, and every kind of damage is named with its cure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gram_os.errors import BundleError
+from gram_os.model.bundle import FORMAT, Bundle, FileRecord, Manifest, seal, write_tables
+from gram_os.model.pair_weights import PairWeights, SideWeights
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import AttributeType as T
+from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.normalise import Normaliser
+from tests.bundles import make_bundle
+
+DICTIONARY = AttributeDictionary(
+    ("50 %", "café", "laptop", "שלום"), (T.OTHER, T.STYLE, T.PRODUCT_TYPE, T.BRAND), (1, 2, 30, 4)
+)
+VOCABULARY = Vocabulary({"laptop": 30, "café": 2, "שלום": 4})
+NORMALISER = Normaliser({"batteri": "battery"})
+TRIE = CodeTrie.build([(0,), (0, 2), (2, 3), (1,)])
+MANIFEST = Manifest(
+    label="t1", backbone="compact", precision="int8", attributes={"brand": T.BRAND}, measures={"R@300": 0.84}
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sealed bundle with dummy graphs."""
+    (tmp_path / "tokenizer.json").write_text(
+        '{"version": "1.0", "model": {"type": "WordLevel", "vocab": {}, "unk_token": "u"}}'
+    )
+    (tmp_path / "encoder.onnx").write_bytes(b"encoder" * 100)
+    write_tables(tmp_path, dictionary=DICTIONARY, vocabulary=VOCABULARY, normaliser=NORMALISER, trie=TRIE)
+    seal(tmp_path, MANIFEST)
+    return tmp_path
+
+
+def _edit(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
+    file = folder / "manifest.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def _refusal(folder: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        Bundle.load(folder)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_tables_come_back_as_they_were_written(folder: Path) -> None:
+    bundle = Bundle.load(folder)
+    assert bundle.dictionary == DICTIONARY
+    assert bundle.vocabulary.counts == VOCABULARY.counts
+    assert bundle.normaliser.readable == NORMALISER.readable
+    assert list(bundle.trie) == [(0,), (0, 2), (1,), (2, 3)]
+    for field in ("offsets", "tokens", "final"):
+        read, written = getattr(bundle.trie, field), getattr(TRIE, field)
+        assert read.dtype == written.dtype
+        assert np.array_equal(read, written)
+
+
+def test_empty_tables_come_back_too(tmp_path: Path) -> None:
+    write_tables(
+        tmp_path,
+        dictionary=AttributeDictionary((), (), ()),
+        vocabulary=Vocabulary({}),
+        normaliser=Normaliser(),
+        trie=CodeTrie.build([]),
+    )
+    bundle = seal(tmp_path, MANIFEST)
+    assert bundle.dictionary.values == ()
+    assert bundle.vocabulary.counts == {}
+    assert len(bundle.trie) == 0
+
+
+def test_the_manifest_comes_back_with_every_file_and_no_other(folder: Path) -> None:
+    manifest = Bundle.load(folder).manifest
+    assert manifest.model_copy(update={"files": {}}) == MANIFEST
+    assert set(manifest.files) == {
+        "codes.npz", "dictionary.tsv", "encoder.onnx", "stems.tsv", "tokenizer.json", "words.tsv",
+    }  # fmt: skip
+    assert manifest.files["encoder.onnx"].bytes == 700
+
+
+def test_the_tokenizer_neither_pads_nor_cuts(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["truncation"] = {"max_length": 1, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    file.write_text(json.dumps(content))
+    tokenizer = seal(tmp_path, MANIFEST).tokenizer
+    assert tokenizer.truncation is None
+    assert tokenizer.padding is None
+
+
+def test_the_id_changes_with_what_is_written_into_documents_but_not_with_the_querys_side(
+    folder: Path,
+) -> None:
+    first = seal(folder, MANIFEST).id
+    assert len(first) == 12
+    assert int(first, 16) >= 0
+    assert seal(folder, MANIFEST.model_copy(update={"measures": {}, "source": "elsewhere"})).id == first
+    query = SideWeights(unknown=0.5)
+    ranking = PairWeights(query=query, idf_exponent=0.5, granularity=(1, 2, 3))
+    assert seal(folder, MANIFEST.model_copy(update={"pair": ranking, "gram_weight": 2.0})).id == first
+    written = PairWeights(title=SideWeights(unknown=0.5))
+    assert seal(folder, MANIFEST.model_copy(update={"pair": written})).id != first
+    assert seal(folder, MANIFEST.model_copy(update={"title_codes": 7})).id != first
+    assert seal(folder, MANIFEST.model_copy(update={"label": "t2"})).id != first
+    (folder / "encoder.onnx").write_bytes(b"other")
+    assert seal(folder, MANIFEST).id != first
+
+
+def test_sealing_twice_is_sealing_once(folder: Path) -> None:
+    before = (folder / "manifest.json").read_bytes()
+    seal(folder, MANIFEST)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        text = _refusal(place)
+        assert str(place) in text
+        assert "manifest.json" in text
+        assert "--bundle" in text
+
+
+def test_a_file_in_place_of_the_folder_is_no_bundle(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(b"PK")
+    assert str(file) in _refusal(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["codes.npz", "dictionary.tsv", "encoder.onnx", "stems.tsv", "tokenizer.json", "words.tsv"]
+)
+class TestEachFile:
+    def test_missing(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
+        assert f"{folder / name} is missing; copy or export the bundle again" == _refusal(folder)
+
+    def test_cut_short(self, folder: Path, name: str) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1])
+        text = _refusal(folder)
+        assert f"{folder / name} has {len(content) - 1} bytes instead of {len(content)}" in text
+        assert "copy or export the bundle again" in text
+
+    def test_emptied(self, folder: Path, name: str) -> None:
+        (folder / name).write_bytes(b"")
+        assert f"{folder / name} has 0 bytes" in _refusal(folder)
+
+    def test_one_bit_changed(self, folder: Path, name: str) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+        text = _refusal(folder)
+        assert f"{folder / name} is not what was exported" in text
+        assert "copy or export the bundle again" in text
+
+    def test_a_folder_in_its_place(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        assert f"{folder / name} is missing" in _refusal(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b'{"format": 1', b"[" * 100_000, b"not json"])
+def test_a_manifest_that_is_no_json_is_damaged(folder: Path, content: bytes) -> None:
+    (folder / "manifest.json").write_bytes(content)
+    text = _refusal(folder)
+    assert f"{folder / 'manifest.json'} is damaged" in text
+    assert "copy or export the bundle again" in text
+
+
+@pytest.mark.parametrize("found", [0, FORMAT + 1, "1", None, 1.5])
+def test_another_format_is_refused_with_both_numbers(folder: Path, found: object) -> None:
+    _edit(folder, lambda content: content.update(format=found))
+    text = _refusal(folder)
+    assert f"format {found!r}, this version reads {FORMAT}" in text
+    assert "export the bundle again" in text
+
+
+@pytest.mark.parametrize("content", ["[]", "1", '"manifest"', "null", "{}"])
+def test_json_that_is_no_manifest_has_no_format(folder: Path, content: str) -> None:
+    (folder / "manifest.json").write_text(content)
+    assert "has format None" in _refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"backbone": "t5"}, "backbone"),
+        ({"precision": "int4"}, "precision"),
+        ({"label": None}, "label"),
+        ({"attributes": {"brand": "maker"}}, "attributes.brand"),
+        ({"title_codes": "many"}, "title_codes"),
+        ({"files": {"codes.npz": {"bytes": 3}}}, "files.codes.npz.sha256"),
+    ],
+)
+def test_a_wrong_entry_is_named(folder: Path, change: dict[str, object], place: str) -> None:
+    _edit(folder, lambda content: content.update(change))
+    text = _refusal(folder)
+    assert f"{folder / 'manifest.json'}: {place}: " in text
+    assert "export the bundle again" in text
+
+
+def test_a_missing_entry_is_named(folder: Path) -> None:
+    _edit(folder, lambda content: content.pop("attributes"))
+    assert "attributes: Field required" in _refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv"])
+def test_a_table_that_the_manifest_does_not_list_is_named(folder: Path, name: str) -> None:
+    _edit(folder, lambda content: content["files"].pop(name))  # type: ignore[attr-defined]
+    assert f"does not list {name}; export the bundle again" in _refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("dictionary.tsv", "black\tcolour", "line 5: 2 columns instead of 3"),
+        ("dictionary.tsv", "black\tshade\t3", "shade"),
+        ("dictionary.tsv", "black\tcolour\tthree", "'three' is no count"),
+        ("words.tsv", "black", "line 4: 1 columns instead of 2"),
+        ("words.tsv", "black\tmany", "'many' is no count"),
+        ("stems.tsv", "a\tb\tc", "line 2: 3 columns instead of 2"),
+    ],
+)
+def test_a_wrong_row_of_a_sealed_table_is_named(folder: Path, name: str, row: str, message: str) -> None:
+    with (folder / name).open("a", encoding="utf-8") as stream:
+        stream.write(row + "\n")
+    bundle = seal(folder, MANIFEST)
+    with pytest.raises(BundleError) as caught:
+        _ = (bundle.dictionary, bundle.vocabulary, bundle.normaliser)
+    assert str(folder / name) in str(caught.value)
+    assert message in str(caught.value)
+    assert "export the bundle again" in str(caught.value)
+
+
+def test_pickled_tables_are_never_read(folder: Path) -> None:
+    np.savez(folder / "codes.npz", offsets=np.array([{"a": 1}], dtype=object), tokens=[0], final=[True])
+    bundle = seal(folder, MANIFEST)
+    with pytest.raises(BundleError) as caught:
+        _ = bundle.trie
+    assert str(folder / "codes.npz") in str(caught.value)
+
+
+def test_a_record_knows_its_size(folder: Path) -> None:
+    record = Bundle.load(folder).manifest.files["stems.tsv"]
+    assert record == FileRecord(bytes=len(b"batteri\tbattery\n"), sha256=record.sha256)

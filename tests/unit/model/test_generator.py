@@ -1,0 +1,217 @@
+"""Codes of texts: own values first, what a code counts, and that batches change nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import count, islice
+from math import exp, prod
+from pathlib import Path
+
+import pytest
+
+from gram_os.catalogue import Product
+from gram_os.errors import GramError
+from gram_os.model.decode import Step
+from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator, ScoredCode
+from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
+from gram_os.text.attribute import AttributeType, Side
+from tests.bundles import VALUES, make_bundle, make_generator
+from tests.fakes import TableModel
+
+WORDS = [*VALUES, "zebra", "006R90321", "17-inch", "é"]
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    return make_generator(tmp_path_factory.mktemp("bundle"))
+
+
+def _product(number: int) -> Product:
+    words = [WORDS[(number * 7 + place * 3) % len(WORDS)] for place in range(1 + number % 9)]
+    return Product(str(number), " ".join(words), {"brand": WORDS[number % 4]})
+
+
+def test_own_values_come_first(generator: Generator) -> None:
+    (codes,) = generator.code_queries(["black Xerox toner cartridges 006R90321"])
+    own = [str(scored.code) for scored in codes if scored.own]
+    assert own == ["black", "xerox", "toner", "cartridge", "006r90321", "toner cartridge"]
+    assert [scored.own for scored in codes] == sorted((scored.own for scored in codes), reverse=True)
+
+
+def test_probabilities_are_the_models(generator: Generator) -> None:
+    text = "black toner cartridge 006r90321"
+    model = TableModel(len(VALUES))
+    found = {str(scored.code): scored for scored in generator.code_queries([text])[0]}
+    tokens = {value: token for token, value in enumerate(VALUES)}
+    (black,) = found["black"].probabilities or ()
+    assert black == pytest.approx(exp(model.log_probs(text, Side.QUERY, (tokens["black"],))[0]))
+    assert found["toner cartridge"].probabilities is not None
+    assert found["006r90321"].probabilities is None  # no value of the dictionary
+    assert found["006r90321"].probability is None
+    longer = next(s for s in found.values() if not s.own and len(s.code.values) == 2)
+    expected = model.log_probs(text, Side.QUERY, tuple(tokens[v] for v in longer.code.values))
+    assert longer.probabilities == pytest.approx([exp(expected[0]), exp(expected[1])])
+    assert longer.probability == pytest.approx(exp(expected[0] + expected[1]))
+
+
+def _mean(scored: ScoredCode) -> float:
+    """The geometric mean of a code's probabilities."""
+    assert scored.probabilities is not None
+    return prod(scored.probabilities) ** (1 / len(scored.probabilities))
+
+
+def test_weight_of_a_querys_code(tmp_path: Path) -> None:
+    side = SideWeights(own=Emphasis(scale=2, exponent=0.25), generated=Emphasis(scale=0.3, exponent=0.5), unknown=3)
+    generator = make_generator(tmp_path, pair=PairWeights(query=side, granularity=(0.5, 7, 11)))
+    codes = {str(scored.code): scored for scored in generator.code_queries(["black zebra"], width=30)[0]}
+    best = max(_mean(scored) for scored in codes.values() if scored.probabilities)
+    assert codes["zebra"].weight == pytest.approx(0.5 * 3)
+    assert codes["black"].weight == pytest.approx(0.5 * 2 * (_mean(codes["black"]) / best) ** 0.25)
+    sizes = set()
+    for scored in codes.values():
+        if not scored.own:
+            sizes.add(len(scored.code.values))
+            granularity = {1: 0.5, 2: 0.5, 3: 7, 4: 11}[len(scored.code.values)]
+            assert scored.weight == pytest.approx(granularity * 0.3 * (_mean(scored) / best) ** 0.5)
+    assert sizes >= {1, 2}
+
+
+def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
+    side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=0.3, exponent=1), unknown=3)
+    generator = make_generator(tmp_path, pair=PairWeights(title=side, granularity=(5, 7, 11)))
+    (codes,) = generator.code_products([Product("1", "black zebra", {})])
+    best = max(_mean(scored) for scored in codes if scored.probabilities)
+    assert [(str(s.code), s.weight) for s in codes if s.own] == [("black", 2), ("zebra", 3)]
+    made = [scored for scored in codes if not scored.own]
+    assert [s.weight for s in made] == pytest.approx([0.3 * _mean(s) / best for s in made])
+    assert len(made) == 5
+
+
+def test_numbers_and_phrases_of_the_text_itself_have_weights_of_their_own(tmp_path: Path) -> None:
+    side = SideWeights(own=Emphasis(scale=2), unknown=3, number=1.5, phrase=0.25)
+    generator = make_generator(tmp_path, pair=PairWeights(query=side))
+    (codes,) = generator.code_queries(["toner cartridge m18 zebra"])
+    found = {str(scored.code): scored.weight for scored in codes if scored.own}
+    assert found == pytest.approx({"toner": 2, "cartridge": 2, "toner cartridge": 0.5, "m18": 4.5, "zebra": 3})
+
+
+def test_an_own_value_that_is_generated_too_stays_own(generator: Generator) -> None:
+    text = " ".join(VALUES)
+    codes = generator.code_queries([text], width=30)[0]
+    assert len({str(scored.code) for scored in codes}) == len(codes)
+    assert {str(s.code) for s in codes if s.own} >= set(VALUES)
+
+
+def test_width_limits_what_is_generated(generator: Generator) -> None:
+    (codes,) = generator.code_queries(["zebra"], width=3)
+    assert [scored.own for scored in codes] == [True, False, False, False]
+
+
+def test_titles_get_as_many_codes_as_the_manifest_says(generator: Generator) -> None:
+    (codes,) = generator.code_products([Product("1", "zebra", {"brand": "Okapi", "price": "12"})])
+    assert [str(s.code) for s in codes if s.own] == ["zebra", "okapi"]  # price is no attribute of the bundle
+    assert sum(not s.own for s in codes) == generator.bundle.manifest.title_codes == 5
+
+
+def test_single_values_go_on_where_the_beam_ends(tmp_path: Path) -> None:
+    generator = make_generator(tmp_path, query_values=4, title_values=len(VALUES))
+    (codes,) = generator.code_queries(["zebra"], width=3)
+    (fewer,) = make_generator(tmp_path / "narrow").code_queries(["zebra"], width=3)
+    assert {str(s.code) for s in codes} > {str(s.code) for s in fewer}
+    model = TableModel(len(VALUES))
+    said = {value: exp(model.log_probs("zebra", Side.QUERY, (at,))[0]) for at, value in enumerate(VALUES)}
+    likeliest = sorted(said, key=lambda value: -said[value])[:4]
+    found = {str(s.code): s.probability for s in codes}
+    assert {value: found.get(value) for value in likeliest} == pytest.approx({v: said[v] for v in likeliest})
+    (title,) = generator.code_products([Product("1", "zebra", {})])
+    assert {str(s.code) for s in title if len(s.code.values) == 1} == {*VALUES, "zebra"}
+
+
+def test_sides_differ(generator: Generator) -> None:
+    (query,) = generator.code_queries(["zebra"], width=5)
+    (title,) = generator.code_products([Product("1", "zebra", {})])
+    assert [s.probability for s in query if not s.own] != [s.probability for s in title if not s.own]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_give_what_one_by_one_gives(generator: Generator, tmp_path: Path, batch: int, workers: int) -> None:
+    alone = [next(generator.code_products([_product(number)])) for number in range(36)]
+    products = [_product(number % 36) for number in range(300)]  # more than are sorted together
+    several = make_generator(tmp_path, workers=workers)
+    assert list(several.code_products(products, batch=batch)) == [alone[n % 36] for n in range(300)]
+    assert not _coding_threads()
+
+
+class _FaultyModel(TableModel):
+    """Fails at one title."""
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        if "faulty" in texts:
+            raise GramError("no memory left")
+        return super().start(texts, side)
+
+
+def test_a_fault_in_a_batch_reaches_the_caller_and_ends_the_work(tmp_path: Path) -> None:
+    generator = Generator(make_generator(tmp_path).bundle, _FaultyModel(len(VALUES)), workers=2)
+    products = [*map(_product, range(20)), Product("x", "faulty", {})]
+    with pytest.raises(GramError, match="no memory left"):
+        list(generator.code_products(products, batch=2))
+    assert not _coding_threads()
+
+
+def test_who_stops_reading_ends_the_work(generator: Generator) -> None:
+    codes = generator.code_products(map(_product, range(1000)))
+    next(codes)
+    assert _coding_threads()
+    del codes
+    assert not _coding_threads()
+
+
+def _coding_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gram-os-coding")]
+
+
+def test_queries_together_give_what_one_by_one_gives(generator: Generator) -> None:
+    texts = [_product(number).title for number in range(20)]
+    assert generator.code_queries(texts) == [generator.code_queries([text])[0] for text in texts]
+
+
+def test_products_are_read_as_they_are_asked_for(generator: Generator) -> None:
+    read = []
+
+    def endless() -> object:
+        for number in count():
+            read.append(number)
+            yield _product(number)
+
+    assert len(list(islice(generator.code_products(endless(), batch=2), 5))) == 5  # type: ignore[arg-type]
+    assert len(read) < 1000
+
+
+def test_nothing_in_nothing_out(generator: Generator) -> None:
+    assert generator.code_queries([]) == []
+    assert list(generator.code_products([])) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "!?", "\x00\x01", "😀", "שלום עולם", "\ud800 toner", "toner\udcff", "x" * 100_000]
+)
+def test_any_text_has_codes(generator: Generator, text: str) -> None:
+    (query,) = generator.code_queries([text])
+    (title,) = generator.code_products([Product("1", text, {})])
+    assert all(str(scored.code).encode() for scored in [*query, *title])
+    assert ("toner" in [str(scored.code) for scored in query if scored.own]) == ("toner" in text)
+
+
+def test_values_too_long_to_be_searched_by_are_left_out(generator: Generator) -> None:
+    kept, dropped = "x" * MAX_VALUE_CHARACTERS, "y" * (MAX_VALUE_CHARACTERS + 1)
+    (codes,) = generator.code_queries([f"{kept} {dropped}"])
+    assert [str(scored.code) for scored in codes if scored.own] == [kept]
+
+
+def test_types_of_values(tmp_path: Path) -> None:
+    generator = Generator(make_bundle(tmp_path), TableModel(len(VALUES)))
+    assert generator.type_of("xerox") is AttributeType.BRAND
+    assert generator.type_of("zebra") is None
