@@ -1,6 +1,7 @@
 """Relevance: judged queries run through search systems, measured and compared.
 
-Knows queries, judgments and ranked product ids; does not know how a system finds its products, nor OpenSearch.
+Knows queries, judgments and ranked product ids. Does not know how a system finds its products. Only `lookup` speaks to
+OpenSearch: it looks up judged products by their ids.
 """
 
 from gram_os.relevance.evaluate import SearchSystem, evaluate, evaluate_runs

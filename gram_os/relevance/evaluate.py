@@ -1,6 +1,6 @@
-"""Evaluation: queries through systems, systems against judgments.
+"""Evaluation: run queries through systems, and measure the answers against judgments.
 
-Knows the order of measuring (warm-up, interleaving) and which queries count; a system is anything with
+Knows the order of measuring (warm-up, interleaving) and which queries count. A system is anything with
 `search(text, size)`. Recall, nDCG and MRR are means over the queries that have at least one relevant product.
 """
 
@@ -18,17 +18,23 @@ from gram_os.catalogue import Query
 from gram_os.errors import GramError, InputError
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
-from gram_os.relevance.results import Comparison, Evaluation, Interval, Latency, Measure, SystemResult
+from gram_os.relevance.results import (
+    FIRST_PAGE,
+    NO_DIFFERENCE,
+    Comparison,
+    Evaluation,
+    Interval,
+    Latency,
+    Measure,
+    SystemResult,
+)
 from gram_os.relevance.runs import Ranking, Run
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
 
-# nDCG and MRR look at the first page of results, whatever the cut-offs of recall: reports stay comparable.
-FIRST_PAGE = 10
 DEFAULT_AT = (10, 100, 300)
 WARM_UP_QUERIES = 5
 # OpenSearch refuses a larger window than this (index.max_result_window) with its default settings.
 DEEPEST = 10_000
-_TIE = 1e-12
 
 
 class RankedProduct(Protocol):
@@ -40,14 +46,14 @@ class RankedProduct(Protocol):
 
     @property
     def score(self) -> float:
-        """Score it was ranked by, larger is better."""
+        """Score that ranks the product; larger is better."""
 
 
 class SearchSystem(Protocol):
-    """Anything that answers a query text with at most `size` products, best first."""
+    """Anything that answers a query text with ranked products."""
 
     def search(self, text: str, size: int) -> Sequence[RankedProduct]:
-        """Search."""
+        """Return at most `size` products for a query text, best first."""
 
 
 def evaluate(
@@ -61,8 +67,13 @@ def evaluate(
 ) -> Evaluation:
     """Run the judged queries through every system and measure them.
 
-    `depth` is how many products are asked for, by default as many as the metrics look at (the deepest cut-off). `advance`
-    is called after each query (a progress bar). Queries without a judgment are not run: they could not count.
+    `at` are the cut-offs of recall. `depth` is the number of products that each system is asked for; the default is the
+    deepest cut-off that the metrics use. `advance` is called after each query and can move a progress bar. Queries
+    without a judgment are not run, because they cannot count.
+
+    Raises InputError for cut-offs that `check_cuts` refuses, for a `depth` below the deepest cut-off, for a query id
+    that occurs twice, and when no query has a relevant product. Raises GramError when a system answers with too many
+    products or with one product twice.
     """
     check_cuts(at)
     needed = max(*at, FIRST_PAGE)
@@ -84,10 +95,10 @@ def collect_runs(
     depth: int,
     advance: Callable[[], object] = lambda: None,
 ) -> list[Run]:
-    """Answers and latencies of every system to the queries `texts` (id -> text).
+    """Collect the answers and latencies of every system to the queries `texts` (id -> text).
 
-    A few queries go through every system untimed first. Then the systems take turns query by query, each going first
-    equally often, so that noise of the machine and warm caches of the cluster favour none.
+    First, a few queries go through every system without a clock. Then the systems take turns query by query. Each
+    system goes first equally often, so that noise of the machine and warm caches of the cluster favour none.
     """
     for text in list(texts.values())[:WARM_UP_QUERIES]:
         for system in systems.values():
@@ -112,13 +123,17 @@ def evaluate_runs(
 ) -> Evaluation:
     """Measure runs and compare each with the first.
 
-    Metrics: R@k for each k of `at`, nDCG@10, MRR@10. `query_ids` are the queries that were asked; by default all judged
-    ones, and then a query that is missing from a run was answered with nothing.
+    The metrics are R@k for each k of `at`, nDCG@10 and MRR@10. `query_ids` are the queries that were run; the default
+    is all judged queries. A query that is missing from a run counts as answered with nothing. `seed` is that of the
+    intervals and p-values.
+
+    Raises InputError for cut-offs that `check_cuts` refuses, for two runs of one name, for no run at all, and when no
+    query has a relevant product.
     """
     check_cuts(at)
-    asked = list(judgments.grades if query_ids is None else query_ids)
-    counted = tuple(id_ for id_ in asked if id_ in judgments.relevant)
-    _require_relevant(counted, judgments, len(asked))
+    run_ids = list(judgments.grades if query_ids is None else query_ids)
+    counted = tuple(id_ for id_ in run_ids if id_ in judgments.relevant)
+    _require_relevant(counted, judgments, len(run_ids))
     tables = {run.system: _metric_table(run, judgments, counted, at) for run in runs}
     if not runs or len(tables) < len(runs):
         raise InputError(f"systems to compare need names of their own, not {[run.system for run in runs]}")
@@ -132,12 +147,12 @@ def evaluate_runs(
         )
         for run in runs
     )
-    warnings = (*_uncounted(asked, judgments), *_suspicious(runs, judgments))
+    warnings = (*_uncounted(run_ids, judgments), *_suspicious(runs, judgments))
     return Evaluation(systems=results, query_ids=counted, judgments=judgments, warnings=warnings)
 
 
 def check_cuts(at: Sequence[int]) -> None:
-    """Raise InputError unless the cut-offs are different whole numbers from 1 to the deepest that a cluster gives."""
+    """Raise InputError unless the cut-offs are different whole numbers from 1 to `DEEPEST`."""
     if not at or min(at) < 1 or len(set(at)) < len(at):
         raise InputError(f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}")
     if max(at) > DEEPEST:
@@ -147,7 +162,10 @@ def check_cuts(at: Sequence[int]) -> None:
 
 
 def choose_systems(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
-    """The wanted names, once each and known; the first is what the others are compared with."""
+    """Return the wanted names without white space; the others are compared with the first.
+
+    Raises InputError when there is none, when a name is not among the known ones, and when a name occurs twice.
+    """
     names = [name.strip() for name in wanted if name.strip()]
     choices = ", ".join(known_names := list(known))
     if not names:
@@ -175,7 +193,7 @@ def _timed_search(name: str, system: SearchSystem, query_id: str, text: str, dep
 def _metric_table(
     run: Run, judgments: JudgmentSet, query_ids: Sequence[str], at: Sequence[int]
 ) -> dict[str, DoubleArray]:
-    """Metric name -> float64 (queries,)."""
+    """Return metric name -> float64 (queries,)."""
     ranked = [run.product_ids(id_) for id_ in query_ids]
     relevant = [judgments.relevant[id_] for id_ in query_ids]
     gains = [judgments.gains(id_) for id_ in query_ids]
@@ -207,36 +225,37 @@ def _compare(table: Mapping[str, DoubleArray], first: Mapping[str, DoubleArray],
             difference=float(column.mean()),
             interval=Interval(float(low), float(high)),
             p_value=float(p),
-            wins=int((column > _TIE).sum()),
-            losses=int((column < -_TIE).sum()),
+            wins=int((column > NO_DIFFERENCE).sum()),
+            losses=int((column < -NO_DIFFERENCE).sum()),
         )
         for name, column, (low, high), p in zip(table, differences.T, intervals, p_values, strict=True)
     }
 
 
-def _require_relevant(query_ids: Iterable[str], judgments: JudgmentSet, asked: int) -> None:
+def _require_relevant(query_ids: Iterable[str], judgments: JudgmentSet, total: int) -> None:
+    """Raise InputError unless one of the queries has a relevant product; `total` is the number of queries to name."""
     if not any(id_ in judgments.relevant for id_ in query_ids):
         raise InputError(
-            f"none of the {asked} queries has a product judged {judgments.relevant_at:g} or higher: lower --relevant, or "
-            "check that queries and judgments use the same query ids"
+            f"none of the {total} queries has a product judged {judgments.relevant_at:g} or higher: lower --relevant, "
+            "or check that queries and judgments use the same query ids"
         )
 
 
-def _uncounted(asked: Sequence[str], judgments: JudgmentSet) -> list[str]:
-    """Which queries and judgments the means leave out."""
-    unjudged = sum(id_ not in judgments.grades for id_ in asked)
-    fruitless = sum(id_ in judgments.grades and id_ not in judgments.relevant for id_ in asked)
-    unasked = len(judgments.grades.keys() - set(asked))
-    said = [
+def _uncounted(query_ids: Sequence[str], judgments: JudgmentSet) -> list[str]:
+    """Return a warning for each kind of queries and judgments that the means leave out."""
+    unjudged = sum(id_ not in judgments.grades for id_ in query_ids)
+    fruitless = sum(id_ in judgments.grades and id_ not in judgments.relevant for id_ in query_ids)
+    not_run = len(judgments.grades.keys() - set(query_ids))
+    reasons = [
         (unjudged, "queries without a judgment, not run"),
         (fruitless, f"queries without a product judged {judgments.relevant_at:g} or higher, not counted"),
-        (unasked, "judged queries that are not among the queries, not counted"),
+        (not_run, "judged queries that are not among the queries, not counted"),
     ]
-    return [f"{text}: {count}" for count, text in said if count]
+    return [f"{text}: {count}" for count, text in reasons if count]
 
 
 def _suspicious(runs: Sequence[Run], judgments: JudgmentSet) -> list[str]:
-    """A system that met no judged product at all: most likely the ids do not fit."""
+    """Return a warning for each system that found no judged product: most likely the ids differ from the index."""
     return [
         f"system '{run.system}' found no judged product at all: do the product ids of the judgments match the index?"
         for run in runs

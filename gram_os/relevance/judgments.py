@@ -1,6 +1,7 @@
-"""Judgments grouped by query, with the two numbers that give grades their meaning: relevant from, lowest grade.
+"""Judgments grouped by query, and the two numbers that give grades their meaning.
 
-Knows what a scale of grades is; reads no file (`gram_os.catalogue` does).
+The numbers are the grade from which a product is relevant, and the lowest grade of the scale. Knows what a scale of
+grades is. Reads no file; `gram_os.catalogue` does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ WIDEST_SCALE = 1000
 
 @dataclass(frozen=True)
 class JudgmentSet:
-    """Grades of the judged products of each query (no slots: the derived views are cached on the instance)."""
+    """Grades of the judged products of each query.
+
+    `grades` is query id -> product id -> grade. The class has no slots, because derived views are cached on the
+    instance.
+    """
 
     grades: Mapping[str, Mapping[str, float]]
     relevant_at: float
@@ -36,12 +41,16 @@ class JudgmentSet:
     ) -> JudgmentSet:
         """Group judgments and settle the scale.
 
-        `relevant` is the grade from which a product counts as relevant. Only a scale of at most two grades says that by
-        itself (the higher one); for a longer one it must be given, because any rule would silently change every figure:
-        the middle of 0..3 and of 1..3 are both *below* what their raters called relevant (2 and 2.33).
+        `relevant` is the grade from which a product counts as relevant. It may be left out where the judgments hold at
+        most two grades: then it is the higher one. Longer scales need it, because any rule would silently change every
+        figure. For example, the middle of 0..3 and of 1..3 are both *below* what their raters called relevant (2 and
+        2.33).
 
-        `lowest_grade` is the grade of gain 0; not given, the lowest one that occurs. Where all judgments are one
-        positive grade (only relevant products were written down) it is 0, as otherwise no product had any gain.
+        `lowest_grade` is the grade of gain 0. The default is the lowest grade that occurs. Where all judgments have one
+        positive grade, only relevant products were written down, and the default is 0: otherwise no product had a gain.
+
+        Raises InputError when there is no judgment, when a grade is not finite, when a pair is judged twice with
+        different grades, and when the two numbers do not fit the grades.
         """
         grades = _group(judgments)
         levels = sorted({grade for products in grades.values() for grade in products.values()})
@@ -54,7 +63,7 @@ class JudgmentSet:
 
     @cached_property
     def relevant(self) -> Mapping[str, frozenset[str]]:
-        """Relevant products of each query that has at least one."""
+        """Query id -> relevant products, for the queries that have at least one."""
         found = {
             query_id: frozenset(id_ for id_, grade in products.items() if grade >= self.relevant_at)
             for query_id, products in self.grades.items()
@@ -62,12 +71,12 @@ class JudgmentSet:
         return {query_id: products for query_id, products in found.items() if products}
 
     def gains(self, query_id: str) -> dict[str, float]:
-        """Gain of each judged product of a query."""
+        """Return product id -> gain for the judged products of a query."""
         return {id_: gain(grade, self.lowest_grade) for id_, grade in self.grades[query_id].items()}
 
 
 def _group(judgments: Iterable[Judgment]) -> dict[str, dict[str, float]]:
-    """Query id -> product id -> grade; the same pair twice is fine as long as the grades agree."""
+    """Return query id -> product id -> grade. A pair may occur twice if its grades agree."""
     grades: dict[str, dict[str, float]] = {}
     for judgment in judgments:
         if not math.isfinite(judgment.relevance):
@@ -101,7 +110,7 @@ def _check_scale(levels: list[float], *, relevant: float, lowest: float) -> None
     if not (math.isfinite(relevant) and math.isfinite(lowest)):
         raise InputError(f"relevant {relevant} and lowest grade {lowest} must be finite numbers")
     if lowest > levels[0]:
-        raise InputError(f"the lowest grade is said to be {lowest:g}, but the judgments hold {levels[0]:g}")
+        raise InputError(f"the lowest grade was given as {lowest:g}, but the judgments hold {levels[0]:g}")
     if relevant <= lowest:
         raise InputError(
             f"relevant from {relevant:g} makes every judged product relevant: the lowest grade is {lowest:g}; "
@@ -115,6 +124,6 @@ def _check_scale(levels: list[float], *, relevant: float, lowest: float) -> None
 
 
 def _show(levels: list[float]) -> str:
-    """The grades, shortened in the middle."""
+    """Return the grades as text, shortened in the middle."""
     shown = [f"{level:g}" for level in levels]
     return ", ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-3:]])

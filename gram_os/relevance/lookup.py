@@ -1,7 +1,8 @@
-"""What the index says about judged products: their titles, and which of them it does not hold.
+"""What the index holds of the judged products: their titles, and which products are missing.
 
-Knows the cluster by one method only; a product that is missing from the index is a miss for every system, and ids that do
-not fit at all are the commonest reason for figures of 0.
+Knows one query of OpenSearch (`ids`) and the form of its answer; reaches the cluster through one method, `search`.
+Look-ups matter because a product that is missing from the index is a miss for every system. Ids of the judgments that
+differ from those of the index are the commonest reason for figures of 0.
 """
 
 from __future__ import annotations
@@ -17,23 +18,26 @@ _IDS_A_REQUEST = 1000
 
 
 class Searchable(Protocol):
-    """The part of `Cluster` that look-ups need."""
+    """The part of `Cluster` that look-ups use."""
 
     def search(self, index: str, body: Mapping[str, object], /) -> dict[str, Any]:
-        """Answer a `_search` body."""
+        """Return OpenSearch's answer to a `_search` body."""
 
 
 def build_ids_body(ids: Sequence[str], *, source: Sequence[str]) -> dict[str, object]:
-    """Body that finds documents by their ids."""
+    """Build the `_search` body that finds documents by their ids and returns the fields `source`."""
     return {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": list(source)}
 
 
 def find_titles(cluster: Searchable, index: str, ids: Iterable[str], *, field: str) -> dict[str, str]:
-    """Title by id of those products that are in the index; the id stands in where a document has no title."""
-    wanted = sorted(set(ids))
+    """Return id -> title of the products that are in the index.
+
+    `field` is the field of the title. A document without a title is given its id.
+    """
+    ordered = sorted(set(ids))
     titles: dict[str, str] = {}
-    for start in range(0, len(wanted), _IDS_A_REQUEST):
-        chunk = wanted[start : start + _IDS_A_REQUEST]
+    for start in range(0, len(ordered), _IDS_A_REQUEST):
+        chunk = ordered[start : start + _IDS_A_REQUEST]
         for hit in cluster.search(index, build_ids_body(chunk, source=[field]))["hits"]["hits"]:
             title = read_field(hit.get("_source", {}), field)
             titles[hit["_id"]] = title if isinstance(title, str) else hit["_id"]
@@ -41,17 +45,20 @@ def find_titles(cluster: Searchable, index: str, ids: Iterable[str], *, field: s
 
 
 def find_missing(judgments: JudgmentSet, query_ids: Iterable[str], present: Iterable[str], *, index: str) -> list[str]:
-    """Relevant products of the queries that are not among those present; InputError when that is all of them."""
+    """Return the relevant products of the queries that are not among `present`, sorted.
+
+    Raises InputError when every relevant product is missing. `index` is named in the error.
+    """
     relevant = relevant_products(judgments, query_ids)
     missing = sorted(relevant.difference(present))
     if relevant and len(missing) == len(relevant):
         raise InputError(
-            f"none of the {len(relevant)} products judged relevant is in index '{index}' (the first is '{missing[0]}'): "
-            "do judgments and index use the same ids?"
+            f"none of the {len(relevant)} products judged relevant is in index '{index}' "
+            f"(the first is '{missing[0]}'): do judgments and index use the same ids?"
         )
     return missing
 
 
 def relevant_products(judgments: JudgmentSet, query_ids: Iterable[str]) -> set[str]:
-    """All products that are relevant to any of the queries."""
+    """Return the products that are relevant to at least one of the queries."""
     return {product for id_ in query_ids for product in judgments.relevant.get(id_, ())}

@@ -1,7 +1,8 @@
 """Recall, nDCG and reciprocal rank of one ranked list at a cut-off k.
 
-Pure arithmetic on product ids: knows neither files nor systems. A product that nobody judged counts as not relevant
-(gain 0). A ranked list holds each product once; `Ranking` sees to that.
+Pure arithmetic on product ids. Knows neither files nor systems. A product that nobody judged counts as not relevant
+(gain 0). A ranked list contains each product once; `Ranking` checks that. Every function raises ValueError for a k
+below 1.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from gram_os.arrays import DoubleArray
 
 
 def recall_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int) -> float:
-    """Share of the relevant products that stand among the first k: |top k & relevant| / |relevant|.
+    """Return the share of the relevant products that are among the first k: |top k & relevant| / |relevant|.
 
-    The denominator is all relevant products, also where there are more than k of them, so R@10 of a query with 40
-    relevant products is .25 at best.
+    The denominator counts all relevant products, also where there are more than k. So R@10 of a query with 40 relevant
+    products is .25 at best. Raises ValueError when no product is relevant.
 
     >>> recall_at(["a", "b", "c"], {"a", "c", "x"}, 2) == 1 / 3
     True
@@ -30,10 +31,11 @@ def recall_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int) -> floa
 
 
 def ndcg_at(ranked: Sequence[str], gains: Mapping[str, float], k: int) -> float:
-    """Discounted gain of the first k over the best that the judged products allow.
+    """Return the discounted gain of the first k products over the best that the judged products allow.
 
-    DCG@k = sum over ranks r = 1..k of gain(r) / log2(r + 1). The ideal takes *all* judged products of the query, found
-    or not, in descending gain. `gains` are gains already (see `gain`), not grades.
+    DCG@k = sum over ranks r = 1..k of gain(r) / log2(r + 1). The ideal list has *all* judged products of the query,
+    found or not, in descending gain. `gains` are gains (see `gain`), not grades. Raises ValueError when all gains are
+    0.
 
     >>> ndcg_at(["a", "b"], {"a": 3.0, "b": 7.0}, 1) == 3 / 7
     True
@@ -47,7 +49,9 @@ def ndcg_at(ranked: Sequence[str], gains: Mapping[str, float], k: int) -> float:
 
 
 def reciprocal_rank_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int) -> float:
-    """1 / rank of the first relevant product, 0 where the first k hold none; its mean over queries is MRR@k.
+    """Return 1 / rank of the first relevant product, or 0 where the first k have none.
+
+    The mean over queries is MRR@k.
 
     >>> reciprocal_rank_at(["a", "b", "c"], {"c"}, 10) == 1 / 3
     True
@@ -58,7 +62,7 @@ def reciprocal_rank_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int
 
 
 def gain(relevance: float, lowest_grade: float) -> float:
-    """2^g - 1, with g = relevance - lowest grade of the scale; a grade need not be an integer.
+    """Return 2^g - 1 with g = relevance - lowest grade of the scale. A grade need not be an integer.
 
     >>> gain(3, lowest_grade=1)
     3.0
@@ -67,7 +71,7 @@ def gain(relevance: float, lowest_grade: float) -> float:
 
 
 def _dcg(gains: DoubleArray) -> float:
-    """Discounted sum of gains in ranked order, float64 (ranks,)."""
+    """Return the discounted sum of gains in ranked order, float64 (ranks,)."""
     return float(gains @ (1.0 / np.log2(np.arange(2, len(gains) + 2))))
 
 

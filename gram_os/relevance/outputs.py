@@ -1,6 +1,6 @@
-"""The files an evaluation leaves: `report.html`, `metrics.json`, `queries.tsv`, `runs/SYSTEM.trec`.
+"""The files that an evaluation writes: `report.html`, `metrics.json`, `queries.tsv`, `runs/SYSTEM.trec`.
 
-Knows their names and the form of `queries.tsv` (one line a query and system, one column a metric).
+Knows their names and the form of `queries.tsv`: one line for each query and system, one column for each metric.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _WHITE_SPACE = re.compile(r"\s+")
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder and see that it can be written to, before an hour of searching is spent on it."""
+    """Create the folder and check that it can be written to, before an hour of searching is spent.
+
+    Raises InputError when it cannot be written to.
+    """
     try:
         (out / "runs").mkdir(parents=True, exist_ok=True)
         (out / "queries.tsv").touch()
@@ -36,7 +39,11 @@ def write_outputs(
     titles: Mapping[str, str] | None = None,
     heading: str = "Relevance",
 ) -> None:
-    """Write all files of an evaluation, over those of an earlier one."""
+    """Write all files of an evaluation, over those of an earlier one.
+
+    `texts` is query id -> text, `titles` is product id -> title; an id without an entry is shown as the id. Raises
+    InputError when a system's name cannot name a file, and when a file cannot be written.
+    """
     for result in evaluation.systems:
         if not _FILE_NAME.fullmatch(result.system):
             raise InputError(f"system '{result.system}' cannot name a file; use letters, digits, . _ + -")
@@ -52,7 +59,10 @@ def write_outputs(
 
 
 def _query_table(evaluation: Evaluation, texts: Mapping[str, str]) -> str:
-    """Values of every query under every system; white space in a text becomes one space, so that columns hold."""
+    """Return the values of every query under every system as TSV.
+
+    White space in a query text becomes one space, so that the columns stay apart.
+    """
     lines = ["\t".join(("query_id", "query", "system", *evaluation.metrics, "latency_ms"))]
     for row, query_id in enumerate(evaluation.query_ids):
         text = _WHITE_SPACE.sub(" ", texts.get(query_id, ""))

@@ -1,6 +1,6 @@
-"""The HTML report of an evaluation: one self-contained file, no script, nothing loaded from anywhere.
+"""The HTML report of an evaluation: one self-contained file without scripts, which loads nothing.
 
-Knows how results look. Every text that comes from outside (queries, titles, ids, system names) passes `html.escape`.
+Knows how results look. Every text from outside (queries, titles, ids, system names) passes `html.escape`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def render_report(
     titles: Mapping[str, str] | None = None,
     heading: str = "Relevance",
 ) -> str:
-    """HTML page: systems with intervals, then each system against the first, query by query.
+    """Return the HTML page: the systems with intervals, then each system against the first, query by query.
 
-    `texts` are the query texts by id, `titles` product titles by id; where one is missing its id is shown.
+    `texts` is query id -> text, `titles` is product id -> title; an id without an entry is shown as the id.
     """
     template = Template(files("gram_os.relevance").joinpath("report.html").read_text(encoding="utf-8"))
     first, *others = evaluation.systems
@@ -46,14 +46,14 @@ def write_report(
     titles: Mapping[str, str] | None = None,
     heading: str = "Relevance",
 ) -> None:
-    """Write `render_report` to a file."""
+    """Write the page of `render_report` to a file."""
     path.write_text(
         render_report(evaluation, texts=texts, titles=titles, heading=heading), encoding="utf-8", newline="\n"
     )
 
 
 def show_figure(value: float) -> str:
-    """Four digits without the leading zero, as in papers: .4525, 1.0000, -.0312."""
+    """Return a figure with four digits and without the leading zero, as in papers: .4525, 1.0000, -.0312."""
     return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
 
 
@@ -95,7 +95,7 @@ def _measure_cell(measure: Measure, comparison: Comparison | None, *, is_best: b
 
 
 def _mark(comparison: Comparison | None) -> str:
-    """Triangle of a significant difference."""
+    """Return the triangle of a significant difference, or nothing."""
     if comparison is None or not comparison.significant:
         return ""
     direction, sign = ("up", "&#9650;") if comparison.difference > 0 else ("down", "&#9660;")

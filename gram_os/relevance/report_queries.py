@@ -1,6 +1,7 @@
-"""The query-by-query part of the HTML report: what a system wins and loses against the first, side by side.
+"""The query-by-query part of the HTML report: the queries that a system wins and loses against the first, side by side.
 
-Queries are ordered by the difference in nDCG on the first page, then in recall at the deepest cut-off.
+Queries are ordered by the difference in nDCG on the first page, then by the difference in recall at the deepest
+cut-off.
 """
 
 from __future__ import annotations
@@ -9,19 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from gram_os.relevance.results import Evaluation, SystemResult
+from gram_os.relevance.results import FIRST_PAGE, NO_DIFFERENCE, Evaluation, SystemResult
 from gram_os.relevance.runs import Run
 
-FIRST_PAGE = 10
-# A page of a thousand opened result lists helps nobody; all values are in queries.tsv.
+# Queries shown in each list: a page of a thousand result lists helps nobody, and queries.tsv has all values.
 SHOWN_A_SIDE = 50
 FOUND_ONLY_SHOWN = 10
-_TIE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """One query under two metrics: the value of the first system and of the other."""
+    """One query under two metrics. `page` and `recall` hold the value of the first system and of the other."""
 
     query_id: str
     page: tuple[float, float]
@@ -29,7 +28,7 @@ class _Difference:
 
     @property
     def order(self) -> tuple[float, float]:
-        """Sort key, largest gain of the other system first."""
+        """Sort key: the largest gain of the other system comes first."""
         return (self.page[0] - self.page[1], self.recall[0] - self.recall[1])
 
 
@@ -50,14 +49,17 @@ class _Names:
 def render_queries(
     evaluation: Evaluation, other: SystemResult, *, texts: Mapping[str, str], titles: Mapping[str, str]
 ) -> str:
-    """Two lists, won and lost, each query with both first pages and the relevant products only one side found."""
+    """Return the HTML of two lists, won and lost.
+
+    Each query is shown with the first page of both systems and with the relevant products that only one of them found.
+    """
     names = _Names(texts, titles)
     won, lost = _split(evaluation, other)
     return _render_list("Won", won, evaluation, other, names) + _render_list("Lost", lost, evaluation, other, names)
 
 
 def shown_products(evaluation: Evaluation) -> set[str]:
-    """Ids of the products that `render_queries` shows for any system, to look their titles up."""
+    """Return the ids of all products that `render_queries` shows. Their titles have to be looked up."""
     shown: set[str] = set()
     first = evaluation.systems[0].run
     for other in evaluation.systems[1:]:
@@ -71,7 +73,7 @@ def shown_products(evaluation: Evaluation) -> set[str]:
 
 
 def _split(evaluation: Evaluation, other: SystemResult) -> tuple[list[_Difference], list[_Difference]]:
-    """Queries that the other system won and lost, each with the largest difference first."""
+    """Return two lists: the queries that the other system won and those it lost, largest difference first."""
     page, recall = _metric_names(evaluation)
     first = evaluation.systems[0].measures
     rows = [
@@ -82,14 +84,14 @@ def _split(evaluation: Evaluation, other: SystemResult) -> tuple[list[_Differenc
         )
         for i, query_id in enumerate(evaluation.query_ids)
     ]
-    rows = [row for row in rows if any(abs(difference) > _TIE for difference in row.order)]
+    rows = [row for row in rows if any(abs(difference) > NO_DIFFERENCE for difference in row.order)]
     rows.sort(key=lambda row: row.order)
     won = [row for row in rows if row.order < (0.0, 0.0)]
     return won, rows[len(won) :][::-1]
 
 
 def _metric_names(evaluation: Evaluation) -> tuple[str, str]:
-    """The nDCG and the deepest recall of an evaluation."""
+    """Return the names of an evaluation's nDCG and of its deepest recall."""
     page = next(name for name in evaluation.metrics if name.startswith("nDCG@"))
     recalls = [name for name in evaluation.metrics if name.startswith("R@")]
     return page, recalls[-1]
@@ -126,7 +128,7 @@ def _render_query(row: _Difference, evaluation: Evaluation, other: SystemResult,
 
 def _render_delta(metric: str, values: tuple[float, float]) -> str:
     before, after = values
-    colour = "up" if after - before > _TIE else "down" if before - after > _TIE else "soft"
+    colour = "up" if after - before > NO_DIFFERENCE else "down" if before - after > NO_DIFFERENCE else "soft"
     return (
         f'<span class="delta"><small>{escape(metric)}</small> {before:.2f} '
         f'<span class="{colour}">&rarr; {after:.2f}</span></span>'
@@ -134,7 +136,7 @@ def _render_delta(metric: str, values: tuple[float, float]) -> str:
 
 
 def _render_side(query_id: str, run: Run, against: Run, evaluation: Evaluation, names: _Names) -> str:
-    """First page of one system, then the relevant products further down that the other system misses."""
+    """Return the first page of one system, then its relevant products below that page that the other system misses."""
     ids = run.product_ids(query_id)
     top = list(enumerate(ids[:FIRST_PAGE], start=1))
     only = _found_only(evaluation, query_id, run, against)
@@ -146,7 +148,7 @@ def _render_side(query_id: str, run: Run, against: Run, evaluation: Evaluation, 
 
 
 def _found_only(evaluation: Evaluation, query_id: str, run: Run, against: Run) -> list[tuple[int, str]]:
-    """Rank and id of relevant products below the first page that the other system did not find at all."""
+    """Return rank and id of relevant products below the first page that the other system did not find."""
     relevant = evaluation.judgments.relevant[query_id]
     missed = relevant.difference(against.product_ids(query_id))
     ranked = list(enumerate(run.product_ids(query_id), start=1))[FIRST_PAGE:]

@@ -1,6 +1,7 @@
-"""What an evaluation found: means with intervals, comparisons with the first system, latency, and its JSON form.
+"""Results of an evaluation: means with intervals, comparisons with the first system, latency, and the JSON form.
 
-The JSON shape is a contract (product.md, "Formats"); what goes beyond it stands beside `systems`, never inside.
+Programs read the JSON form, so its shape is a contract (docs/evaluate.md): `systems` holds the means and latencies of
+each system and nothing else. Everything further stands beside `systems`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from gram_os.arrays import DoubleArray
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.runs import Run
 from gram_os.relevance.significance import SIGNIFICANCE_LEVEL
+
+# nDCG and MRR look at the first page of results, whatever the cut-offs of recall: reports stay comparable.
+FIRST_PAGE = 10
+# Two values of a metric that differ by no more than this are equal: the rest is rounding.
+NO_DIFFERENCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One metric of a system against the first: mean difference, its interval, randomisation test, queries won and lost."""
+    """One metric of a system against the first system.
+
+    `difference` is the mean over the queries, system minus first. `p_value` is that of the randomisation test. `wins`
+    and `losses` count the queries that the system won and lost.
+    """
 
     difference: float
     interval: Interval
@@ -46,20 +56,20 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is one at the level of the report, .05."""
+        """Whether the p-value is below the level of the report, .05."""
         return self.p_value < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds from the question to the ranked answer, seen from the caller."""
+    """Milliseconds from the call to the ranked answer, as the caller sees it."""
 
     p50: float
     p95: float
 
     @classmethod
     def of(cls, run: Run) -> Latency | None:
-        """Percentiles over the queries of a run; None where nobody measured."""
+        """Return the percentiles over the queries of a run, or None where no latency was measured."""
         measured = run.latencies_ms()
         if not measured:
             return None
@@ -69,7 +79,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """Everything known of one system; `against_first` is empty for the first."""
+    """Everything known of one system, by metric name. `against_first` is empty for the first system."""
 
     run: Run
     measures: Mapping[str, Measure]
@@ -84,7 +94,7 @@ class SystemResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Results of all systems over the same queries; `warnings` says what was left out or looks wrong."""
+    """Results of all systems over the same queries. `warnings` says what was left out or looks wrong."""
 
     systems: tuple[SystemResult, ...]
     query_ids: tuple[str, ...]
@@ -93,11 +103,11 @@ class Evaluation:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics, in the order they are shown."""
+        """Names of the metrics, in the order of the report."""
         return tuple(self.systems[0].measures)
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's object, with intervals, comparisons and warnings beside it."""
+        """Return the object of docs/evaluate.md, with intervals, comparisons and warnings beside `systems`."""
         first = self.systems[0].system
         return {
             "systems": {s.system: _system_json(s) for s in self.systems},

@@ -1,7 +1,7 @@
-"""Runs: what each system answered to each query, and TREC run files of them.
+"""Runs: the answers of a system to each query, and their TREC run files.
 
-A TREC run line is `query_id Q0 product_id rank score system`. Evaluation tools order a run by its score in single
-precision and break ties by id, so the writer sees to it that the scores fall strictly in the measured order.
+A line of a TREC run is `query_id Q0 product_id rank score system`. Evaluation tools order a run by its score in single
+precision and break ties by id. Therefore the writer makes the scores fall strictly in the measured order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _COLUMNS = ("query_id", "Q0", "product_id", "rank", "score", "system")
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Answer of one system to one query, best first; `latency_ms` is None where nobody measured it."""
+    """Answer of one system to one query, best first. `latency_ms` is None where it was not measured.
+
+    Raises ValueError when a product occurs twice, and when there is not one score for each product.
+    """
 
     product_ids: tuple[str, ...]
     scores: tuple[float, ...]
@@ -35,25 +38,27 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Rankings of one system by query id; a query that is missing was answered with nothing."""
+    """Rankings of one system by query id. A query that is missing was answered with nothing."""
 
     system: str
     rankings: Mapping[str, Ranking]
 
     def product_ids(self, query_id: str) -> tuple[str, ...]:
-        """Ranked products of a query, empty where the system found none."""
+        """Return the ranked products of a query; empty where the system found none."""
         ranking = self.rankings.get(query_id)
         return ranking.product_ids if ranking else ()
 
     def latencies_ms(self) -> list[float]:
-        """The measured latencies, query by query."""
+        """Return the measured latencies, query by query."""
         return [r.latency_ms for r in self.rankings.values() if r.latency_ms is not None]
 
 
 def write_trec_run(run: Run, path: Path) -> None:
-    """Write a run; a score that does not fall (in single precision) is lowered to the next number below the one before.
+    """Write a run as a TREC run file.
 
-    Columns are separated by tabs, so that ids with spaces can be read back by us; other tools need ids without.
+    A score that does not fall in single precision is lowered to the next number below the score before it. Tabs
+    separate the columns, so `read_trec_run` can read ids with spaces. Other tools need ids without spaces. Raises
+    InputError for an id that is empty or contains a tab or line break, and when the file cannot be written.
     """
     lines = []
     for query_id, ranking in run.rankings.items():
@@ -70,7 +75,11 @@ def write_trec_run(run: Run, path: Path) -> None:
 
 
 def read_trec_run(path: Path) -> Run:
-    """Read a run, ours or another tool's: ordered by score, equal scores by the rank column."""
+    """Read a TREC run of this library or of another tool, ordered by score, and by rank where scores are equal.
+
+    The name of the system is that of the last line, or that of the file where the file is empty. Raises
+    FileFormatError, with the line, for a file of another form, and InputError when the file cannot be read.
+    """
     rows: dict[str, list[tuple[float, int, str]]] = {}
     system = path.stem
     for number, line in enumerate(_read_lines(path), start=1):
@@ -89,7 +98,7 @@ def read_trec_run(path: Path) -> Run:
 
 
 def _falling(scores: tuple[float, ...]) -> list[float]:
-    """Scores as float32 values, each strictly below the one before."""
+    """Return the scores as float32 values, each strictly below the one before."""
     falling: list[float] = []
     last = np.float32(np.inf)
     for score in scores:

@@ -1,7 +1,7 @@
-"""How sure a mean over queries is: bootstrap intervals, and the paired randomisation test of a difference.
+"""How certain a mean over queries is: bootstrap intervals, and the paired randomisation test of a difference.
 
-Knows arrays (queries, columns), one column a metric of a system; the same resampled queries serve all columns. Both are
-seeded: the same values give the same figures.
+Knows arrays (queries, columns) with one column for each metric of a system. All columns use the same resampled queries.
+Both functions take a seed: the same values give the same figures.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from gram_os.arrays import DoubleArray
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SIGNIFICANCE_LEVEL = 0.05
-# Numbers drawn at a time: bounds memory to some tens of MB whatever the number of queries.
+# Numbers drawn at a time. This keeps memory at some tens of MB for any number of queries.
 _DRAWN_AT_ONCE = 2_000_000
-# Differences that are equal on paper must not fall apart by rounding.
+# Sums that are equal on paper must count as equal although they were rounded.
 _ROUNDING = 1e-12
 
 
 def bootstrap_intervals(
     values: DoubleArray, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
 ) -> DoubleArray:
-    """Percentile bootstrap intervals of the column means.
+    """Return percentile bootstrap intervals of the column means.
 
-    values: float64 (queries, columns). Returns float64 (columns, 2), low and high: the (1 - confidence) / 2 quantiles
-    of the means of `resamples` samples of the queries, drawn with replacement.
+    values: float64 (queries, columns). Returns float64 (columns, 2), low and high. `resamples` samples of the queries
+    are drawn with replacement; low and high are the (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of their
+    means.
     """
     queries = len(values)
     rng = np.random.default_rng(seed)
@@ -37,13 +38,14 @@ def bootstrap_intervals(
 
 
 def randomisation_p_values(differences: DoubleArray, *, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """Two-sided p-values of the paired randomisation test (Fisher) of "the mean difference of a column is 0".
+    """Return two-sided p-values of the paired randomisation test (Fisher) of "the mean difference of a column is 0".
 
-    differences: float64 (queries, columns), system minus first system, query by query. Under the null hypothesis each
-    difference could as well have the other sign; p is the share of sign patterns whose sum is at least as far from 0 as
-    the one seen. All 2^queries patterns where they are at most `resamples`, else `resamples` random ones, and then
-    (1 + hits) / (1 + resamples), so that p is never 0. Returns float64 (columns,). Not corrected for the number of
-    columns.
+    differences: float64 (queries, columns), system minus first system, query by query. Returns float64 (columns,).
+
+    Under the null hypothesis each difference could equally have the other sign. p is the share of sign patterns whose
+    sum is at least as far from 0 as the sum seen. Where there are at most `resamples` patterns, all 2^queries are
+    counted. Otherwise `resamples` random ones are counted, and p = (1 + hits) / (1 + resamples), so that p is never 0.
+    The p-values are not corrected for the number of columns.
     """
     queries, columns = differences.shape
     seen = np.abs(differences.sum(axis=0)) - _ROUNDING  # (columns,)
@@ -60,7 +62,7 @@ def randomisation_p_values(differences: DoubleArray, *, resamples: int = RESAMPL
 
 
 def _resampled_means(values: DoubleArray, rng: np.random.Generator, size: int) -> DoubleArray:
-    """Column means of `size` samples of the queries: float64 (size, columns)."""
+    """Return the column means of `size` samples of the queries, float64 (size, columns)."""
     queries = len(values)
     drawn = rng.integers(queries, size=(size, queries)) + queries * np.arange(size)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
@@ -68,7 +70,7 @@ def _resampled_means(values: DoubleArray, rng: np.random.Generator, size: int) -
 
 
 def _chunks(resamples: int, queries: int) -> Iterator[int]:
-    """Sizes that add up to `resamples`, each small enough to be drawn at once."""
+    """Yield sizes that add up to `resamples`, each small enough to be drawn at once."""
     step = max(1, _DRAWN_AT_ONCE // queries)
     for start in range(0, resamples, step):
         yield min(step, resamples - start)

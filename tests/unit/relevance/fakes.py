@@ -17,14 +17,14 @@ class FakeHit:
 
 @dataclass(slots=True)
 class TableSystem:
-    """Answers by query text; remembers what it was asked, in a list that several systems may share."""
+    """Answers by query text, and records its calls (name, text, size) in a list that several systems may share."""
 
     name: str
     answers: Mapping[str, str]
-    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    calls: list[tuple[str, str, int]] = field(default_factory=list)
 
     def search(self, text: str, size: int) -> Sequence[FakeHit]:
-        self.asked.append((self.name, text, size))
+        self.calls.append((self.name, text, size))
         ids = self.answers.get(text, "").split()
         return [FakeHit(id_, float(len(ids) - rank)) for rank, id_ in enumerate(ids[:size])]
 
@@ -40,7 +40,7 @@ def make_judgments(
 
 
 def make_run(system: str, answers: Mapping[str, str], *, latency_ms: float | None = None) -> Run:
-    """Run from query id -> product ids with spaces between; scores fall from the number of products to 1."""
+    """Make a run from query id -> product ids with spaces between. Scores fall from the number of products to 1."""
     rankings = {}
     for query_id, text in answers.items():
         ids = tuple(text.split())

@@ -1,7 +1,7 @@
-"""Metric values equal those of ir-measures (trec_eval beneath it), an independent library.
+"""Metric values equal those of ir-measures, an independent library on top of trec_eval.
 
-It takes integer grades with linear gain, so it is given the relevance as 0 or 1 for recall and MRR, and the gains 2^g - 1 for
-nDCG; those of a scale in thirds are not integers and are scaled up, which nDCG does not feel.
+The library takes integer grades with linear gain. So it gets the relevance as 0 or 1 for recall and MRR, and the gains
+2^g - 1 for nDCG. The gains of a scale in thirds are not integers: they are scaled up, which does not change nDCG.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ QUERIES, PRODUCTS = 60, 400
 
 
 def draw(grades: tuple[float, ...], relevant: float, seed: int) -> tuple[JudgmentSet, Run]:
-    """Judgments of about 25 products a query; a run of up to 350 with many equal scores, a few queries with none."""
+    """Draw judgments of 25 products a query, and a run of up to 350 products with many equal scores.
+
+    A few queries have no answer in the run.
+    """
     rng = np.random.default_rng(seed)
     judged = {
         f"q{q}": {f"p{p}": float(rng.choice(grades)) for p in rng.choice(PRODUCTS, 25, replace=False)}
@@ -45,7 +48,7 @@ def draw(grades: tuple[float, ...], relevant: float, seed: int) -> tuple[Judgmen
 
 
 def measure_there(evaluation: Evaluation, run: Run, scale: float) -> dict[str, dict[str, float]]:
-    """Metric -> query -> value by ir-measures, over the queries that count."""
+    """Return metric -> query -> value by ir-measures, over the queries that count."""
     judgments = evaluation.judgments
     scored = [
         ir_measures.ScoredDoc(query_id, product_id, score)

@@ -79,7 +79,7 @@ def test_a_clear_win_is_significant() -> None:
     assert comparison["R@10"].p_value == 1 and not comparison["R@10"].significant
 
 
-def test_what_does_not_count_is_said() -> None:
+def test_warnings_name_what_does_not_count() -> None:
     judgments = make_judgments({**GRADES, "q8": {"a": 3.0}}, relevant=2)
     system = TableSystem("s", {"one": "a"})
     warnings = evaluate({"s": system}, QUERIES, judgments).warnings
@@ -88,7 +88,7 @@ def test_what_does_not_count_is_said() -> None:
         "queries without a product judged 2 or higher, not counted: 1",
         "judged queries that are not among the queries, not counted: 1",
     )
-    assert ("s", "unjudged", 300) not in system.asked
+    assert ("s", "unjudged", 300) not in system.calls
 
 
 def test_ids_that_do_not_fit_the_index_are_pointed_out() -> None:
@@ -119,15 +119,15 @@ def test_json_is_the_contract_with_more_beside_it() -> None:
 
 
 def test_systems_take_turns_after_a_warm_up() -> None:
-    asked: list[tuple[str, str, int]] = []
-    systems = {name: TableSystem(name, {}, asked) for name in ("one", "two")}
+    calls: list[tuple[str, str, int]] = []
+    systems = {name: TableSystem(name, {}, calls) for name in ("one", "two")}
     texts = {f"q{i}": f"text {i}" for i in range(WARM_UP_QUERIES + 2)}
     collect_runs(systems, texts, depth=7)
-    warm_up, timed = asked[: 2 * WARM_UP_QUERIES], asked[2 * WARM_UP_QUERIES :]
+    warm_up, timed = calls[: 2 * WARM_UP_QUERIES], calls[2 * WARM_UP_QUERIES :]
     assert {text for _, text, _ in warm_up} == set(list(texts.values())[:WARM_UP_QUERIES])
     assert [text for _, text, _ in timed] == [text for text in texts.values() for _ in systems]
     assert [name for name, _, _ in timed[:6]] == ["one", "two", "two", "one", "one", "two"]
-    assert {size for _, _, size in asked} == {7}
+    assert {size for _, _, size in calls} == {7}
 
 
 def test_latency_is_that_of_each_query() -> None:
@@ -144,7 +144,7 @@ def test_latency_is_that_of_each_query() -> None:
     assert result.latency.p50 < result.latency.p95 <= latency
 
 
-def test_progress_is_told_query_by_query() -> None:
+def test_progress_is_reported_query_by_query() -> None:
     steps: list[None] = []
     judgments = make_judgments(GRADES, relevant=2)
     evaluate({"s": TableSystem("s", {})}, QUERIES, judgments, advance=lambda: steps.append(None))

@@ -23,7 +23,7 @@ def test_gains_count_from_the_lowest_grade_that_occurs_anywhere() -> None:
     assert judgments.gains("q") == {"a": 2**2 - 1, "b": 2**1 - 1}
 
 
-def test_lowest_grade_that_is_told_wins() -> None:
+def test_a_given_lowest_grade_wins() -> None:
     judgments = make_judgments({"q": {"a": 3.0, "b": 2.0}}, relevant=3, lowest_grade=0)
     assert judgments.gains("q") == {"a": 2**3 - 1, "b": 2**2 - 1}
 
@@ -48,7 +48,7 @@ def test_a_longer_scale_needs_a_threshold_and_the_error_says_which_grades_there_
     [
         ({"a": 1.0, "b": 3.0}, 1.0, None, "every judged product relevant"),
         ({"a": 0.0}, None, None, "every judged product relevant"),
-        ({"a": 1.0, "b": 3.0}, 2.0, 2.0, "lowest grade is said to be 2, but the judgments hold 1"),
+        ({"a": 1.0, "b": 3.0}, 2.0, 2.0, "lowest grade was given as 2, but the judgments hold 1"),
         ({"a": 0.0, "b": 5000.0}, 1.0, None, "rescale"),
         ({"a": 0.0, "b": 1.0}, math.nan, None, "finite"),
         ({"a": 0.0, "b": math.inf}, 1.0, None, "finite"),

@@ -15,7 +15,7 @@ def column(values: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float
 
 
 def test_p_value_of_few_queries_is_exact() -> None:
-    # Of 2^3 sign patterns only +++ and --- are as far from 0 as the one seen.
+    # Only +++ and --- among the 2^3 sign patterns are as far from 0 as the one seen.
     assert randomisation_p_values(column([0.1, 0.1, 0.1])) == [2 / 8]
     # Sum .2: all but the patterns whose sum is 0 (++-- and its kind: 6 of 16).
     assert randomisation_p_values(column([0.1, 0.1, 0.1, -0.1])) == [10 / 16]
@@ -72,7 +72,7 @@ def test_more_confidence_is_a_wider_interval_and_the_seed_decides() -> None:
 
 
 def test_chunks_of_draws_count_every_resample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn in pieces or at once, as many resamples are used."""
+    """Drawing in pieces uses the same number of resamples as drawing at once."""
     monkeypatch.setattr("gram_os.relevance.significance._DRAWN_AT_ONCE", 64)
     assert randomisation_p_values(column([0.5] * 20), resamples=999) == [1 / 1000]
     assert bootstrap_intervals(column([0.0, 1.0] * 20), resamples=1000)[0] == pytest.approx([0.35, 0.65], abs=0.03)
