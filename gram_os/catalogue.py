@@ -1,8 +1,8 @@
 """Products, queries, judgments and clicks as values, and their readers.
 
-Knows what the four kinds of files mean; how JSON lines, CSV and Parquet are read is the business of `rows`. Products and clicks
-stream, queries and judgments are lists, since whoever wants them wants all of them. Every fault is a `FileFormatError` with
-file, line and field.
+Knows what the four kinds of files mean. `rows` knows how JSON lines, CSV and Parquet are read. Products and clicks are
+streamed. Queries and judgments are lists, since their users need all of them. Every fault in a file raises
+FileFormatError with file, line and field.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from pathlib import Path
 from gram_os.errors import FileFormatError, InputError
 from gram_os.rows import Row, describe, read_lines, read_rows
 
-MAX_ID_BYTES = 512  # of OpenSearch: one longer id fails the whole bulk request it is in
+MAX_ID_BYTES = 512  # OpenSearch's limit: one longer id fails the whole bulk request
 JUDGMENT_COLUMNS = ("query_id", "product_id", "relevance")
 CLICK_COLUMNS = ("query", "product_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product of the catalogue; `fields` holds everything else of its row, as JSON values."""
+    """One product of the catalogue: id, title, and the other fields of its row as JSON values.
+
+    >>> product = Product("4711", "Acme running shoes", {"colour": "red", "sizes": [42, 43]})
+    >>> product.title, product.fields["colour"]
+    ('Acme running shoes', 'red')
+    """
 
     id: str
     title: str
@@ -40,7 +45,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """How relevant people find a product for a query; the scale is the file's own."""
+    """The grade that people gave a product for a query, on the scale of their file."""
 
     query_id: str
     product_id: str
@@ -49,7 +54,7 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """Clicks of one query on one product, counted; what the log does not say is None."""
+    """The number of clicks of one query on one product. Impressions and position are None where the log has none."""
 
     query: str
     product_id: str
@@ -65,16 +70,17 @@ def read_products(
     title_field: str = "title",
     fields: Mapping[str, str] | None = None,
 ) -> Iterator[Product]:
-    """Stream the products of a JSONL, CSV, TSV (each also .gz) or Parquet file; `-` is JSON lines on standard input.
+    """Stream the products of a JSONL, CSV, TSV (each also .gz) or Parquet file. `-` is JSON lines on standard input.
 
-    `fields` says which type a field's value is cast to: keyword, text, integer, float, boolean or date.
+    `fields` is field name -> type that its values are cast to: keyword, text, integer, float, boolean or date. Raises
+    InputError for an unknown type and for a type of the id or title field, and FileFormatError for faults in the file.
     """
     casts = dict(fields or {})
     for name, kind in casts.items():
         if kind not in CASTS:
             raise InputError(f"field '{name}': unknown type '{kind}'; the types are {', '.join(CASTS)}")
         if name in (id_field, title_field):
-            raise InputError(f"field '{name}': the id and the title are text always; leave its type out")
+            raise InputError(f"field '{name}': the id and the title are always text; leave its type out")
     rows = read_rows(path, required=(id_field, title_field, *casts))
     return _make_products(path, rows, id_field, title_field, casts)
 
@@ -136,7 +142,9 @@ def _cast_field(path: Path | str, line: int, name: str, value: object, kind: str
 
 
 def cast_value(value: object, kind: str) -> object:
-    """Cast a JSON value, or each value of a list, to one of `CASTS`.
+    """Cast a JSON value, or each value of a list, to a type of `CASTS`. None stays None.
+
+    Raises InputError when the value is not of that type.
 
     >>> cast_value(["12", 7.0], "integer"), cast_value("Yes", "boolean"), cast_value("2009-12-10 08:30", "date")
     ([12, 7], True, '2009-12-10T08:30:00')
@@ -165,7 +173,7 @@ def _cast_integer(value: object) -> int:
 
 def _plain_number(value: object) -> str:
     text = str(value)
-    if "_" in text:  # Python's own number syntax, nobody else's
+    if "_" in text:  # only Python reads 1_000 as a number
         raise ValueError
     return text
 
@@ -187,7 +195,8 @@ def _cast_boolean(value: object) -> bool:
 
 
 def _cast_date(value: object) -> str:
-    # Written back in the one form that OpenSearch's default date format reads; Python accepts more of ISO 8601 than it does.
+    # Python accepts more of ISO 8601 than OpenSearch, so the date is written in the form of OpenSearch's default
+    # format.
     if not isinstance(value, str):
         raise ValueError
     text = value.strip()
@@ -211,14 +220,14 @@ CASTS: Mapping[str, Callable[[object], object]] = {
 
 
 def read_queries(path: Path | str) -> list[Query]:
-    """Read a TSV of `query_id<TAB>text` without a header; a first line that says `query_id` is taken as one and skipped."""
+    """Read a TSV of `query_id<TAB>text`. A header is optional: a first line that begins with `query_id` is skipped."""
     first_line: dict[str, int] = {}
     queries = []
     for line, cells in _read_cells(path):
         if line == 1 and cells[0].lower() == "query_id":
             continue
         if len(cells) != 2:
-            raise FileFormatError(path, f"{len(cells)} cells; wanted is query_id<TAB>text", line=line)
+            raise FileFormatError(path, f"{len(cells)} cells; a line is query_id<TAB>text", line=line)
         query = Query(_text_cell(path, line, "query_id", cells[0]), _text_cell(path, line, "text", cells[1]))
         if query.id in first_line:
             twice = f"'{query.id}' is in line {first_line[query.id]} already; give each query an id of its own"
@@ -231,7 +240,11 @@ def read_queries(path: Path | str) -> list[Query]:
 
 
 def read_judgments(path: Path | str) -> list[Judgment]:
-    """Read judgments: a TSV with the header `query_id product_id relevance`, or TREC qrels (four columns, no header)."""
+    """Read judgments.
+
+    The file is a TSV with the header `query_id product_id relevance`, or TREC qrels (four columns, no header). A pair
+    that is judged twice raises FileFormatError.
+    """
     judgments: dict[tuple[str, str], Judgment] = {}
     rows = _read_lines_of_judgments(path)
     for line, judgment in rows:
@@ -255,7 +268,7 @@ def _read_lines_of_judgments(path: Path | str) -> Iterator[tuple[int, Judgment]]
         if "iteration" in header:
             cells = " ".join(cells).split()
         if len(cells) != len(header):
-            raise FileFormatError(path, f"{len(cells)} cells; wanted are {' '.join(header)}", line=line)
+            raise FileFormatError(path, f"{len(cells)} cells; a line has {' '.join(header)}", line=line)
         named = dict(zip(header, cells, strict=True))
         query_id, product_id = (_text_cell(path, line, name, named[name]) for name in JUDGMENT_COLUMNS[:2])
         yield line, Judgment(query_id, product_id, _number_cell(path, line, "relevance", named["relevance"]))
@@ -267,12 +280,16 @@ def _judgment_header(path: Path | str, line: int, cells: list[str]) -> list[str]
         return names
     if len(" ".join(cells).split()) == 4:
         return ["query_id", "iteration", "product_id", "relevance"]
-    wanted = "a TSV header 'query_id product_id relevance' or four TREC columns 'query_id 0 product_id relevance'"
-    raise FileFormatError(path, f"wanted is {wanted}, not {describe('  '.join(cells))}", line=line)
+    forms = "a TSV header 'query_id product_id relevance' or four TREC columns 'query_id 0 product_id relevance'"
+    raise FileFormatError(path, f"the first line is {forms}, not {describe('  '.join(cells))}", line=line)
 
 
 def read_clicks(path: Path | str) -> Iterator[Click]:
-    """Stream a TSV with the header `query product_id` and, where known, `clicks impressions position`."""
+    """Stream the clicks of a TSV with the header `query product_id`.
+
+    The columns `clicks`, `impressions` and `position` are optional. A line without a number of clicks counts as one
+    click.
+    """
     cells = _read_cells(path)
     line, header = next(cells, (1, [""]))
     header = [name.strip().lower() for name in header]
@@ -296,7 +313,7 @@ def _make_clicks(path: Path | str, rows: Iterator[tuple[int, list[str]]], header
 
 
 def _read_cells(path: Path | str) -> Iterator[tuple[int, list[str]]]:
-    # No quoting here: a query may well begin with a quote, and none holds a tab.
+    # No quoting here: a query may begin with a quote, and no query contains a tab.
     for line, text in read_lines(path):
         if text.strip():
             yield line, text.split("\t")

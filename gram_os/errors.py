@@ -28,7 +28,14 @@ from typing import ClassVar
 
 
 class GramError(Exception):
-    """Root of the tree."""
+    """Root of the tree: catching it catches every error that gram_os raises on purpose.
+
+    >>> try:
+    ...     raise SettingsError("unknown setting 'widht'; did you mean 'width'?")
+    ... except GramError as error:
+    ...     print(f"exit code {error.exit_code}: {error}")
+    exit code 2: unknown setting 'widht'; did you mean 'width'?
+    """
 
     exit_code: ClassVar[int] = 1
 

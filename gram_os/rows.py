@@ -1,7 +1,7 @@
-"""Files as rows: JSON lines, CSV, TSV and Parquet, streamed, every fault named with its line.
+"""Streams of rows out of JSON lines, CSV, TSV and Parquet files. Every error names the line.
 
-Knows file formats and nothing of products or queries. At most one line (or one Parquet batch) is in memory, so that a file
-of any size can be read. A row is a dict of JSON values; nulls and empty cells are left out.
+Knows file formats, and nothing of products or queries. At most one line (or one Parquet batch) is in memory, so files
+of any size can be read. A row is a dict of JSON values. Nulls and empty cells are left out.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
 STDIN = "-"
 
-MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is not a row but a file without line ends
+MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is no row: the file has no line ends
 PARQUET_BATCH = 1000
 
 Row = dict[str, object]
 
 
 def check_file(path: Path | str) -> None:
-    """Raise `InputError` when there is no readable file at `path`; `-` is standard input and always there."""
+    """Raise FileFormatError when `path` is a folder or does not exist. `-` is standard input and always passes."""
     if str(path) == STDIN:
         return
     file = Path(path)
@@ -44,7 +44,9 @@ def check_file(path: Path | str) -> None:
 
 
 def row_format(path: Path | str) -> str:
-    """Name the format of a file of rows by its extension.
+    """Return the format of a file of rows, `jsonl`, `csv`, `tsv` or `parquet`, by its extension.
+
+    Raises FileFormatError for an unknown extension.
 
     >>> row_format("shop/products.jsonl.gz"), row_format("export.CSV"), row_format("-")
     ('jsonl', 'csv', 'jsonl')
@@ -64,10 +66,11 @@ def row_format(path: Path | str) -> str:
 
 
 def read_rows(path: Path | str, *, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    """Stream `(line, row)`; `line` counts from 1 (in Parquet: the row).
+    """Stream `(line, row)`. `line` counts from 1; in Parquet it is the number of the row.
 
-    A column of `required` that a CSV, TSV or Parquet file lacks is an error that lists the columns there are. JSON lines have
-    no header: there each row is looked at by whoever reads it.
+    `required` are columns that a CSV, TSV or Parquet file must have. JSON lines have no header, so the caller checks
+    each row. Raises FileFormatError for a missing column, listing the columns there are, for a file without a row, and
+    for everything that cannot be read.
     """
     check_file(path)
     form = row_format(path)
@@ -79,7 +82,10 @@ def read_rows(path: Path | str, *, required: Sequence[str]) -> Iterator[tuple[in
 
 
 def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    """Stream `(line number, text without its line end)` of a UTF-8 text file, gzip or not; an empty file is an error."""
+    """Stream `(line number, text without its line end)` of a UTF-8 text file, gzip or not.
+
+    Raises FileFormatError for an empty file, a line that is not UTF-8, a line above `MAX_LINE_BYTES` and damaged gzip.
+    """
     check_file(path)
     return _read_lines(path)
 
@@ -106,7 +112,7 @@ def _read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
 def _decode_line(path: Path | str, number: int, raw: bytes) -> str:
     if len(raw) > MAX_LINE_BYTES:
         limit = f"{MAX_LINE_BYTES // 2**20} MiB"
-        raise FileFormatError(path, f"is longer than {limit}; one row a line is wanted", line=number)
+        raise FileFormatError(path, f"is longer than {limit}; write one row a line", line=number)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -142,7 +148,7 @@ def _read_jsonl(path: Path | str) -> Iterator[tuple[int, Row]]:
 def _parse_json_row(path: Path | str, number: int, text: str) -> Row:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in text:  # half an emoji ("\ud83d" alone) parses, but no such text can be sent to anybody
+        if "\\u" in text:  # half an emoji ("\ud83d" alone) parses, but cannot be encoded and sent
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         if number == 1 and text.strip() in ("[", "{"):
@@ -155,7 +161,7 @@ def _parse_json_row(path: Path | str, number: int, text: str) -> Row:
     if isinstance(value, list) and number == 1:
         _refuse_document(path)
     if not isinstance(value, dict):
-        raise FileFormatError(path, f"a JSON object is wanted, not {describe(value)}", line=number)
+        raise FileFormatError(path, f"a row is a JSON object, not {describe(value)}", line=number)
     return {key: item for key, item in value.items() if item is not None}
 
 
@@ -164,11 +170,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse_document(path: Path | str) -> NoReturn:
-    raise FileFormatError(path, "is one JSON document; one object a line is wanted: jq -c '.[]' does it", line=1)
+    raise FileFormatError(path, "is one JSON document; write one object a line: jq -c '.[]' does it", line=1)
 
 
 def _read_delimited(path: Path | str, delimiter: str, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    # csv wants the line ends back: inside quotes they belong to the value.
+    # csv needs the line ends: inside quotes they belong to the value.
     lines = (text + "\n" for _, text in _read_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -190,7 +196,7 @@ def _read_delimited(path: Path | str, delimiter: str, required: Sequence[str]) -
 
 
 def check_columns(path: Path | str, header: Sequence[str], required: Sequence[str]) -> None:
-    """Raise when a column is missing or there twice; the error lists the columns there are."""
+    """Raise FileFormatError when a column is missing or occurs twice. The error lists the columns there are."""
     for name in required:
         if name not in header:
             there = ", ".join(header[:30]) + (f" and {len(header) - 30} more" if len(header) > 30 else "")
@@ -238,7 +244,9 @@ def _clean_parquet_row(path: Path, number: int, row: Mapping[str, object]) -> Ro
 
 
 def as_json(value: Any) -> object:
-    """Turn a value of a Parquet column into a JSON value; NaN, which pandas writes for a missing number, becomes None.
+    """Turn a value of a Parquet column into a JSON value. NaN becomes None: pandas writes it for a missing number.
+
+    Raises InputError for infinity and for a type without a JSON form.
 
     >>> as_json([date(2026, 11, 22), Decimal("1.50"), float("nan")])
     ['2026-11-22', 1.5, None]
@@ -261,7 +269,7 @@ def as_json(value: Any) -> object:
 
 
 def describe(value: object) -> str:
-    """Say what a JSON value is, short enough for an error message.
+    """Describe a JSON value, short enough for an error message.
 
     >>> describe(True), describe("red"), describe([1])
     ('the boolean true', "the text 'red'", 'a list')

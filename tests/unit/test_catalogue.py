@@ -80,7 +80,7 @@ def test_wrong_products_are_named_by_line_and_field(tmp_path: Path, row: str, fi
 
 @pytest.mark.parametrize(
     ("fields", "says"),
-    [({"price": "money"}, "unknown type 'money'; the types are keyword"), ({"title": "text"}, "text always")],
+    [({"price": "money"}, "unknown type 'money'; the types are keyword"), ({"title": "text"}, "always text")],
 )
 def test_wrong_field_types(tmp_path: Path, fields: dict[str, str], says: str) -> None:
     with pytest.raises(InputError, match=says):
@@ -162,7 +162,7 @@ def test_queries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("q1\tnut\nq2 bolt\n", 2, "1 cells; wanted is query_id<TAB>text"),
+        ("q1\tnut\nq2 bolt\n", 2, "1 cells; a line is query_id<TAB>text"),
         ("q1\tnut\nq2\ta\tb\n", 2, "3 cells"),
         ("q1\tnut\n\tbolt\n", 2, "'query_id': is empty"),
         ("q1\t \n", 1, "'text': is empty"),
@@ -213,7 +213,7 @@ def test_trec_qrels(tmp_path: Path, text: str) -> None:
         ("query_id\tproduct_id\trelevance\nq1\t\t1\n", 2, "'product_id': is empty"),
         ("query_id\tproduct_id\trelevance\nq1\tp1\t1\nq1\tp1\t2\n", 3, "judged in an earlier line"),
         ("query_id\tproduct_id\trelevance\n", None, "holds no judgment"),
-        ("q1,p1,1\n", 1, "wanted is a TSV header 'query_id product_id relevance' or four TREC columns"),
+        ("q1,p1,1\n", 1, "the first line is a TSV header 'query_id product_id relevance' or four TREC columns"),
         ("q1 0 p1 1\nq1 0 p2\n", 2, "3 cells"),
         ("", None, "is empty"),
     ],

@@ -1,4 +1,4 @@
-"""Files as rows: formats, damage of every kind, and memory that does not grow with the file."""
+"""Rows of files: formats, damage of every kind, and memory that does not grow with the file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_parquet_values_become_json_values(tmp_path: Path) -> None:
     ("name", "content", "line", "says"),
     [
         ("p.jsonl", '{"id": "1"}\n{"id": \n', 2, "broken JSON at column 8"),
-        ("p.jsonl", '{"id": "1"}\n[1]\n', 2, "a JSON object is wanted, not a list"),
+        ("p.jsonl", '{"id": "1"}\n[1]\n', 2, "a row is a JSON object, not a list"),
         ("p.jsonl", '{"id": NaN}\n', 1, "NaN is no JSON number"),
         ("p.jsonl", '{"id": "\\ud83d"}\n', 1, "surrogate"),
         ("p.jsonl", "[" * 100_000 + "\n", 1, "broken JSON"),
@@ -203,7 +203,7 @@ def test_memory_stays_flat(tmp_path: Path, name: str) -> None:
             name,
             ("" if "json" in name else "id,title\n") + "".join(form % n for n in range(count)),
         )
-    next(iter(read_rows(path, required=["id"])))  # imports are not what is measured
+    next(iter(read_rows(path, required=["id"])))  # imports come first: they are not measured
     traced = tracemalloc.is_tracing()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
