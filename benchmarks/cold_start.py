@@ -77,7 +77,7 @@ def run(bundle: Path | None, url: str | None) -> tuple[Evaluation, dict[str, flo
         settings = stack.enter_context(demo_settings(url, once=True))
         cluster = stack.enter_context(resolve_cluster(settings, attached=True))
         prepare_index(cluster, generator, seconds)
-        systems = build_systems(cluster, INDEX, bundle, ["bm25", "gram", "hybrid"])
+        systems = build_systems(cluster, INDEX, ["bm25", "gram", "hybrid"], generator=generator)
         peers: dict[str, SearchSystem] = {
             "bm25": systems["bm25"],
             "bm25_fields": LexicalPeer(cluster, INDEX),

@@ -53,7 +53,7 @@ def run(url: str, index: str, query: str) -> None:
     generator = Generator(bundle, model, open_tokeniser(bundle))
     generator.code_queries([query])
     _lap("tables, trie, first codes")
-    open_pipeline(cluster, index, None, generator=generator).search(query)
+    open_pipeline(cluster, index, generator=generator).search(query)
     _lap("first search")
     cluster.close()
 

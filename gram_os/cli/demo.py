@@ -63,7 +63,7 @@ def run(
         if once:
             stack.callback(_forget_index, cluster)
         prepare_index(cluster, generator, seconds)
-        pipeline = open_pipeline(cluster, INDEX, bundle, generator=generator)
+        pipeline = open_pipeline(cluster, INDEX, generator=generator)
         systems = {name: ModeSystem(pipeline, Mode(name)) for name in SYSTEMS}
         with _lap("evaluate", seconds):
             found, _ = evaluate_index(cluster, INDEX, systems, queries, judged, at=AT)

@@ -85,7 +85,7 @@ def run(
         prepare_folder(out)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
-        built = build_systems(cluster, index, bundle, names, model=settings.model)
+        built = build_systems(cluster, index, names, bundle=bundle, model=settings.model)
         found, titles = evaluate_index(cluster, index, built, asked, judged, at=cuts, title_field=title_field)
     if out is not None:
         texts = {query.id: query.text for query in asked}

@@ -51,7 +51,7 @@ def run(
     clauses = parse_filter(filters)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
-        pipeline = open_pipeline(cluster, index, bundle, model=settings.model)
+        pipeline = open_pipeline(cluster, index, bundle=bundle, model=settings.model)
         title = pipeline.fields.title
         answer = pipeline.search(
             text,

@@ -1,7 +1,7 @@
-"""Queries of many threads, coded together: a batch of eight costs a fraction of eight queries.
+"""Queries of many threads, coded together: a batch of eight costs a fraction of eight single queries.
 
-A batch begins as soon as the generator is free, with all that wait. Only right after a batch does it wait a moment for as
-many as were there when that one ended, who tend to come back with their next query; so a lone query never waits for company.
+A batch begins as soon as the generator is free, with all queries that wait. Only right after a batch it waits a moment,
+for the callers of that batch: they tend to come back with their next query. So a lone query never waits for company.
 """
 
 from __future__ import annotations
@@ -9,97 +9,91 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Condition, Thread
-from types import TracebackType
-from typing import Self
 
 from gram_os.errors import QueryRefusedError
 from gram_os.model.generator import ScoredCode
-from gram_os.query_pipeline.search import CodeGenerator
+from gram_os.query_pipeline.rewrite import CodeGenerator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _WaitingQuery:
     text: str
     codes: Future[list[ScoredCode]] = field(default_factory=Future)
 
 
-class QueryBatcher:
-    """A `CodeGenerator` for many threads, which runs another one in a thread of its own; close it.
+class QueryBatcher(AbstractContextManager["QueryBatcher"]):
+    """A `CodeGenerator` for many threads. It runs another one in a thread of its own and must be closed.
 
-    max_batch: texts that the generator gets at a time; max_wait_ms: how long a batch waits for company after the last one
-    ended; max_waiting: texts that may wait for their batch.
+    max_batch: the most texts that the generator gets at a time. max_wait_ms: how long a batch waits for company after
+    the last batch ended. max_waiting: the most texts that may wait for their batch.
     """
 
     def __init__(self, generator: CodeGenerator, *, max_batch: int, max_wait_ms: float, max_waiting: int):
         self._generator = generator
         self._max_batch, self._max_wait_s, self._max_waiting = max_batch, max_wait_ms / 1000, max_waiting
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[_WaitingQuery] = deque()
         self._changed = Condition()
         self._closed = False
         self._thread = Thread(target=self._work, name="gram-os-queries", daemon=True)
         self._thread.start()
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        """See `CodeGenerator.code_queries`; what the generator raises comes to all who were in its batch.
+        """See `CodeGenerator.code_queries`. An error of the generator reaches every caller of its batch.
 
-        Raises QueryRefusedError, without asking for any of the texts, when they do not all find a place among those that
-        wait, or after `close`.
+        Raises QueryRefusedError when the queue has no room for all of the texts, or after `close`. Then none of them is
+        coded.
         """
-        return [asked.codes.result() for asked in self._enqueue(texts)]
+        return [query.codes.result() for query in self._enqueue(texts)]
 
     def close(self) -> None:
-        """Take no more queries, answer those that wait, and end the thread."""
+        """Refuse new queries, answer those that wait, and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _enqueue(self, texts: Sequence[str]) -> list[_Asked]:
-        asked = [_Asked(text) for text in texts]
+    def _enqueue(self, texts: Sequence[str]) -> list[_WaitingQuery]:
+        queries = [_WaitingQuery(text) for text in texts]
         with self._changed:
             if self._closed:
-                raise QueryRefusedError("the generator was closed and codes no more queries; open a new one")
-            if len(self._waiting) + len(asked) > self._max_waiting:
+                raise QueryRefusedError("the generator is closed and codes no queries; open a new one")
+            if len(self._waiting) + len(queries) > self._max_waiting:
                 raise QueryRefusedError(
-                    f"{len(self._waiting)} queries wait for their codes and {len(asked)} more would pass the limit of "
-                    f"{self._max_waiting}; ask again later, or raise queries.max_waiting"
+                    f"{len(self._waiting)} queries wait for their codes, and {len(queries)} more would exceed the "
+                    f"limit of {self._max_waiting}; try again later, or raise queries.max_waiting"
                 )
-            self._waiting.extend(asked)
+            self._waiting.extend(queries)
             self._changed.notify_all()
-        return asked
+        return queries
 
     def _work(self) -> None:
-        served = 0
-        while batch := self._take(served):
+        last_size = 0
+        while batch := self._take(last_size):
             self._answer(batch)
-            served = len(batch)
+            last_size = len(batch)
 
-    def _take(self, served: int) -> list[_Asked]:
-        """The next batch; empty when all is answered and no more may come. `served`: the size of the last one."""
+    def _take(self, last_size: int) -> list[_WaitingQuery]:
+        """Return the next batch, empty when the batcher is closed and no query waits. last_size: of the last batch."""
         with self._changed:
-            company = min(self._max_batch, served + len(self._waiting))
+            company = min(self._max_batch, last_size + len(self._waiting))
             self._changed.wait_for(lambda: self._closed or len(self._waiting) >= company, self._max_wait_s)
             self._changed.wait_for(lambda: self._closed or bool(self._waiting))
             size = min(self._max_batch, len(self._waiting))
             return [self._waiting.popleft() for _ in range(size)]
 
-    def _answer(self, batch: Sequence[_Asked]) -> None:
-        texts = list(dict.fromkeys(asked.text for asked in batch))  # who asks the same shares the work
+    def _answer(self, batch: Sequence[_WaitingQuery]) -> None:
+        texts = list(dict.fromkeys(query.text for query in batch))  # equal texts are coded once
         try:
             codes = dict(zip(texts, self._generator.code_queries(texts), strict=True))
         except BaseException as error:  # whatever it is, those who wait must hear of it
-            for asked in batch:
-                asked.codes.set_exception(error)
+            for query in batch:
+                query.codes.set_exception(error)
         else:
-            for asked in batch:
-                asked.codes.set_result(list(codes[asked.text]))
+            for query in batch:
+                query.codes.set_result(list(codes[query.text]))

@@ -1,23 +1,21 @@
-"""The codes of queries in a process that answers many: remembered, else coded in batches.
+"""The codes of queries in a process that answers many: read from memory, else coded in batches.
 
     threads -> HeadQueries -> QueryBatcher -> generator
 
-One for each bundle, shared by the pipelines of all indices that it coded.
+One coder serves one bundle. The pipelines of all indices that this bundle coded share it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from math import isclose
-from types import TracebackType
-from typing import Protocol, Self
 
-from gram_os.model.bundle import Bundle
 from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.batcher import QueryBatcher
 from gram_os.query_pipeline.head_queries import HeadQueries, HeadQueryStatistics
-from gram_os.query_pipeline.search import CodeGenerator
+from gram_os.query_pipeline.rewrite import BundleGenerator
 from gram_os.settings import QuerySettings
 
 log = logging.getLogger(__name__)
@@ -25,19 +23,20 @@ log = logging.getLogger(__name__)
 _NOISE = 1e-3  # sums in another order change a probability by about 1e-6, activations scaled by batch by 1e-2
 
 
-class BundleGenerator(CodeGenerator, Protocol):
-    """Makes the codes of queries with a bundle."""
+class QueryCoder(AbstractContextManager["QueryCoder"]):
+    """A `BundleGenerator` for many threads and many queries. Close it, or use it in a `with` statement.
 
-    @property
-    def bundle(self) -> Bundle:
-        """The bundle, which must be the one that coded the index."""
+    A query gets the same codes whatever other queries come with it. In some graphs the codes depend on the batch: those
+    that scale their activations over it (ONNX Runtime's dynamic int8). Such a bundle gets one query at a time, and a
+    warning is logged.
 
-
-class QueryCoder:
-    """A `BundleGenerator` for many threads and many queries; close it.
-
-    No answer depends on who else asks: a bundle whose codes depend on the batch, as those of graphs do that scale their
-    activations over it (ONNX Runtime's dynamic int8), gets one query at a time, and a warning is logged.
+    >>> import gram_os
+    >>> with gram_os.QueryCoder(gram_os.load_generator()) as coder:
+    ...     first = coder.code_queries(["black toner", "xerox"])
+    ...     again = coder.code_queries(["Black  Toner"])
+    ...     memory = coder.statistics()
+    >>> again[0] == first[0], memory.hits, memory.misses
+    (True, 1, 2)
     """
 
     def __init__(self, generator: BundleGenerator, settings: QuerySettings | None = None):
@@ -60,24 +59,19 @@ class QueryCoder:
         return self._memory.code_queries(texts)
 
     def statistics(self) -> HeadQueryStatistics:
-        """What is remembered, and how many queries that saved so far."""
+        """Return what the memory holds, and how many queries it has answered."""
         return self._memory.statistics()
 
     def close(self) -> None:
-        """Answer the queries that wait, and take no more that are not remembered."""
+        """Answer the queries that wait. After that only queries in memory are answered."""
         self._batcher.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
 def is_batch_invariant(generator: BundleGenerator) -> bool:
-    """Whether a few queries, short and long, get the same codes and probabilities together as one by one."""
+    """Return whether a few queries, short and long, get the same codes and probabilities together as one by one."""
     values = generator.bundle.dictionary.values
     texts = [" ".join(values[: 1 + 3 * size]) for size in range(3)]
     together = generator.code_queries(texts)

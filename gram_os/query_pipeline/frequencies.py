@@ -1,4 +1,4 @@
-"""How many documents of an index hold a code: the idf of the first stage, the same on every shard."""
+"""How many documents of an index hold a code: the idf of a query's codes, the same on every shard."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gram_os.cluster.dsl import build_count
 
 
 class CodeFrequencies:
-    """Document counts of codes in one field of one index, remembered for a while.
+    """Document counts of codes in one field of one index.
 
-    A code that no document holds has weight 0 and need not be asked for.
+    keep_s: seconds that a count is remembered. most: the most counts in memory, oldest out first.
     """
 
     def __init__(
@@ -32,9 +32,12 @@ class CodeFrequencies:
         self._known: OrderedDict[str | None, tuple[float, int]] = OrderedDict()  # None stands for all documents
 
     def idf(self, codes: Sequence[str]) -> list[float]:
-        """ln(1 + (N - n + 0.5) / (n + 0.5)) of each code, 0 where no document holds it."""
+        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) for each code, 0 for a code that no document holds.
+
+        N: documents in the index. n: documents that hold the code.
+        """
         counts = self._count([None, *codes])
-        total = max(counts.values())  # an old count of all must not fall behind a new one of a code
+        total = max(counts.values())  # a code's new count may exceed an old count of all
         return [math.log1p((total - counts[c] + 0.5) / (counts[c] + 0.5)) if counts[c] else 0.0 for c in codes]
 
     def _count(self, codes: Sequence[str | None]) -> dict[str | None, int]:

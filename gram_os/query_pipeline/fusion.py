@@ -1,25 +1,27 @@
-"""One ranking out of two: how far each branch's scores stand between its best one and what it left out, added with weights.
+"""One ranking out of two: each branch's scores, scaled between best hit and floor, are added with weights.
 
-Reciprocal rank fusion throws away by how much a product leads, which is what tells a hit from the tail of a coarse code. Shares of
-the best score keep it, but a branch of which the window holds the first 300 out of thousands gives its last hit a third of
-its first one's score and a product just below it nothing; docs/log.md has all three on Home Depot.
+Why not reciprocal rank fusion: it drops by how much a product leads, and that is what tells a clear hit from the tail
+of a coarse code. Why not shares of the best score: the window cuts a branch that found thousands at hit 300. The last
+hit inside may then keep a third of the best score, while the product just behind it gets nothing. docs/log.md compares
+all three on Home Depot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-WINDOW = 300  # hits that each branch gives to the fusion (GRAM section 7)
+WINDOW = 300  # hits of each branch that the fusion reads (GRAM section 7)
 
 
 def fuse_scores(
     branches: Sequence[Mapping[str, float]], weights: Sequence[float], *, window: int = WINDOW
 ) -> dict[str, float]:
-    """Weighted sum of (score - floor) / (best - floor) of each branch; what a branch lacks counts as its lowest hit, or 0.
+    """Add up (score - floor) / (best - floor) over the branches, each times its weight.
 
-    The floor is the score of hit `window`, since no product that is not among them has more; 0 where a branch has fewer hits, as
-    it then found all that it can. Hits behind the window, if there are any, stand below 0 in their order. The result is in
-    descending order, equal scores by id.
+    The floor is the score of hit `window`: no product outside the window scores higher. A branch with fewer hits found
+    all that it can, and its floor is 0. Hits behind the window keep their order, below 0. A product that a branch did
+    not find counts 0 there, or the branch's lowest scaled score when that is below 0. The result is in descending
+    order, equal scores by id.
 
     >>> fuse_scores([{"a": 4.0, "b": 2.0}, {"b": 8.0}], [1.0, 0.5])
     {'a': 1.0, 'b': 1.0}
@@ -28,15 +30,15 @@ def fuse_scores(
     """
     total = {product: 0.0 for branch in branches for product in branch}
     for branch, weight in zip(branches, weights, strict=True):
-        places = _places(branch, window)
-        lacking = min([0.0, *places.values()])
+        scaled = _scale(branch, window)
+        lacking = min([0.0, *scaled.values()])
         for product in total:
-            total[product] += weight * places.get(product, lacking)
+            total[product] += weight * scaled.get(product, lacking)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _places(branch: Mapping[str, float], window: int) -> dict[str, float]:
-    """1 for the best, 0 for the floor; nothing of a branch without a positive score."""
+def _scale(branch: Mapping[str, float], window: int) -> dict[str, float]:
+    """Scale a branch's scores: 1 for the best, 0 for the floor. A branch without a positive score gives nothing."""
     scores = sorted(branch.values(), reverse=True)
     if not scores or scores[0] <= 0:
         return {}

@@ -1,7 +1,7 @@
-"""The codes of the queries that are asked most, kept in memory in front of a generator.
+"""Head queries: the codes of the most frequent queries, kept in memory in front of a generator.
 
-Least recently asked ones go first. A bundle's codes never change, so nothing here grows stale: another bundle is another
-generator and begins with an empty memory. Safe for several threads.
+The query that was used least recently goes out first. A bundle's codes never change, so no entry grows stale. Another
+bundle is another generator and begins with an empty memory. Safe for several threads.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from threading import Lock
 from cachetools import LRUCache
 
 from gram_os.model.generator import ScoredCode
-from gram_os.query_pipeline.search import CodeGenerator, normalise_query
+from gram_os.query_pipeline.rewrite import CodeGenerator, normalise_query
 
 MEGABYTE = 1_000_000
-_PLACE = 250  # bytes that the cache itself needs for an entry: its tables and its links
+_ENTRY_BYTES = 250  # what the cache's own tables and links take for an entry
 
 
 @dataclass(frozen=True, slots=True)
 class HeadQueryStatistics:
-    """What the memory holds and what it saved; oldest_s: seconds since its oldest codes were made, 0 when it is empty."""
+    """What the memory holds, and what it has saved.
+
+    hits, misses: queries that the memory could answer, and those that the generator coded. oldest_s: age of the oldest
+    codes in seconds, 0 when the memory is empty.
+    """
 
     queries: int
     megabytes: float
@@ -33,7 +37,7 @@ class HeadQueryStatistics:
 
     @property
     def hit_rate(self) -> float:
-        """The share of queries that the generator was not asked for, 0 before the first one."""
+        """The share of queries that the memory answered, 0 before the first query."""
         return self.hits / max(1, self.hits + self.misses)
 
 
@@ -41,19 +45,19 @@ class HeadQueryStatistics:
 class _Entry:
     codes: tuple[ScoredCode, ...]
     size: int
-    made: float
+    stored_at: float
 
 
 class HeadQueries:
-    """A `CodeGenerator` that remembers, in at most `megabytes` of memory.
+    """A `CodeGenerator` that remembers its answers, in at most `megabytes` of memory.
 
-    Queries that differ in case and spaces only are one: the generator is asked for the text in lower case with single
-    spaces, so that no answer depends on who asked first.
+    Queries that differ in case and spaces only are one query (`normalise_query`). The generator gets the normalised
+    text, so an answer does not depend on which spelling came first.
     """
 
     def __init__(self, generator: CodeGenerator, *, megabytes: float, clock: Callable[[], float] = time.monotonic):
         self._generator, self._clock = generator, clock
-        self._kept: LRUCache[str, _Entry] = LRUCache(megabytes * MEGABYTE, getsizeof=lambda entry: entry.size)
+        self._entries: LRUCache[str, _Entry] = LRUCache(megabytes * MEGABYTE, getsizeof=lambda entry: entry.size)
         self._lock = Lock()
         self._hits = self._misses = 0
 
@@ -61,39 +65,39 @@ class HeadQueries:
         """See `CodeGenerator.code_queries`."""
         keys = [normalise_query(text) for text in texts]
         with self._lock:
-            found = {key: entry.codes for key in keys if (entry := self._kept.get(key)) is not None}
+            found = {key: entry.codes for key in keys if (entry := self._entries.get(key)) is not None}
             missing = [key for key in dict.fromkeys(keys) if key not in found]
             self._misses += len(missing)
             self._hits += len(keys) - len(missing)
         if missing:
-            made = dict(zip(missing, map(tuple, self._generator.code_queries(missing)), strict=True))
-            found |= made
-            self._keep(made)
+            coded = dict(zip(missing, map(tuple, self._generator.code_queries(missing)), strict=True))
+            found |= coded
+            self._remember(coded)
         return [list(found[key]) for key in keys]
 
     def statistics(self) -> HeadQueryStatistics:
-        """What is held now, and hits and misses since the start."""
+        """Return what the memory holds now, and hits and misses since the start."""
         with self._lock:
-            entries = list(self._kept.values())
+            entries = list(self._entries.values())
             now = self._clock()
             return HeadQueryStatistics(
                 queries=len(entries),
-                megabytes=self._kept.currsize / MEGABYTE,
+                megabytes=self._entries.currsize / MEGABYTE,
                 hits=self._hits,
                 misses=self._misses,
-                oldest_s=now - min((entry.made for entry in entries), default=now),
+                oldest_s=now - min((entry.stored_at for entry in entries), default=now),
             )
 
-    def _keep(self, made: dict[str, tuple[ScoredCode, ...]]) -> None:
+    def _remember(self, coded: dict[str, tuple[ScoredCode, ...]]) -> None:
         with self._lock:
-            for key, codes in made.items():
-                size = _PLACE + getsizeof(key) + _measure(codes)
-                if size <= self._kept.maxsize:
-                    self._kept[key] = _Entry(codes, size, self._clock())
+            for key, codes in coded.items():
+                size = _ENTRY_BYTES + getsizeof(key) + _measure(codes)
+                if size <= self._entries.maxsize:
+                    self._entries[key] = _Entry(codes, size, self._clock())
 
 
 def _measure(codes: tuple[ScoredCode, ...]) -> int:
-    """Bytes of the codes and all that they hold; a value that several codes share counts for each."""
+    """Return the bytes of codes with all that they hold. A value that several codes share counts for each of them."""
     size = getsizeof(codes)
     for scored in codes:
         size += getsizeof(scored) + getsizeof(scored.weight) + getsizeof(scored.code)

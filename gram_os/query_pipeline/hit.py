@@ -1,4 +1,4 @@
-"""What a search gives back: products in order, and for each why it is there."""
+"""What a search gives back: products in order, each with the scores that put it there."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from gram_os.query_pipeline.scorer import PairScore
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One product found: its final score, and what made it.
+    """One product that a search found: its final score and the scores behind it.
 
-    pair: the pair score over the shared codes, None when no code led here, its parts only of a search that explains; bm25:
-    the lexical score, None when BM25 did not find it; source: the document's fields that were asked for.
+    pair: the pair score over the shared codes, None when no code led to the product; it has parts only when the search
+    explains. bm25: the lexical score, None when BM25 did not find the product. source: the fields of the document that
+    the caller named, None when the caller named none.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""The pair score of a query and a product, part by part (GRAM section 6; the weights are pair_weights.py's).
+"""The pair score of a query and a product, part by part (GRAM section 6; pair_weights.py has the weights).
 
-The cluster adds the same sum up from the documents' `weights` and ranks by it (dsl.py); this is the sum written out, for
-those who want to see the parts. Knows neither texts nor the cluster.
+The cluster computes the same sum from the documents' `weights` and ranks by it (cluster/dsl.py). This module writes the
+sum out for those who want to see its parts. It knows neither texts nor the cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gram_os.model.generator import ScoredCode
 
 @dataclass(frozen=True, slots=True)
 class WeightedCode:
-    """A query's code with its weight against this index: the query's side times idf to the power that the bundle says."""
+    """A query's code and its weight against one index: the query's weight times idf ** (the bundle's exponent)."""
 
     code: ScoredCode
     weight: float
@@ -22,7 +22,7 @@ class WeightedCode:
 
 @dataclass(frozen=True, slots=True)
 class CodeScore:
-    """What one shared code adds to a pair's score: the product of both sides' weights, idf in the query's."""
+    """What one shared code adds to a pair score: the product of both weights. The query's weight includes idf."""
 
     code: str
     query_weight: float
@@ -36,9 +36,10 @@ class CodeScore:
 
 @dataclass(frozen=True, slots=True)
 class PairScore:
-    """A pair's score and its parts, largest first.
+    """A pair score and its parts, largest first.
 
-    From a search, total is the cluster's, who keeps weights to 9 significant bits, and parts are there when asked for.
+    In a search, `total` is the cluster's sum, which keeps weights to 9 significant bits. `parts` are filled only when
+    the search explains.
     """
 
     total: float
@@ -46,11 +47,14 @@ class PairScore:
 
 
 def score_pair(query: Sequence[WeightedCode], title: Mapping[str, float]) -> PairScore:
-    """The sum over the codes of a query that a product has too; `title`: what the product's codes weigh.
+    """Add up the codes that a query and a product share. `title` maps each of the product's codes to its weight.
 
     >>> from gram_os.text.code import Code
-    >>> asked = [WeightedCode(ScoredCode(Code((text,)), None, own=True), weight) for text, weight in (("hp", 3), ("red", 2))]
-    >>> score_pair(asked, {"red": 0.5, "laptop": 1.0})
+    >>> query = [
+    ...     WeightedCode(ScoredCode(Code(("hp",)), None, own=True), 3),
+    ...     WeightedCode(ScoredCode(Code(("red",)), None, own=True), 2),
+    ... ]
+    >>> score_pair(query, {"red": 0.5, "laptop": 1.0})
     PairScore(total=1.0, parts=(CodeScore(code='red', query_weight=2, title_weight=0.5),))
     """
     shared = [CodeScore(code, w.weight, title[code]) for w in query if (code := str(w.code.code)) in title]

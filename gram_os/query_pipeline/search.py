@@ -1,9 +1,9 @@
-"""A query against one index: codes, recall and ranking by code, and the fusion with BM25.
+"""A query against one index: recall and ranking by code, and the fusion with BM25.
 
-    text -> generator -> codes x idf -> pair scores, added up by the cluster -> hits
-                                            BM25 on the title ----------------> hybrid
+    text -> rewrite.py -> codes clause -> pair scores, added up by the cluster -> hits
+                                          BM25 on the title ----------------> hybrid
 
-Knows the generator by what it does, and the cluster by `Cluster`.
+It knows the generator by a Protocol and the cluster by `Cluster`. What becomes of the text stands in rewrite.py.
 """
 
 from __future__ import annotations
@@ -11,40 +11,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_codes_query, build_search, build_text_query, read_weights
+from gram_os.cluster.dsl import build_search, build_text_query, read_weights
 from gram_os.errors import InputError
-from gram_os.model.generator import ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
+from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, normalise_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 
-DEEPEST = 10_000  # index.max_result_window's default: no search of the cluster gives more
-MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
-MAX_QUERY_CHARACTERS = 1000  # what stands behind is no query; 100 kB of text would be thousands of clauses
+DEEPEST = 10_000  # index.max_result_window's default: the cluster returns no hit below this one
 
 
 class Mode(StrEnum):
-    """What finds the hits."""
+    """What finds the hits: BM25 on the title, the codes, or both.
+
+    >>> [mode.value for mode in Mode]
+    ['bm25', 'gram', 'hybrid']
+    >>> Mode("gram")
+    <Mode.GRAM: 'gram'>
+    """
 
     BM25 = "bm25"
     GRAM = "gram"
     HYBRID = "hybrid"
 
 
-class CodeGenerator(Protocol):
-    """Makes the codes of queries."""
-
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        """The codes of each query."""
-
-
 @dataclass(frozen=True, slots=True)
 class IndexFields:
-    """Where a label's codes, their weights and the title are in an index."""
+    """The names of an index and of its fields: the title, and a label's codes and weights."""
 
     index: str
     title: str
@@ -54,23 +51,14 @@ class IndexFields:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The hits of a query, best first, and the codes that were asked for (none in mode bm25)."""
+    """The hits of a query, best first, and the codes that the search used (none in mode bm25)."""
 
     hits: tuple[Hit, ...]
     codes: tuple[WeightedCode, ...]
 
 
-def normalise_query(text: str) -> str:
-    """The text that a query is coded by, and remembered by: case and spaces make no other query.
-
-    >>> normalise_query("  HP  Toner ")
-    'hp toner'
-    """
-    return " ".join(text.lower().split())
-
-
 class QueryPipeline:
-    """Searches one index in any of the three modes."""
+    """Searches one index in any of the three modes. Open one with `gram_os.open_pipeline`."""
 
     def __init__(
         self,
@@ -99,20 +87,22 @@ class QueryPipeline:
         source: Sequence[str] | bool = False,
         explain: bool = False,
     ) -> Answer:
-        """The hits `start` to `start + size` of a query; `filters` are OpenSearch clauses that every hit must meet.
+        """Return the hits `start` to `start + size` of a query.
 
-        A hybrid's order is settled over each branch's best `WINDOW` hits (or `start + size`, when that is more). With
-        `explain` the pair scores of the hits say their parts. An empty query finds nothing. Raises InputError for an offset
-        or size below 0, or beyond `DEEPEST`.
+        filters: OpenSearch clauses that every hit must meet. source: fields of the documents to return, True for all.
+        explain: fill the parts of the hits' pair scores.
+
+        A hybrid fuses the best `WINDOW` hits of both branches (or the best `start + size`, when that is more). An empty
+        query finds nothing. Raises InputError for an offset or a size below 0, or beyond hit `DEEPEST`.
         """
         if start < 0 or size < 0:
             raise InputError(f"from ({start}) and size ({size}) must not be negative")
         if start + size > DEEPEST:
             raise InputError(
-                f"from ({start}) and size ({size}) reach beyond hit {DEEPEST:,}, the last one to be had; narrow the query"
+                f"from ({start}) and size ({size}) reach beyond hit {DEEPEST:,}, the last one that the cluster "
+                "returns; narrow the query"
             )
-        text = text.encode("utf-8", "replace").decode("utf-8")  # the cluster takes no lone surrogates
-        text = " ".join(text.split())[:MAX_QUERY_CHARACTERS]
+        text = clean_query(text)
         if not text or not size:
             return Answer((), ())
         window = max(WINDOW, start + size) if mode is Mode.HYBRID else start + size
@@ -122,15 +112,10 @@ class QueryPipeline:
         return Answer(tuple(self._read_shown(hits, source, codes if explain else ())), codes)
 
     def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
-        """The query's codes that the index holds, each with its weight x idf, heaviest first."""
-        scored = self._generator.code_queries([normalise_query(text)])[0]
-        idf = self._frequencies.idf([str(s.code) for s in scored])
-        weighed = [
-            WeightedCode(s, s.weight * i**self._idf_exponent)
-            for s, i in zip(scored, idf, strict=True)
-            if i > 0 and s.weight > 0
-        ]
-        return tuple(sorted(weighed, key=lambda w: -w.weight)[:MAX_CLAUSES])
+        """Return the query's codes that the index holds, heaviest first."""
+        codes = self._generator.code_queries([normalise_query(text)])[0]
+        idf = self._frequencies.idf([str(scored.code) for scored in codes])
+        return weigh_codes(codes, idf, idf_exponent=self._idf_exponent)
 
     def _recall(
         self,
@@ -140,13 +125,12 @@ class QueryPipeline:
         window: int,
         filters: Sequence[Mapping[str, Any]],
     ) -> dict[Mode, list[dict[str, Any]]]:
-        """The branches' hits, in one request."""
+        """Return the branches' hits, read in one request."""
         fields = self.fields
         bodies: dict[Mode, dict[str, Any]] = {}
         if codes:
-            asked = {str(w.code.code): w.weight for w in codes}
-            query = build_codes_query(fields.codes, fields.weights, asked)
-            bodies[Mode.GRAM] = build_search(query, window, filters=filters)
+            clause = build_clause(codes, codes_field=fields.codes, weights_field=fields.weights)
+            bodies[Mode.GRAM] = build_search(clause, window, filters=filters)
         if mode is not Mode.GRAM:
             bodies[Mode.BM25] = build_search(build_text_query(fields.title, text), window, filters=filters)
         answers = self._cluster.msearch(fields.index, list(bodies.values()))
@@ -173,7 +157,7 @@ class QueryPipeline:
     def _read_shown(
         self, hits: Sequence[Hit], source: Sequence[str] | bool, codes: Sequence[WeightedCode]
     ) -> list[Hit]:
-        """Read the fields that were asked for, and the parts of the pair scores over `codes`, of the hits that are shown."""
+        """Read the fields `source` of the hits that are shown, and the parts of their pair scores over `codes`."""
         if not hits or not (source or codes):
             return list(hits)
         fields = [self.fields.weights] if codes else []

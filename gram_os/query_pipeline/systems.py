@@ -1,4 +1,8 @@
-"""The three modes of one index as systems that can be compared."""
+"""Open the pipeline of an index, and its three modes as systems that can be compared.
+
+This is the one module of `query_pipeline` that opens a bundle, and with it the runtime, for callers who have no
+generator yet (tests/unit/test_imports.py names the exception). All others know the generator by a Protocol.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from pathlib import Path
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import code_field
 from gram_os.cluster.labels import require_bundle, require_label
+from gram_os.errors import InputError
 from gram_os.model.backbone import load_generator
-from gram_os.query_pipeline.coder import BundleGenerator
 from gram_os.query_pipeline.hit import Hit
+from gram_os.query_pipeline.rewrite import BundleGenerator
 from gram_os.query_pipeline.search import IndexFields, Mode, QueryPipeline
 from gram_os.settings import ModelSettings
 
@@ -26,25 +31,31 @@ class ModeSystem:
     mode: Mode
 
     def search(self, text: str, size: int) -> Sequence[Hit]:
-        """The best `size` products of a query."""
+        """Return the best `size` products of a query."""
         return self.pipeline.search(text, mode=self.mode, size=size).hits
 
 
 def open_pipeline(
     cluster: Cluster,
     index: str,
-    bundle: Path | None,
     *,
+    bundle: Path | None = None,
     label: str | None = None,
     generator: BundleGenerator | None = None,
     model: ModelSettings | None = None,
 ) -> QueryPipeline:
-    """The query pipeline of an index under a label, the active one by default.
+    """Open the query pipeline of an index.
 
-    `model` says where the bundle's graphs run. `generator` is in place of the bundle's own: one that is loaded already, or a
-    `QueryCoder` for many threads and queries.
-    Raises BundleError when the bundle is not the one that coded the label: its queries would miss the documents' codes.
+    bundle: the folder of the bundle to load, the shipped one by default. model: where its graphs run. generator: one
+    that is open already, in place of `bundle` and `model`; pass a `QueryCoder` to serve many threads. label: the label
+    to search, the index's active one by default.
+
+    Raises InputError when `generator` comes with `bundle` or `model`. Raises BundleError when the bundle is not the one
+    that coded the label: its queries would miss the documents' codes. Raises IndexMissingError without the index, and
+    IndexUnfitError without the label.
     """
+    if generator is not None:
+        _refuse_beside_generator(bundle=bundle, model=model)
     state = require_label(cluster, index, label)
     if generator is None:
         model = model or ModelSettings()
@@ -65,11 +76,22 @@ def open_pipeline(
 def build_systems(
     cluster: Cluster,
     index: str,
-    bundle: Path | None,
     names: Sequence[str],
     *,
+    bundle: Path | None = None,
+    label: str | None = None,
+    generator: BundleGenerator | None = None,
     model: ModelSettings | None = None,
 ) -> Mapping[str, ModeSystem]:
-    """The named systems (`SYSTEM_NAMES`) over one pipeline."""
-    pipeline = open_pipeline(cluster, index, bundle, model=model)
+    """Build the named systems (`SYSTEM_NAMES`) over one pipeline. Arguments and errors are those of `open_pipeline`."""
+    pipeline = open_pipeline(cluster, index, bundle=bundle, label=label, generator=generator, model=model)
     return {name: ModeSystem(pipeline, Mode(name)) for name in names}
+
+
+def _refuse_beside_generator(**others: object) -> None:
+    if given := [name for name, value in others.items() if value is not None]:
+        names = " and ".join(given)
+        raise InputError(
+            f"generator was given together with {names}; leave out {names}, because a generator has its own, "
+            "or leave out generator"
+        )

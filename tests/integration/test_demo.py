@@ -91,7 +91,7 @@ def test_modes_side_by_side(
     cluster: Cluster, index: str, generator: Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo.prepare_index(cluster, generator, {})
-    pipeline = open_pipeline(cluster, index, None, generator=generator)
+    pipeline = open_pipeline(cluster, index, generator=generator)
     found = demo._compare_modes(pipeline, "xerox black toner")
     assert found["query"] == "xerox black toner"
     codes, titles = found["codes"], found["titles"]

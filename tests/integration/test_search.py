@@ -24,8 +24,9 @@ from gram_os.model.bundle import Bundle
 from gram_os.model.generator import Generator, ScoredCode
 from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
+from gram_os.query_pipeline.rewrite import CodeGenerator
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
-from gram_os.query_pipeline.search import DEEPEST, Answer, CodeGenerator, Mode, QueryPipeline
+from gram_os.query_pipeline.search import DEEPEST, Answer, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
 from gram_os.relevance.evaluate import collect_runs
 from tests.bundles import make_generator
@@ -59,7 +60,7 @@ class Corpus:
         state = LabelState("t1", generator.bundle.id, "title")
         attach(cluster, index, state)
         assert backfill(cluster, index, state, generator).coded == len(PRODUCTS)
-        self.pipeline = open_pipeline(cluster, index, None, generator=generator)
+        self.pipeline = open_pipeline(cluster, index, generator=generator)
 
 
 PROPERTIES = {"title": {"type": "text", "analyzer": "english"}, "supplier": {"type": "keyword"}}
@@ -326,7 +327,7 @@ def test_first_stage_keeps_the_best_of_more_than_the_window(
     state = LabelState("t1", generator.bundle.id, "title")
     attach(cluster, index, state)
     backfill(cluster, index, state, generator)
-    pipeline = open_pipeline(cluster, index, None, generator=generator)
+    pipeline = open_pipeline(cluster, index, generator=generator)
     answer = pipeline.search("xerox laptop", mode=Mode.GRAM, size=1)
     assert _ids(answer) == ["z"]
     assert len(pipeline.search("xerox laptop", mode=Mode.GRAM, size=350).hits) == 350
@@ -382,7 +383,7 @@ def test_index_that_is_attached_but_not_coded_answers_with_bm25(
     assert all(i.ok for i in cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {"title": "toner"}}]))
     cluster.refresh(index)
     attach(cluster, index, LabelState("t1", generator.bundle.id, "title"))
-    pipeline = open_pipeline(cluster, index, None, generator=generator)
+    pipeline = open_pipeline(cluster, index, generator=generator)
     assert _ids(pipeline.search("toner")) == ["1"]
     assert pipeline.search("toner", mode=Mode.GRAM) == Answer((), ())
 
@@ -402,7 +403,7 @@ def test_number_of_shards_changes_nothing(cluster: Cluster, make_index: MakeInde
 def test_many_threads_through_one_coder_find_what_each_would_alone(corpus: Corpus) -> None:
     texts = [QUERY, "apple mouse", "wireless 101", "  Apple  MOUSE"] * 4
     with QueryCoder(corpus.generator) as coder, ThreadPoolExecutor(4) as pool:
-        pipeline = open_pipeline(corpus.cluster, corpus.index, None, generator=coder)
+        pipeline = open_pipeline(corpus.cluster, corpus.index, generator=coder)
         found = list(pool.map(lambda text: pipeline.search(text, mode=Mode.GRAM), texts))
         known = coder.statistics()
     assert found == [corpus.pipeline.search(text, mode=Mode.GRAM) for text in texts]
@@ -412,7 +413,7 @@ def test_many_threads_through_one_coder_find_what_each_would_alone(corpus: Corpu
 
 def test_evaluation_times_the_model_and_no_memory(corpus: Corpus) -> None:
     counting = CountingGenerator(corpus.generator)
-    pipeline = open_pipeline(corpus.cluster, corpus.index, None, generator=counting)
+    pipeline = open_pipeline(corpus.cluster, corpus.index, generator=counting)
     systems = {mode.value: ModeSystem(pipeline, mode) for mode in (Mode.GRAM, Mode.HYBRID)}
     runs = collect_runs(systems, {"q1": QUERY, "q2": "apple mouse"}, depth=10)
     assert [len(run.rankings) for run in runs] == [2, 2]
@@ -422,9 +423,9 @@ def test_evaluation_times_the_model_and_no_memory(corpus: Corpus) -> None:
 def test_index_without_attach(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> None:
     index = make_index()
     with pytest.raises(IndexUnfitError, match=f"no codes yet; run: gram-os attach --index {index}"):
-        open_pipeline(cluster, index, None, generator=generator)
+        open_pipeline(cluster, index, generator=generator)
     with pytest.raises(IndexMissingError):
-        open_pipeline(cluster, "test-absent", None, generator=generator)
+        open_pipeline(cluster, "test-absent", generator=generator)
 
 
 def test_index_deleted_under_the_pipeline(own_corpus: Corpus) -> None:
@@ -437,7 +438,7 @@ def test_index_deleted_under_the_pipeline(own_corpus: Corpus) -> None:
 def test_another_bundle_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     other = make_generator(tmp_path / "other", label="t9")
     with pytest.raises(BundleError, match="--bundle") as caught:
-        open_pipeline(corpus.cluster, corpus.index, None, generator=other)
+        open_pipeline(corpus.cluster, corpus.index, generator=other)
     assert corpus.generator.bundle.id in str(caught.value)
     assert other.bundle.id in str(caught.value)
     assert caught.value.exit_code == 2
@@ -446,11 +447,11 @@ def test_another_bundle_is_refused(corpus: Corpus, tmp_path: Path) -> None:
 def test_label_can_be_chosen(own_corpus: Corpus) -> None:
     second = LabelState("t2", own_corpus.generator.bundle.id, "title")
     attach(own_corpus.cluster, own_corpus.index, second)
-    pipeline = open_pipeline(own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t2")
+    pipeline = open_pipeline(own_corpus.cluster, own_corpus.index, generator=own_corpus.generator, label="t2")
     assert pipeline.fields.codes == "gram_t2.codes"
     assert own_corpus.pipeline.fields.codes == "gram_t1.codes"
     with pytest.raises(IndexUnfitError, match="no label 't3', only t1, t2"):
-        open_pipeline(own_corpus.cluster, own_corpus.index, None, generator=own_corpus.generator, label="t3")
+        open_pipeline(own_corpus.cluster, own_corpus.index, generator=own_corpus.generator, label="t3")
 
 
 def test_system_names_are_the_modes() -> None:
