@@ -1,1 +1,1 @@
-"""What every training needs: the loop, its checkpoints, its curves, the processes of a launcher. Knows no codes."""
+"""What every training needs: the loop, its checkpoints, its curves and the processes of a launcher. Knows no codes."""

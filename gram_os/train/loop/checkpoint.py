@@ -1,7 +1,7 @@
-"""A training loop's state on disk, so that a killed run goes on where it was and ends in the same weights.
+"""A training loop's state on disk: a killed run continues where it was and ends in the same weights.
 
-Knows parts with a `state_dict` and random generators, and no model. Files hold tensors and plain values only and are read
-with `weights_only`, so nothing in them is executed.
+Knows parts with a `state_dict`, and random generators. Knows no model. The files hold only tensors and plain values.
+They are read with `weights_only`, so nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from gram_os.errors import InputError
 from gram_os.train.loop.processes import processes, write_whole
 
 _FILE = re.compile(r"step-(\d+)\.(\d+)\.pt")
-_KEPT = 2  # processes are at most one save apart, so the one before the last is whole for all of them
+_KEEP = 2  # states a process; processes are at most one save apart, so all of them have the last but one
 
 T = TypeVar("T")
 
 
 class Stateful(Protocol):
-    """A model, an optimiser, a schedule, a `BatchStream`."""
+    """What has a state to save: a model, an optimiser, a schedule, a `BatchStream`."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """Tensors and plain values that say all."""
+        """Return the whole state as tensors and plain values."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Become what the state says."""
+        """Take over a state."""
 
 
 Part = Stateful | random.Random
@@ -40,8 +40,8 @@ Part = Stateful | random.Random
 class TrainingState:
     """Saves and loads the parts of a loop, together with Python's and torch's own random states.
 
-    The parts are the same in all processes of a distributed training and are written by the first one; the random states
-    are each process's own. A step is the number of optimiser steps that are done.
+    In a distributed training all processes have the same parts, so the first process writes them. Each process writes
+    its own random states. A step is the number of optimiser steps that are done.
     """
 
     def __init__(self, folder: Path, *, every: int = 200):
@@ -51,11 +51,14 @@ class TrainingState:
         folder.mkdir(parents=True, exist_ok=True)
 
     def due(self, step: int) -> bool:
-        """Say whether to save after `step` steps."""
+        """Say whether a save is due after `step` steps."""
         return step % self.every == 0
 
     def save(self, step: int, parts: Mapping[str, Part]) -> None:
-        """Write the state after `step` steps and delete the older ones but one; a kill at any moment leaves a whole one."""
+        """Write the state after `step` steps, and keep the one before it; older ones are deleted.
+
+        A kill at any moment leaves a whole state.
+        """
         state: dict[str, Any] = {"step": step, "random": _own_random()}
         if self._rank == 0:
             state["parts"] = {name: _state_of(part) for name, part in parts.items()}
@@ -63,11 +66,15 @@ class TrainingState:
         torch.save(state, buffer)
         write_whole(self.folder / f"step-{step}.{self._rank}.pt", buffer.getvalue())
         mine = sorted(step for step, rank in self._files() if rank == self._rank)
-        for old in mine[:-_KEPT]:
+        for old in mine[:-_KEEP]:
             (self.folder / f"step-{old}.{self._rank}.pt").unlink()
 
     def load(self, parts: Mapping[str, Part]) -> int:
-        """Bring the parts to the last state that is whole; its step, 0 where there is none."""
+        """Bring the parts to the last whole state and return its step; 0 where there is none.
+
+        A state is whole when every process wrote its file. Raises InputError for a damaged file, and for one with
+        other parts.
+        """
         ranks: dict[int, set[int]] = {}
         for step, rank in self._files():
             ranks.setdefault(step, set()).add(rank)
@@ -79,7 +86,7 @@ class TrainingState:
         if set(saved) != set(parts):
             raise InputError(
                 f"{self.folder}: the checkpoint holds {', '.join(sorted(saved))} and the training wants "
-                f"{', '.join(sorted(parts))}; it is of another version, delete the folder"
+                f"{', '.join(sorted(parts))}; another version wrote it, delete the folder"
             )
         for name, part in parts.items():
             _restore(part, saved[name])
@@ -94,16 +101,16 @@ class TrainingState:
         path = self.folder / f"step-{step}.{rank}.pt"
         try:
             return cast("dict[str, Any]", torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:  # damaged files fail in as many ways as pickle and zip know
-            # Torch's own text is left out: it advises to read the file with less care.
+        except Exception as error:  # a damaged file can raise any error of pickle and of zip
+            # Torch's own message stays out: it advises to read the file with fewer checks.
             raise InputError(f"{path} is damaged or no checkpoint of ours; delete it") from error
 
 
 class BatchStream(Generic[T]):
-    """Endless batches, whose place in the stream can be saved and found again.
+    """Endless batches; the place in the stream can be saved and found again.
 
-    `make_epoch` gives the batches of one pass over the data, in an order that follows from the generator it is given
-    alone; each pass gets one of its own, seeded by `seed` and the pass's number.
+    make_epoch: returns the batches of one pass over the data. Their order must depend on the given generator alone.
+    Each pass gets a generator of its own, seeded by `seed` and the number of the pass.
     """
 
     def __init__(self, make_epoch: Callable[[random.Random], Iterable[T]], seed: int = 0):
@@ -122,17 +129,17 @@ class BatchStream(Generic[T]):
             self._taken += 1
             return batch
         if self._taken == 0:
-            raise StopIteration  # no data: waiting for a batch would never end
+            raise StopIteration  # an epoch without batches: the search for one would never end
         self._epoch, self._taken = self._epoch + 1, 0
         self._rest = self._open()
         return next(self)
 
     def state_dict(self) -> dict[str, int]:
-        """Passes over the data that are done, and batches taken of this one."""
+        """Return how many passes are done, and how many batches of the current one were taken."""
         return {"epoch": self._epoch, "taken": self._taken}
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
-        """Go to a place in the stream; the batches before it are made and thrown away."""
+        """Go to a place in the stream; the batches of the pass before that place are made and thrown away."""
         self._epoch, self._taken = state_dict["epoch"], 0
         self._rest = self._open()
         for _ in range(state_dict["taken"]):

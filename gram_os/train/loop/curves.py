@@ -1,6 +1,6 @@
 """Losses and dev metrics as rows `stage,step,name,value` of one CSV file, and their plot.
 
-Knows nothing of what is measured. A step is the number of steps that are done, as in `checkpoint`.
+Does not know what is measured. A step is the number of optimiser steps that are done, as in `checkpoint`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gram_os.errors import InputError, MissingExtraError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("stage", "step", "name", "value")
-_SMOOTHED = 20  # points in the moving mean of a curve that has many
+_SMOOTHED = 20  # points in the moving mean of a curve with many points
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,11 @@ class Point:
     value: float
 
 
-class CurveWriter:
-    """Appends rows; each is in the file when `write` returns. In a distributed training only the first process has one."""
+class CurveWriter(AbstractContextManager["CurveWriter"]):
+    """Appends rows to the file; a row is there when `write` returns.
+
+    In a distributed training only the first process has a writer.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -48,7 +51,7 @@ class CurveWriter:
         self._stream = path.open("a", encoding="utf-8", newline="", buffering=1)
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """Add the values of a step."""
+        """Add the values of a step, by name."""
         rows = io.StringIO()
         csv.writer(rows, lineterminator="\n").writerows(
             (stage, step, name, f"{value:.6g}") for name, value in values.items()
@@ -57,7 +60,7 @@ class CurveWriter:
         self._stream.flush()
 
     def resume(self, stage: str, step: int) -> None:
-        """Drop the rows of a stage after `step`: those steps are made again; 0 drops all of the stage."""
+        """Drop the rows of a stage after `step`, because those steps run again; 0 drops all rows of the stage."""
         self._stream.close()
         kept = [p for p in read_curves(self.path) if p.stage != stage or p.step <= step]
         write_whole(self.path, _as_csv(kept))
@@ -67,16 +70,11 @@ class CurveWriter:
         """Close the file."""
         self._stream.close()
 
-    def __enter__(self) -> CurveWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _truncate_torn_row(self) -> None:
-        """A kill may have left half a row at the end."""
+        """Cut off half a row at the end, which a kill may have left."""
         content = self.path.read_bytes()
         if not content.endswith(b"\n"):
             write_whole(self.path, content[: content.rfind(b"\n") + 1] or _as_csv(()))
@@ -91,7 +89,7 @@ def _as_csv(points: Iterable[Point]) -> bytes:
 
 
 def read_curves(path: Path) -> list[Point]:
-    """All points, in the order of the file; none where only the header is there."""
+    """Return all points in the order of the file; none where the file holds only its header."""
     if path.read_bytes().count(b"\n") <= 1:
         return []
     rows = read_rows(path, required=COLUMNS)
@@ -99,9 +97,15 @@ def read_curves(path: Path) -> list[Point]:
 
 
 def plot_curves(curves: Path, out: Path) -> None:
-    """Plot every curve of a CSV file, a panel each, by stage: `.png`, `.svg`, or `.html`, a page that loads nothing else."""
+    """Plot every curve of a CSV file in a panel of its own, stage by stage.
+
+    out: a `.png`, `.svg` or `.html` file; the page of the last loads nothing else. Raises InputError for another
+    ending and for a file without points, MissingExtraError where matplotlib is not installed.
+    """
     if out.suffix not in (".png", ".svg", ".html"):
-        raise InputError(f"{out}: a plot is written as .png, .svg or .html, not '{out.suffix}'")
+        raise InputError(
+            f"{out}: a plot cannot be written as '{out.suffix}'; give a name that ends in .png, .svg or .html"
+        )
     points = read_curves(curves)
     if not points:
         raise InputError(f"{curves} holds no point yet; train first")

@@ -1,7 +1,8 @@
-"""The one training loop: every stage hands it an objective (a module that turns a batch into losses) and a stream of batches.
+"""The one training loop: every stage gives it an objective and a stream of batches.
 
-Knows optimisers, schedules, checkpoints and processes; knows no codes. The objective is what accelerate prepares, so that
-under `torchrun` or `accelerate launch` gradients meet whatever part of the model a loss touches.
+An objective is a module that turns a batch into losses. The loop knows optimisers, schedules, checkpoints and
+processes. It knows no codes. Accelerate prepares the objective and not the model inside it: under `torchrun` or
+`accelerate launch` the gradients of every part of the model that a loss touches are then averaged over the processes.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from gram_os.train.loop.curves import CurveWriter
 
 log = logging.getLogger(__name__)
 
-_REPORTED = 50  # steps between two lines in the log
-_LOWEST = 0.02  # share of the peak rate that the last step has
+_REPORT_EVERY = 50  # steps between two lines in the log
+_LOWEST_RATE = 0.02  # the rate never falls below this share of its peak after the warm-up
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How long and how fast; the rate rises over the first `warm_up` of the steps and then falls linearly."""
+    """How long to train, and how fast.
+
+    The rate rises over the first steps (`warm_up` is their share of all steps), then falls linearly.
+    """
 
     steps: int
     warm_up: float = 0.06
@@ -38,7 +42,7 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class RateGroup:
-    """Parameters that learn at one peak rate (AdamW)."""
+    """Parameters that AdamW trains at one peak rate."""
 
     parameters: Sequence[Tensor]
     rate: float
@@ -47,9 +51,9 @@ class RateGroup:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where a stage leaves its traces: checkpoints in `folder`, losses under `stage` in `curves`.
+    """Where a stage writes its traces: checkpoints into `folder`, losses under the name `stage` into `curves`.
 
-    curves: the first process's; None in the others of a distributed training.
+    curves: the writer of the first process; None in the other processes of a distributed training.
     """
 
     stage: str
@@ -65,12 +69,12 @@ def run_loop(
     *,
     journal: Journal | None = None,
 ) -> None:
-    """Train in place for `settings.steps` steps; with a journal, go on from its last checkpoint.
+    """Train in place for `settings.steps` steps; with a journal, continue from its last checkpoint.
 
-    objective: batch -> {name: loss}, of which "loss" is minimised and all are logged. batches: seed -> stream; each
-    process has one of its own seed. The same settings give the same weights, whether the run was broken off or not.
+    objective: batch -> {name: loss}. "loss" is minimised, all of them are logged. batches: seed -> stream; each
+    process has a seed of its own. The same settings give the same weights, with and without an interruption.
     """
-    # The precision is not accelerate's business: it keeps one for the process, and the tagger's training has another.
+    # Accelerate is told no precision: it keeps one for the whole process, and the tagger's training uses another.
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -81,7 +85,7 @@ def run_loop(
         [{"params": list(group.parameters), "lr": group.rate, "weight_decay": group.weight_decay} for group in groups],
         fused=True,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _shape(settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _make_schedule(settings))
     prepared, optimiser = accelerator.prepare(objective, optimiser)
     stream = batches(settings.seed * accelerator.num_processes + accelerator.process_index)
     parts = {"model": objective, "optimiser": optimiser, "schedule": schedule, "batches": stream}
@@ -103,14 +107,15 @@ def run_loop(
     objective.cpu().eval()
 
 
-def _shape(settings: LoopSettings) -> Callable[[int], float]:
+def _make_schedule(settings: LoopSettings) -> Callable[[int], float]:
+    """Return the function step (from 0) -> share of the peak rate."""
     warm = max(1, int(settings.warm_up * settings.steps))
     falling = max(1, settings.steps - warm)
-    return lambda step: min((step + 1) / warm, max(_LOWEST, (settings.steps - step) / falling))
+    return lambda step: min((step + 1) / warm, max(_LOWEST_RATE, (settings.steps - step) / falling))
 
 
 class _Report:
-    """Writes every step's losses to the curves and now and then their mean to the log."""
+    """Writes the losses of every step to the curves, and their mean to the log every `_REPORT_EVERY` steps."""
 
     def __init__(self, steps: int, done: int, journal: Journal | None):
         self._steps = steps
@@ -121,7 +126,7 @@ class _Report:
         if self._curves is not None:
             self._curves.resume(self._stage, done)
         if done:
-            log.info("%s goes on after step %d of %d", self._stage, done, steps)
+            log.info("%s continues after step %d of %d", self._stage, done, steps)
 
     def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
         values = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -130,7 +135,7 @@ class _Report:
         for name, value in values.items():
             self._sum[name] = self._sum.get(name, 0.0) + value
         self._count += 1
-        if step % _REPORTED == 0 or step == self._steps:
+        if step % _REPORT_EVERY == 0 or step == self._steps:
             means = ", ".join(f"{name} {total / self._count:.4f}" for name, total in self._sum.items())
             log.info("%s, step %d of %d: %s", self._stage, step, self._steps, means)
             self._sum, self._count = {}, 0

@@ -1,4 +1,4 @@
-"""The one training loop: it minimises, goes on after a break, leaves curves, and two processes end in the same weights."""
+"""The training loop: it minimises, continues after a break, writes curves; two processes end in the same weights."""
 
 from __future__ import annotations
 
