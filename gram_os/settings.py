@@ -1,8 +1,8 @@
-"""Settings: one frozen tree, made at the edge by `load_settings` and handed down as a value.
+"""Settings: one frozen tree that `load_settings` reads at the edge and that is handed down as a value.
 
-Knows where a value may come from, weakest first: the defaults here, the TOML file (`gram-os.toml` in the working
-directory, or the file that GRAM_OS_CONFIG names), the environment variables of `VARIABLES`, and what the caller passes
-(the command line). Reads nothing at import and knows nothing about what the values are used for.
+A setting comes from four sources, weakest first: the defaults here, the TOML file (`gram-os.toml` in the working
+directory, or the file that GRAM_OS_CONFIG names), the environment variables of `VARIABLES`, and the arguments of
+`load_settings` (the command line). Nothing is read at import. This module does not know what the values are used for.
 """
 
 from __future__ import annotations
@@ -25,20 +25,14 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
 from gram_os.errors import SettingsError
 
 CONFIG_VARIABLE: Final = "GRAM_OS_CONFIG"
 DEFAULT_CONFIG: Final = Path("gram-os.toml")
 
-# The names OpenSearch's own tools use come first; OPENSEARCH_SSL_VERIFY is what the MCP server and Chorus call it.
+# Environment variable -> setting. OpenSearch's own tools use the OPENSEARCH_* names. OPENSEARCH_SSL_VERIFY is what its
+# MCP server and Chorus call OPENSEARCH_VERIFY_CERTS. It stands first, because the later of two variables wins.
 VARIABLES: Final[Mapping[str, str]] = {
     "OPENSEARCH_SSL_VERIFY": "cluster.verify_certs",
     "OPENSEARCH_URL": "cluster.url",
@@ -47,6 +41,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "OPENSEARCH_CA_CERTS": "cluster.ca_certs",
     "OPENSEARCH_VERIFY_CERTS": "cluster.verify_certs",
     "OPENSEARCH_TIMEOUT": "cluster.timeout_s",
+    "GRAM_OS_CLUSTER_CONNECTIONS": "cluster.connections",
     "GRAM_OS_CACHE_DIR": "cache_dir",
     "GRAM_OS_DATA_DIR": "data_dir",
     "GRAM_OS_NODE_HEAP": "node.heap",
@@ -61,7 +56,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 
 
 class ClusterSettings(BaseModel):
-    """How to reach the OpenSearch cluster; without a `url` there is none yet, and one is started on demand."""
+    """How to reach the OpenSearch cluster. Without a `url` the command line starts a node on demand."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,6 +66,7 @@ class ClusterSettings(BaseModel):
     ca_certs: Path | None = None
     verify_certs: bool = True
     timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    connections: int = Field(default=10, ge=1, description="connections that are kept open for threads to share")
 
     @model_validator(mode="before")
     @classmethod
@@ -130,113 +126,113 @@ class ModelSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto takes CUDA where ONNX Runtime offers it, else the CPU"
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads, 0 for as many as there are cores")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0 takes one a core")
 
 
 class QuerySettings(BaseModel):
-    """How a process that answers many queries makes their codes (query_pipeline/coder.py)."""
+    """How a process that answers many queries codes them (query_pipeline/coder.py)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     head_megabytes: float = Field(
-        default=64.0, ge=0, description="memory for the codes of queries that were asked before"
+        default=64.0, ge=0, description="memory for the codes of head queries"
     )
-    max_batch: int = Field(default=16, ge=1, description="queries that are coded together")
+    max_batch: int = Field(default=16, ge=1, description="the most queries that are coded together")
     max_wait_ms: float = Field(
-        default=2.0, ge=0, le=1000, description="how long a batch waits for those who were just here"
+        default=2.0, ge=0, le=1000, description="how long a batch waits for the callers of the last one"
     )
-    max_waiting: int = Field(default=256, ge=1, description="queries that may wait; more are refused")
+    max_waiting: int = Field(default=256, ge=1, description="the most queries that wait; others are refused")
 
 
-class Settings(BaseSettings):
-    """Everything that can be set. Make it with `load_settings`; made directly, it holds defaults and arguments only."""
+class Settings(BaseModel):
+    """Everything that can be set. `load_settings` reads it; made directly, it holds defaults and arguments only.
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    >>> settings = Settings(queries=QuerySettings(max_batch=8))
+    >>> settings.queries.max_batch, settings.queries.max_waiting, settings.cluster.url
+    (8, 256, None)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     cluster: ClusterSettings = ClusterSettings()
     node: NodeSettings = NodeSettings()
     model: ModelSettings = ModelSettings()
     queries: QuerySettings = QuerySettings()
-    cache_dir: Path = Field(default_factory=lambda: user_cache_path("gram-os"), description="what can be fetched again")
-    data_dir: Path = Field(default_factory=lambda: user_data_path("gram-os"), description="what must be kept")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("gram-os"), description="files that can be fetched again"
+    )
+    data_dir: Path = Field(default_factory=lambda: user_data_path("gram-os"), description="files that must be kept")
 
     @field_validator("cache_dir", "data_dir")
     @classmethod
     def _make_absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic-settings fixes the signature)
-        init_settings: PydanticBaseSettingsSource,
-        *others: PydanticBaseSettingsSource,  # noqa: ARG003
-        **more: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing behind the caller's back: only what is passed in."""
-        return (init_settings,)
-
-
-class _Variables(PydanticBaseSettingsSource):
-    """The environment, by the table `VARIABLES`: each name is one key, so that an error can name both."""
-
-    def __init__(self, environ: Mapping[str, str]):
-        super().__init__(Settings)
-        self._environ = environ
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Unused: `__call__` reads the table."""
-        raise NotImplementedError
-
-    def __call__(self) -> dict[str, Any]:
-        """Nest the variables that are set; an empty one counts as not set, as in most shells' habits."""
-        tree: dict[str, Any] = {}
-        for variable, key in VARIABLES.items():
-            if value := self._environ.get(variable, ""):
-                table, _, name = key.rpartition(".")
-                (tree.setdefault(table, {}) if table else tree)[name] = value
-        return tree
-
 
 def load_settings(
     config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: Any
 ) -> Settings:
-    """Read the TOML file and the environment; `overrides` win, e.g. `cluster={"url": "http://localhost:9200"}`.
+    """Read the settings from the TOML file, the environment and `overrides`; a later source wins over an earlier one.
 
-    An override of None is none, so that the options of a command line can be passed as they are.
+    config: the TOML file, in place of the default one. environ: in place of the process's environment. An override of
+    None counts as not given, so that a command line can pass its options as they are.
 
-    Raises SettingsError with the key, the value and the cure for anything unknown or unusable.
+    Raises SettingsError for anything unknown or unusable; it names the key, the value and the cure.
+
+    >>> environ = {"OPENSEARCH_URL": "http://localhost:9200", "OPENSEARCH_TIMEOUT": "10"}
+    >>> settings = load_settings(environ=environ, cluster={"timeout_s": 60, "username": None})
+    >>> settings.cluster.url, settings.cluster.timeout_s, settings.cluster.username
+    ('http://localhost:9200', 60.0, None)
     """
     variables: Mapping[str, str] = os.environ if environ is None else environ
     _refuse_unknown_variables(variables)
     path = _find_config(config, variables)
-
-    class Sources(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            *others: PydanticBaseSettingsSource,  # noqa: ARG003
-            **more: PydanticBaseSettingsSource,  # noqa: ARG003
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            toml = (TomlConfigSettingsSource(settings_cls, toml_file=path),) if path else ()
-            return (init_settings, _Variables(variables), *toml)
-
+    tree = _merge(_merge(_read_toml(path) if path else {}, _read_variables(variables)), _drop_none(overrides))
     try:
-        made = Sources(**_drop_none(overrides))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from error
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        return Settings.model_validate(tree)
     except ValidationError as error:
         # `from None`: pydantic's own text would show the input, secrets included
         raise SettingsError("\n".join(_explain(item, path) for item in error.errors())) from None
-    return Settings.model_construct(**{name: getattr(made, name) for name in Settings.model_fields})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Nest the variables of `VARIABLES` that are set. An empty one counts as not set, as most shells have it.
+
+    >>> _read_variables({"OPENSEARCH_URL": "http://localhost:9200", "GRAM_OS_NODE_HEAP": "", "HOME": "/"})
+    {'cluster': {'url': 'http://localhost:9200'}}
+    """
+    tree: dict[str, Any] = {}
+    for variable, key in VARIABLES.items():
+        if value := environ.get(variable, ""):
+            table, _, name = key.rpartition(".")
+            (tree.setdefault(table, {}) if table else tree)[name] = value
+    return tree
+
+
+def _merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two trees of settings, table by table.
+
+    >>> _merge({"cluster": {"url": "a", "timeout_s": 1}}, {"cluster": {"url": "b"}, "cache_dir": "c"})
+    {'cluster': {'url': 'b', 'timeout_s': 1}, 'cache_dir': 'c'}
+    """
+    merged = dict(weaker)
+    for key, value in stronger.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def _drop_none(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is None, one table deep.
+    """Leave out values of None, in tables too.
 
     >>> _drop_none({"cluster": {"url": None, "timeout_s": 3}, "cache_dir": None})
     {'cluster': {'timeout_s': 3}}
@@ -246,7 +242,7 @@ def _drop_none(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the TOML file to read; one that was asked for must exist, the default one need not."""
+    """Return the TOML file to read. A file that the caller named must exist, the default one need not."""
     named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     if named is None:
         return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
@@ -256,7 +252,7 @@ def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a GRAM_OS_* name that nothing reads; OPENSEARCH_* names belong to other tools as well and may stay."""
+    """Refuse a GRAM_OS_* name that nothing reads. OPENSEARCH_* names belong to other tools too and are left alone."""
     for name in sorted(environ):
         if name.startswith("GRAM_OS_") and name not in VARIABLES and name != CONFIG_VARIABLE:
             known = [variable for variable in (*VARIABLES, CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")]
@@ -264,7 +260,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 
 
 def _explain(item: Any, path: Path | None) -> str:
-    """One line for one pydantic error: key, where it may have been set, value (never a secret), cure."""
+    """Put one pydantic error into one line: key, where it may have been set, value (never a secret), cure."""
     key = ".".join(str(part) for part in item["loc"])
     places = [variable for variable, target in VARIABLES.items() if target == key]
     places += [str(path)] if path else []
@@ -279,6 +275,6 @@ def _explain(item: Any, path: Path | None) -> str:
 
 
 def _suggest(name: str, known: list[str]) -> str:
-    """Name the nearest known one, or all of them."""
+    """Name the known name that is nearest, or all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

@@ -1,7 +1,7 @@
 """OpenSearch over HTTP: the only module that imports opensearchpy.
 
-Knows how to connect, what versions serve, and how to turn every refusal into one of our errors with its cure. Makes
-no body of its own beyond paging: bodies come from `dsl.py` or the caller.
+Knows how to connect, which versions serve, and which of our errors stands for a refusal. Makes no body of its own beyond
+paging: bodies come from `dsl.py` or the caller.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
+from dataclasses import dataclass
 from typing import Any, Final
 
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy import exceptions as foreign
+from urllib3.exceptions import ConnectTimeoutError
 
 from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
 from gram_os.errors import (
@@ -23,6 +26,7 @@ from gram_os.errors import (
     ClusterUnreachableError,
     IndexMissingError,
     IndexUnfitError,
+    InputError,
 )
 from gram_os.settings import ClusterSettings
 
@@ -44,37 +48,63 @@ _BLOCKS: Final[Mapping[str, str]] = {
 }
 
 
-class Cluster:
-    """One cluster; safe to share between threads. Make it with `connect`."""
+@dataclass(slots=True)
+class _Known:
+    """What was read about a cluster; all views of it share this."""
 
-    def __init__(self, client: OpenSearch, settings: ClusterSettings, *, backoff: Backoff | None = None):
-        self._client = client
+    version: str | None = None
+
+
+class Cluster:
+    """One OpenSearch cluster. Many threads may share it.
+
+    The constructor contacts nobody, so the cluster may come up later. Every request stands for itself: one that fails leaves
+    nothing behind. All methods raise ClusterError or one of its subclasses, with the cure in the text.
+    """
+
+    def __init__(self, settings: ClusterSettings, *, backoff: Backoff | None = None):
+        if settings.url is None:
+            raise ClusterUnreachableError("no cluster is set; set OPENSEARCH_URL, e.g. http://localhost:9200")
+        self.url: str = settings.url
         self._settings = settings
         self._backoff = backoff or Backoff()
-        self.url: str = settings.url or ""
-        self.version: str = self._check_version()
+        self._timeout_s = settings.timeout_s
+        self._client = _open_client(settings)
+        self._known = _Known()
 
     @classmethod
     def connect(cls, settings: ClusterSettings, *, backoff: Backoff | None = None) -> Cluster:
-        """Connect, and check address, certificate, credentials, distribution and version."""
-        if settings.url is None:
-            raise ClusterUnreachableError("no cluster is set; set OPENSEARCH_URL, e.g. http://localhost:9200")
-        auth = None
-        if settings.username is not None and settings.password is not None:
-            auth = (settings.username, settings.password.get_secret_value())
-        client = OpenSearch(
-            hosts=[settings.url],
-            http_auth=auth,
-            verify_certs=settings.verify_certs,
-            ca_certs=str(settings.ca_certs) if settings.ca_certs else None,
-            ssl_show_warn=False,
-            timeout=settings.timeout_s,
-            opaque_id="gram-os",  # shows in the cluster's slow logs and tasks
-        )
-        return cls(client, settings, backoff=backoff)
+        """Make a cluster and `check` it at once."""
+        cluster = cls(settings, backoff=backoff)
+        cluster.check()
+        return cluster
+
+    def check(self) -> None:
+        """Check address, certificate, credentials, distribution and version, with one request."""
+        self._known.version = self._read_version()
+
+    @property
+    def version(self) -> str:
+        """The cluster's version, such as "3.8.0". The first use reads and checks it; a check that fails is not remembered."""
+        # No lock: threads that come together may all check, but none waits for another one's timeout.
+        if self._known.version is None:
+            self.check()
+        return str(self._known.version)
+
+    def with_timeout(self, seconds: float) -> Cluster:
+        """Return a view of this cluster whose requests may take up to `seconds`.
+
+        The view uses the same connections, and closing one closes both. Raises InputError unless `seconds` is above 0.
+        """
+        if not seconds > 0:
+            raise InputError(f"a timeout of {seconds} s leaves no time for an answer; give more than 0")
+        view = copy(self)
+        view._timeout_s = seconds
+        view._client = OpenSearch(transport_class=lambda *_, **__: _TimedTransport(self._client.transport, seconds))
+        return view
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections. A later request opens new ones."""
         self._client.close()
 
     def index_exists(self, index: str) -> bool:
@@ -185,7 +215,7 @@ class Cluster:
 
         return write_bulk(actions, send, chunk=chunk, backoff=self._backoff)
 
-    def _check_version(self) -> str:
+    def _read_version(self) -> str:
         with self._translating(None):
             answer = self._client.info()
         version = answer.get("version") if isinstance(answer, Mapping) else None
@@ -225,9 +255,10 @@ class Cluster:
                 "the authority that signed it, or on a test machine OPENSEARCH_VERIFY_CERTS=false"
             )
         if isinstance(error, foreign.ConnectionTimeout):
+            is_setting = self._timeout_s == self._settings.timeout_s
+            more = "raise OPENSEARCH_TIMEOUT (seconds)" if is_setting else "allow this request more time"
             return ClusterUnreachableError(
-                f"{self.url} did not answer within {self._settings.timeout_s:g} s; look at its load, "
-                "or raise OPENSEARCH_TIMEOUT (seconds)"
+                f"{self.url} did not answer within {self._timeout_s:g} s; look at its load, or {more}"
             )
         hint = "; if it speaks TLS, use https://" if self.url.startswith("http://") else ""
         return ClusterUnreachableError(
@@ -262,6 +293,54 @@ class Cluster:
             f"index '{index}' does not exist on {self.url}; correct the name, "
             f"or create it: gram-os load FILE --index {index}"
         )
+
+
+class _Connection(Urllib3HttpConnection):  # type: ignore[misc]  # opensearchpy has no types that mypy reads
+    """opensearch-py's connection, for which a TCP handshake without an answer is a timeout too.
+
+    Otherwise opensearch-py would repeat it three times, and a request would take four times its limit.
+    """
+
+    def perform_request(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().perform_request(*args, **kwargs)
+        except foreign.ConnectionError as error:
+            if type(error.info) is ConnectTimeoutError:
+                raise foreign.ConnectionTimeout("TIMEOUT", str(error.info), error.info) from error
+            raise
+
+
+class _TimedTransport:
+    """The transport of another client, with a time limit of its own for each request."""
+
+    def __init__(self, transport: Any, timeout_s: float):
+        self.serializer = transport.serializer
+        self.close = transport.close
+        self._transport = transport
+        self._timeout_s = timeout_s
+
+    def perform_request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """See opensearchpy's `Transport.perform_request`."""
+        return self._transport.perform_request(*args, timeout=timeout or self._timeout_s, **kwargs)
+
+
+def _open_client(settings: ClusterSettings) -> OpenSearch:
+    """Make opensearch-py's client; it connects with its first request."""
+    auth = None
+    if settings.username is not None and settings.password is not None:
+        auth = (settings.username, settings.password.get_secret_value())
+    return OpenSearch(
+        hosts=[settings.url],
+        connection_class=_Connection,
+        http_auth=auth,
+        verify_certs=settings.verify_certs,
+        ca_certs=str(settings.ca_certs) if settings.ca_certs else None,
+        ssl_show_warn=False,
+        timeout=settings.timeout_s,
+        pool_maxsize=settings.connections,
+        retry_on_status=(502, 503),  # at once, as another node may answer; a 504 has used up the time already
+        opaque_id="gram-os",  # shows in the cluster's slow logs and tasks
+    )
 
 
 def _blocked(index: str | None, reason: str) -> ClusterError:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from gram_os.errors import (
     GramError,
     IndexMissingError,
     IndexUnfitError,
+    InputError,
 )
 from gram_os.settings import ClusterSettings
+from tests.relay import Relay
 
 pytestmark = pytest.mark.integration
 
@@ -216,11 +219,11 @@ def test_an_alias_of_two_indices_has_no_one_mapping(cluster: Cluster, make_index
 
 
 @contextlib.contextmanager
-def answering(*, status: str, body: str, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def answering(*, status: str, body: str, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[str]:
     """Serve one fixed HTTP answer, as a proxy in front of a cluster, an old cluster or another service gives it."""
     answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     answer += f"Connection: close\r\n\r\n{body}"
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", port)) as server:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
@@ -329,8 +332,7 @@ def test_https_to_a_cluster_without_tls(cluster: Cluster) -> None:
 
 def test_bulk_survives_a_cluster_that_goes_away_for_a_while(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index()
-    host, port = cluster.url.removeprefix("http://").split(":")
-    with Relay(host, int(port)) as relay:
+    with Relay(cluster.url) as relay:
         through = Cluster.connect(
             ClusterSettings(url=relay.url, timeout_s=5),
             backoff=Backoff(attempts=20, initial_s=0.05, max_s=0.2),
@@ -349,56 +351,106 @@ def test_bulk_survives_a_cluster_that_goes_away_for_a_while(cluster: Cluster, ma
     assert cluster.count(index) == 40
 
 
-class Relay:
-    """A TCP relay in front of the cluster that can be cut: connections through it then break, as when a node dies."""
+def find_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
-    def __init__(self, host: str, port: int):
-        self._target = (host, port)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._whole = True
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
-    def __enter__(self) -> Relay:
-        self._threads[0].start()
-        return self
+def test_a_cluster_may_come_up_after_it_was_made(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    fill(cluster, index, 3)
+    port = find_free_port()
+    with contextlib.closing(Cluster(ClusterSettings(url=f"http://127.0.0.1:{port}"))) as early:
+        for use in (early.check, lambda: early.version, lambda: early.count(index)):
+            with pytest.raises(ClusterUnreachableError, match="refused"):
+                use()
+        with Relay(cluster.url, port) as relay:
+            assert early.count(index) == 3
+            assert early.version == cluster.version
+            assert len(list(early.scan(index, query=ALL, source=False))) == 3
+            assert len([line for line in relay.requests if line.startswith("GET / ")]) == 1  # the version is remembered
 
-    def __exit__(self, *_: object) -> None:
-        self.cut()
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        for thread in self._threads:
-            thread.join()
 
-    def cut(self) -> None:
-        self._whole = False
-        for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+def test_a_version_that_did_not_serve_is_read_again() -> None:
+    port = find_free_port()
+    with contextlib.closing(Cluster(ClusterSettings(url=f"http://127.0.0.1:{port}"))) as cluster:
+        with answering(status="200 OK", body=info("2.10.0", "opensearch"), port=port):
+            for _ in range(2):
+                with pytest.raises(ClusterError, match="upgrade"):
+                    _ = cluster.version
+        with answering(status="200 OK", body=info("2.11.0", "opensearch"), port=port):
+            assert cluster.version == "2.11.0"
 
-    def mend(self) -> None:
-        self._whole = True
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+def test_a_short_timeout_ends_one_call_and_no_other(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    fill(cluster, index, 3)
+    with (
+        Relay(cluster.url) as relay,
+        contextlib.closing(Cluster(ClusterSettings(url=relay.url, timeout_s=100))) as patient,
+        ThreadPoolExecutor() as pool,
+    ):
+        hasty = patient.with_timeout(60).with_timeout(0.3)
+        relay.hold()
+        waiting = pool.submit(patient.count, index)
+        with pytest.raises(ClusterUnreachableError, match=r"within 0\.3 s.*allow this request more time"):
+            hasty.count(index)
+        assert not waiting.done()
+        relay.release()
+        assert waiting.result() == 3
+        assert hasty.with_timeout(100).count(index) == 3
+        assert hasty.with_timeout(100).version == patient.version
+        assert len([line for line in relay.requests if line.startswith("GET / ")]) == 1  # views share what is known
+
+
+def test_a_handshake_without_an_answer_is_a_timeout() -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        with contextlib.suppress(TimeoutError):  # until the queue of connections that wait for `accept` is full
             while True:
-                near, _ = self._server.accept()
-                if not self._whole:
-                    near.close()
-                    continue
-                far = socket.create_connection(self._target)
-                self._open += [near, far]
-                for pair in ((near, far), (far, near)):
-                    thread = threading.Thread(target=self._pump, args=pair)
-                    self._threads.append(thread)
-                    thread.start()
+                stack.enter_context(socket.create_connection(server.getsockname(), timeout=0.2))
+        cluster = Cluster(ClusterSettings(url=f"http://127.0.0.1:{server.getsockname()[1]}"))
+        stack.callback(cluster.close)
+        with pytest.raises(ClusterUnreachableError, match=r"did not answer within 0\.2 s"):
+            cluster.with_timeout(0.2).check()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for one in (source, target):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        source.close()
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_timeout_without_time_is_refused(cluster: Cluster, seconds: float) -> None:
+    with pytest.raises(InputError, match="more than 0"):
+        cluster.with_timeout(seconds)
+
+
+@pytest.mark.parametrize(("kept", "opened"), [(4, 4), (1, 7)])
+def test_as_many_connections_are_kept_as_the_setting_says(cluster: Cluster, kept: int, opened: int) -> None:
+    with (
+        Relay(cluster.url) as relay,
+        contextlib.closing(Cluster(ClusterSettings(url=relay.url, connections=kept))) as through,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        for so_far in (4, 8):  # twice four requests at once: the second time, connections that were kept serve again
+            relay.hold()
+            answers = [pool.submit(through.index_exists, "test-none") for _ in range(4)]
+            relay.wait_for_requests(so_far)
+            relay.release()
+            assert [answer.result() for answer in answers] == [False] * 4
+        assert relay.connections == opened
+        pool_of_urllib3 = through._client.transport.get_connection().pool.pool
+        assert len([one for one in pool_of_urllib3.queue if one is not None]) == kept
+
+
+def test_threads_share_a_cluster(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    shared = Cluster(ClusterSettings(url=cluster.url, timeout_s=120, connections=3))
+
+    def work(number: int) -> tuple[str, list[str]]:
+        actions = ({"op": "index", "index": index, "id": f"{number}-{n}", "body": {"n": number}} for n in range(20))
+        assert all(item.ok for item in shared.bulk(actions, chunk=7))
+        shared.refresh(index)
+        hits = shared.scan(index, query={"term": {"n": number}}, source=False, page=6)
+        return shared.version, sorted(hit["_id"] for hit in hits)
+
+    with contextlib.closing(shared), ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(work, range(8)))
+    assert found == [(cluster.version, sorted(f"{number}-{n}" for n in range(20))) for number in range(8)]

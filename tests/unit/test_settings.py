@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gram_os.errors import SettingsError
-from gram_os.settings import VARIABLES, Settings, load_settings
+from gram_os.settings import VARIABLES, QuerySettings, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,16 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
     assert settings.cluster.verify_certs is False
 
 
+def test_sources_are_merged_table_by_table(tmp_path: Path) -> None:
+    write(tmp_path / "gram-os.toml", 'cache_dir = "/c"\n[cluster]\ntimeout_s = 5\n[queries]\nmax_batch = 3\n')
+    environ = {"OPENSEARCH_URL": "http://variable:2", "GRAM_OS_QUERIES_MAX_WAITING": "9", "GRAM_OS_NODE_HEAP": ""}
+    settings = load_settings(environ=environ, cluster={"timeout_s": 7}, queries=QuerySettings(max_batch=4))
+    assert type(settings) is Settings
+    assert (settings.cluster.url, settings.cluster.timeout_s) == ("http://variable:2", 7.0)
+    assert (settings.queries.max_batch, settings.queries.max_waiting) == (4, 256)  # a whole table replaces a table
+    assert (settings.node.heap, settings.cache_dir) == ("1g", Path("/c"))
+
+
 def test_an_override_of_none_is_none() -> None:
     settings = load_settings(environ={"OPENSEARCH_URL": "http://variable:2"}, cluster={"url": None}, data_dir=None)
     assert settings.cluster.url == "http://variable:2"
@@ -55,6 +65,7 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
             "OPENSEARCH_PASSWORD": "s3cret",
             "OPENSEARCH_CA_CERTS": str(ca),
             "OPENSEARCH_SSL_VERIFY": "false",
+            "GRAM_OS_CLUSTER_CONNECTIONS": "4",
             "GRAM_OS_CACHE_DIR": str(tmp_path / "c"),
             "GRAM_OS_DATA_DIR": str(tmp_path / "d"),
             "GRAM_OS_NODE_HEAP": "512m",
@@ -70,7 +81,7 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
     cluster = settings.cluster
     assert (cluster.url, cluster.username, cluster.ca_certs) == ("https://search:9200", "ann", ca)
     assert cluster.password is not None and cluster.password.get_secret_value() == "s3cret"
-    assert cluster.verify_certs is False
+    assert (cluster.verify_certs, cluster.connections) == (False, 4)
     assert (settings.cache_dir, settings.data_dir) == (tmp_path / "c", tmp_path / "d")
     assert (settings.node.heap, settings.node.start_timeout_s) == ("512m", 9.0)
     assert (settings.model.device, settings.model.threads) == ("cpu", 3)
@@ -136,6 +147,17 @@ def test_what_cannot_be_used_is_named(environ: dict[str, str], toml: str, parts:
         load_settings(environ=environ)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gram-os.toml").write_bytes(b"cache_dir = \"\xff\"\n")
+    with pytest.raises(SettingsError, match=r"gram-os\.toml: not TOML"):
+        load_settings(environ={})
+
+
+def test_default_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gram_os.settings.user_cache_path", lambda _: Path("relative"))
+    assert Settings().cache_dir == tmp_path / "relative"
 
 
 def test_a_wrong_password_value_is_never_shown(tmp_path: Path) -> None:
