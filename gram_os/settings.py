@@ -134,9 +134,7 @@ class QuerySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    head_megabytes: float = Field(
-        default=64.0, ge=0, description="memory for the codes of head queries"
-    )
+    head_megabytes: float = Field(default=64.0, ge=0, description="memory for the codes of head queries")
     max_batch: int = Field(default=16, ge=1, description="the most queries that are coded together")
     max_wait_ms: float = Field(
         default=2.0, ge=0, le=1000, description="how long a batch waits for the callers of the last one"

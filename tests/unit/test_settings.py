@@ -150,7 +150,7 @@ def test_what_cannot_be_used_is_named(environ: dict[str, str], toml: str, parts:
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "gram-os.toml").write_bytes(b"cache_dir = \"\xff\"\n")
+    (tmp_path / "gram-os.toml").write_bytes(b'cache_dir = "\xff"\n')
     with pytest.raises(SettingsError, match=r"gram-os\.toml: not TOML"):
         load_settings(environ={})
 
