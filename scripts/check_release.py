@@ -1,4 +1,4 @@
-"""Checks that the version is in the changelog and that the wheel holds the package, its data, and nothing else."""
+"""Check that the version is in the changelog, and that the wheel holds the package, its data and nothing else."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MAX_MEGABYTES = 45
 
 
 def find_faults() -> list[str]:
-    """Build the wheel in a temporary folder and return what is wrong, one sentence each."""
+    """Build the wheel in a temporary folder and return the faults, one sentence each."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     faults = check_version(version)
     with tempfile.TemporaryDirectory() as folder:
         command = ["uv", "build", "--quiet", "--wheel", "--out-dir", folder, str(ROOT)]
-        subprocess.run(command, check=True)  # noqa: S603 (our own words only)
+        subprocess.run(command, check=True)  # noqa: S603 (every word of the command is ours)
         (wheel,) = Path(folder).glob("*.whl")
         return faults + check_wheel(wheel, version)
 
 
 def check_version(version: str) -> list[str]:
-    """Version of pyproject.toml, of the package and of the changelog are one."""
+    """Return the faults of the version: pyproject.toml, the package and the changelog must agree."""
     faults = []
     if f'__version__ = "{version}"' not in (ROOT / "gram_os/__init__.py").read_text(encoding="utf-8"):
         faults.append(f"gram_os/__init__.py: __version__ is not {version}, the version of pyproject.toml")
@@ -38,11 +38,12 @@ def check_version(version: str) -> list[str]:
 
 
 def check_wheel(wheel: Path, version: str) -> list[str]:
-    """The wheel holds every file of gram_os that git would keep, the licence texts, and nothing else."""
+    """Return the faults of the wheel. It holds every file of gram_os that git tracks, the licences and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = f"gram_os-{version}.dist-info/"
-    faults = [f"wheel: {name} is not of gram_os" for name in sorted(names) if not name.startswith(("gram_os/", info))]
+    foreign = [name for name in sorted(names) if not name.startswith(("gram_os/", info))]
+    faults = [f"wheel: {name} does not belong to gram_os" for name in foreign]
     wanted = _tracked_files() | {
         info + "licenses/LICENSE",
         info + "licenses/NOTICE",

@@ -1,8 +1,9 @@
-"""Makes the sample catalogue out of Chorus' Icecat catalogue: the fields that at least one product in a hundred fills.
+"""Write the sample catalogue: Chorus' Icecat catalogue with the fields that at least one product in a hundred fills.
 
-    uv run python scripts/make_sample.py ../shared/data/chorus_icecat gram_os/data/sample
+    uv run python scripts/make_sample.py SOURCE gram_os/data/sample
 
-Five thousand rarely filled attributes and the sizes of boxes and pallets are left out; queries and judgments are copied.
+SOURCE is the folder with Chorus' files (products.jsonl.gz, queries.open.tsv, judgments.open.tsv). Five thousand rarely
+filled attributes and the sizes of boxes and pallets are left out. Queries and judgments are copied.
 """
 
 import gzip
@@ -20,7 +21,11 @@ def main(source: Path, target: Path) -> None:
     with gzip.open(source / "products.jsonl.gz", "rt", encoding="utf-8") as lines:
         products = [json.loads(line) for line in lines]
     filled = Counter(name for product in products for name in product)
-    kept = {n for n, count in filled.items() if count >= 0.01 * len(products) and not any(p in n for p in LEFT_OUT)}
+    kept = {
+        name
+        for name, count in filled.items()
+        if count >= 0.01 * len(products) and not any(part in name for part in LEFT_OUT)
+    }
     target.mkdir(parents=True, exist_ok=True)
     # mtime=0: the same catalogue gives the same bytes.
     with (

@@ -1,6 +1,8 @@
-"""The local OpenSearch node: resolve its jars, find a Java, start, stop; and the choice of the cluster to talk to.
+"""The local OpenSearch node, and the choice of the cluster that a command talks to.
 
-`resolve_cluster` needs no extra when a cluster is set; everything else needs `gram-os[embedded]` and is imported late.
+Knows how to fetch the node's jars, find a Java, start and stop a node. Knows nothing of indices or codes.
+`resolve_cluster` needs no extra when a cluster is set. Everything else needs `gram-os[embedded]` and is imported when
+it is used.
 """
 
 from gram_os.embedded.choice import node_folder, resolve_cluster

@@ -1,7 +1,7 @@
-"""Which cluster a command talks to: the one that is set, else a container, else the embedded node.
+"""The choice of the cluster that a command talks to: the one that is set, else a container, else the embedded node.
 
-A container is taken only where the cluster may go with the command (tests, `demo --once`): it does not outlive us, and
-what `gram-os load` writes must be there for the next command.
+A container ends with this process. It is used only where the cluster may end with the command (tests, `demo --once`),
+because the next command must find what `gram-os load` writes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_IMAGE: Final = "opensearchproject/opensearch:3.8.0"
+VERSION: Final = "3.8.0"  # of OpenSearch, in the container and in the embedded node
+_IMAGE: Final = f"opensearchproject/opensearch:{VERSION}"
 _DEFAULT_ENGINE: Final = "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
 _DOCKER_PORT: Final = 2375
 _DOCKER_PATIENCE_S: Final = 1
@@ -36,9 +37,10 @@ def node_folder(settings: Settings) -> Path:
 
 @contextmanager
 def resolve_cluster(settings: Settings, *, attached: bool = False) -> Iterator[Cluster]:
-    """Yield the cluster to talk to, started if need be.
+    """Yield the cluster to talk to. It is started where none is set and none runs.
 
-    An `attached` one goes with us; else the embedded node is left running for later commands.
+    A cluster that is started as `attached` stops when the context ends. Otherwise the embedded node keeps running for
+    later commands. Raises NodeError when the node cannot start.
     """
     from gram_os.cluster.client import Cluster
 
@@ -71,7 +73,7 @@ def _start_node(settings: Settings, stack: ExitStack, *, attached: bool) -> str:
 
 
 def _docker_answers() -> bool:
-    """Say whether an engine answers; the client alone is not enough. Without an engine this takes milliseconds."""
+    """Return whether a container engine answers. Without an engine this takes milliseconds."""
     if not _engine_listens(os.environ.get("DOCKER_HOST") or _DEFAULT_ENGINE):
         return False
     try:
@@ -79,12 +81,15 @@ def _docker_answers() -> bool:
 
         with contextlib.closing(docker.from_env(timeout=_DOCKER_PATIENCE_S)) as client:
             return bool(client.ping())
-    except Exception:  # not installed, no rights, another service: all the same to us
+    except Exception:  # client not installed, no rights, another service: there is no engine for us
         return False
 
 
 def _engine_listens(address: str) -> bool:
-    """Connect ourselves first: docker's client is slow to import, and leaves its socket open where nobody listens."""
+    """Return whether something listens at the engine's address.
+
+    Docker's own client could tell, but it is slow to import and leaves its socket open where nothing listens.
+    """
     parts = urlsplit(address)
     try:
         if parts.scheme == "npipe":
@@ -101,7 +106,10 @@ def _engine_listens(address: str) -> bool:
 
 
 def _start_container(stack: ExitStack) -> str | None:
-    """Start OpenSearch in a container; None when that fails (no network for the image, say): the node serves then."""
+    """Start OpenSearch in a container and return its URL. None when that fails, for example without a network.
+
+    The embedded node serves then.
+    """
     try:
         from testcontainers.opensearch import OpenSearchContainer
 

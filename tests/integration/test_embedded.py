@@ -1,4 +1,4 @@
-"""The embedded node: real processes, real jars. A start takes about 8 s, so each test gets much out of each."""
+"""The embedded node: real processes, real jars. A start takes about 8 s, so each test checks much."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def test_a_node_ends_with_its_parent_and_its_data_survive(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         first = EmbeddedNode(**json.loads(parent.stdout.readline()))
-        assert first.url != cluster.url  # two at once: the run's own node is the other
+        assert first.url != cluster.url  # two run at once: the other is the node of the test run
         assert listening_addresses(first) <= {"127.0.0.1", "::ffff:127.0.0.1"}
         assert start(data) == first  # the folder's node is reused ...
         with pytest.raises(NodeError, match="cluster stop"):
-            start(data, nodes=2)  # ... unless another is asked for
+            start(data, nodes=2)  # ... unless it has another size
         client = connect(first)
         client.create_index("kept", {})
         assert all(item.ok for item in client.bulk([{"op": "index", "index": "kept", "id": "1", "body": {"a": 1}}]))
@@ -134,7 +134,7 @@ def test_three_nodes_in_the_foreground_until_ctrl_c(settings: Settings, start: S
         stderr=subprocess.PIPE,
         text=True,
         env=environ,
-        # Where the test run was put into the background by a shell, Ctrl-C is ignored, and children inherit that.
+        # A test run in the background of a shell ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
@@ -165,7 +165,7 @@ def test_the_command_line_leaves_a_node_running_that_later_commands_use(settings
         assert described["running"] and described["nodes"] == 1 and described["health"] == "green"
         with resolve_cluster(settings) as cluster:
             assert cluster.url == described["url"]
-        with resolve_cluster(settings, attached=True) as cluster:  # what runs is reused, and not stopped with us
+        with resolve_cluster(settings, attached=True) as cluster:  # a running node is reused, and not stopped here
             assert cluster.url == described["url"]
         assert EmbeddedNode.status(node_folder(settings)) is not None
         again = run_cli(settings, "status")
@@ -210,12 +210,12 @@ def test_a_half_written_jar_is_fetched_again(settings: Settings, tmp_path: Path)
     fetched = fetch_jars(tmp_path, with_icu=False, progress=lambda total: _Counter(seen, total))
     assert find_damaged(tmp_path, jars) == []
     assert victim in fetched.class_path
-    assert seen == [small.size, small.size]  # announced, and fetched: this one and no other
+    assert seen == [small.size, small.size]  # bytes announced, bytes fetched: this jar and no other
     assert not list(tmp_path.glob(".part-*"))
 
 
 class _Counter:
-    """A progress that notes the bytes announced, then the bytes fetched."""
+    """A progress that records the bytes announced, then the bytes fetched."""
 
     def __init__(self, seen: list[int], total: int):
         self._seen, self._fetched = seen, 0

