@@ -28,7 +28,7 @@ from gram_os.text.normalise import STOPWORDS
 from gram_os.text.own_values import field_texts
 from gram_os.text.tagger import Span
 from gram_os.train.lessons.wear import RATES, Wear, Worn, wear_words
-from gram_os.train.mining.broader import Generaliser, Knowledge, Surfaces, Value
+from gram_os.train.mining.broader import Generaliser, ProductKnowledge, Surfaces, Value
 
 Template = tuple[AttributeType, ...]
 
@@ -155,7 +155,7 @@ class _Maker:
         self._products, self._surfaces = products, surfaces
         self._kinds, self._shares, self._wears = list(shares), list(shares.values()), wears
         self._generaliser = Generaliser(surfaces)
-        self._knowledge = Knowledge(surfaces, texts=texts)
+        self._knowledge = ProductKnowledge(surfaces, texts=texts)
         self._templates = read_templates()
         self._fitting: dict[frozenset[AttributeType], tuple[list[Template], list[int]]] = {}
         self._absent: dict[int, list[Value]] = {}
@@ -179,7 +179,7 @@ class _Maker:
         surfaces = self._surfaces[at]
         if kind is Kind.KNOWLEDGE:
             if at not in self._absent:
-                self._absent[at] = self._knowledge.absent(self._products[at], surfaces)
+                self._absent[at] = self._knowledge.find_absent(self._products[at], surfaces)
             if self._absent[at]:
                 return kind, self._tell(at, self._absent[at], rng)
         template = self._template(surfaces, rng) if kind is not Kind.TITLE else None
@@ -200,7 +200,7 @@ class _Maker:
 
     def _broaden(self, values: Sequence[Value], rng: random.Random) -> list[Value] | None:
         """The values, one of them replaced by a broader one; None when none has any."""
-        options = [self._generaliser.broader(value.text, value.type) for value in values]
+        options = [self._generaliser.find_broader(value.text, value.type) for value in values]
         places = [at for at, found in enumerate(options) if found]
         if not places:
             return None
@@ -219,7 +219,7 @@ class _Maker:
         if not types or value.type is AttributeType.PRODUCT_TYPE:
             return [value.text, *_pick_words(self._products[at].title, rng)[:1]]
         head = rng.choice(types).lower()
-        head = rng.choice([head, *self._generaliser.broader(head, AttributeType.PRODUCT_TYPE)])
+        head = rng.choice([head, *self._generaliser.find_broader(head, AttributeType.PRODUCT_TYPE)])
         if value.type in _LINKS and rng.random() < 0.3:
             return [head, _LINKS[value.type], value.text]
         return [head, value.text] if rng.random() < 0.3 else [value.text, head]

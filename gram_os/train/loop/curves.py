@@ -103,9 +103,7 @@ def plot_curves(curves: Path, out: Path) -> None:
     ending and for a file without points, MissingExtraError where matplotlib is not installed.
     """
     if out.suffix not in (".png", ".svg", ".html"):
-        raise InputError(
-            f"{out}: a plot cannot be written as '{out.suffix}'; give a name that ends in .png, .svg or .html"
-        )
+        raise InputError(f"{out}: a plot is written as .png, .svg or .html, not '{out.suffix}'")
     points = read_curves(curves)
     if not points:
         raise InputError(f"{curves} holds no point yet; train first")

@@ -1,1 +1,1 @@
-"""What a catalogue says by itself: attribute fields, words, values, combinations. Knows no clicks and no model."""
+"""What a catalogue alone says: attribute fields, words, values and combinations. Knows no clicks and no model."""

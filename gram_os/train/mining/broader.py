@@ -1,6 +1,6 @@
-"""What a catalogue's values generalise to, and what its products are without their titles saying so.
+"""Broader forms of a catalogue's values, and what is true of a product although its title does not say it.
 
-Both come from the catalogue alone: a shorter form of a value counts when the catalogue itself uses it, and a value is
+Both come from the catalogue alone. A shorter form of a value counts when the catalogue itself uses it. A value is
 knowledge about a product when a field or a description holds it and the title does not. Knows texts, no queries.
 """
 
@@ -16,13 +16,13 @@ from gram_os.text.attribute import AttributeType
 from gram_os.text.normalise import Normaliser
 from gram_os.train.mining.lexicon import Lexicon, match_values
 
-Surfaces = Mapping[AttributeType, Sequence[str]]  # texts of a product by type, as they are written
+Surfaces = Mapping[AttributeType, Sequence[str]]  # texts of a product by type, as the catalogue writes them
 
-LEAST = 3  # products that hold a value before the catalogue is said to use it
-MAX_DESCRIPTION = 1000  # characters of a description; what stands behind is rarely about the product itself
-#: Types whose values say what a product is. A technical specification may be anything ("M0"), so it counts when the
-#: product's own field says it, and is rarely asked for; in a description it is not looked for.
-_TELLING = frozenset(
+LEAST_PRODUCTS = 3  # products with a value before the catalogue counts as using it
+MAX_DESCRIPTION = 1000  # characters of a description that are read; the rest is rarely about the product itself
+#: Types whose values say what a product is; only these are searched for in a description. A technical specification
+#: may be anything ("M0"), so it counts only where the product's own field says it, and queries rarely use it.
+_DESCRIBING = frozenset(
     {
         AttributeType.BRAND,
         AttributeType.PRODUCT_TYPE,
@@ -35,38 +35,40 @@ _TELLING = frozenset(
         AttributeType.SCENARIO,
     }
 )
-#: Types of which a product has one: a description that names another brand or colour names that of other products.
+#: A product has one value of each of these types. A second brand or colour in its description belongs to other
+#: products.
 _SINGLE = frozenset({AttributeType.BRAND, AttributeType.PRODUCT_TYPE, AttributeType.SERIES, AttributeType.COLOUR})
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value as a catalogue writes it, lower case, and its type."""
+    """A value as a catalogue writes it, but in lower case, and its type."""
 
     text: str
     type: AttributeType
 
 
 class Generaliser:
-    """Knows the shorter forms of values that the catalogue uses by themselves."""
+    """Finds the shorter forms of a value that the catalogue uses as values of their own."""
 
-    def __init__(self, surfaces: Sequence[Surfaces], *, least: int = LEAST):
-        """Read all products' values."""
-        self._known = {value.text for value, n in _count(surfaces).items() if n >= least}
+    def __init__(self, surfaces: Sequence[Surfaces]):
+        """Read the values of all products."""
+        self._known = {value.text for value, n in _count_products(surfaces).items() if n >= LEAST_PRODUCTS}
         tails: dict[str, set[str]] = defaultdict(set)
         for row in surfaces:
             for text in row.get(AttributeType.PRODUCT_TYPE, ()):
                 words = text.lower().split()
                 for first in range(1, len(words)):
                     tails[" ".join(words[first:])].add(" ".join(words))
-        # What two types end in is what both are: "cartridge" of toner cartridge and ink cartridge.
+        # Two product types with one end are both that thing: toner cartridge and ink cartridge are a "cartridge".
         self._shared = {tail for tail, types in tails.items() if len(types) > 1}
 
-    def broader(self, text: str, kind: AttributeType) -> list[str]:
-        """The shorter forms of a value, longest first; empty when the catalogue uses none.
+    def find_broader(self, text: str, kind: AttributeType) -> list[str]:
+        """Return the shorter forms of a value, longest first; empty when the catalogue uses none.
 
-        A product type gives the ends that it shares with another type (its head) or that are types by themselves. A model
-        or any other value gives its beginnings and ends that are values by themselves ("galvanized steel": "steel").
+        A product type gives its ends: those that another product type has too, and those that are values by
+        themselves. A value of another type gives its beginnings and ends that are values by themselves ("galvanized
+        steel": "steel").
         """
         words = text.lower().split()
         found: dict[str, None] = {}
@@ -79,37 +81,38 @@ class Generaliser:
         return [short for short in found if re.search(r"[^\W\d_]{2}", short)]
 
 
-class Knowledge:
-    """Finds what products are without their titles saying so."""
+class ProductKnowledge:
+    """Finds what is true of a product although its title does not say it."""
 
-    def __init__(self, surfaces: Sequence[Surfaces], *, texts: Sequence[str] = (), least: int = LEAST):
-        """Learn the values to look for in the fields `texts`: those that `least` products hold, of a telling type."""
+    def __init__(self, surfaces: Sequence[Surfaces], *, texts: Sequence[str]):
+        """Collect the values to search for in the fields `texts`: those of at least `LEAST_PRODUCTS` products."""
         self._texts = texts
         self._normaliser = Normaliser()
-        values = [v for v, n in _count(surfaces).most_common() if n >= least and v.type in _TELLING]
+        counts = _count_products(surfaces)
+        values = [v for v, n in counts.most_common() if n >= LEAST_PRODUCTS and v.type in _DESCRIBING]
         words = ((self._normaliser.value(v.text).split(), v.type) for v in values)
         self._lexicon = Lexicon((found, kind) for found, kind in words if len(" ".join(found)) > 2)
 
-    def absent(self, product: Product, surfaces: Surfaces) -> list[Value]:
-        """Values of a product's fields and descriptions of which the title holds no word, by their stems.
+    def find_absent(self, product: Product, surfaces: Surfaces) -> list[Value]:
+        """Return the values of a product's fields and descriptions that share no word (stem) with its title.
 
-        A description tells no second brand, product type, series or colour of a product.
+        A description adds no second brand, product type, series or colour to a product.
         """
-        said = set(self._normaliser.values(product.title))
-        for word in list(said):
-            said.update(word.split())
+        title_words = set(self._normaliser.values(product.title))
+        for value in list(title_words):
+            title_words.update(value.split())
         found = dict.fromkeys(
             Value(text.lower(), kind) for kind, texts in surfaces.items() for text in texts if len(text) > 2
         )
-        told = (v for v in self._told(product) if v.type not in _SINGLE or not surfaces.get(v.type))
-        found.update(dict.fromkeys(told))
-        return [value for value in found if _is_word(value.text) and not said & self._words(value.text)]
+        described = (v for v in self._described(product) if v.type not in _SINGLE or not surfaces.get(v.type))
+        found.update(dict.fromkeys(described))
+        return [value for value in found if _is_name(value.text) and not title_words & self._words(value.text)]
 
     def _words(self, text: str) -> set[str]:
         return {word for value in self._normaliser.values(text) for word in value.split()}
 
-    def _told(self, product: Product) -> Iterator[Value]:
-        """Known values in the product's descriptions, as they are written there."""
+    def _described(self, product: Product) -> Iterator[Value]:
+        """Yield the known values in the product's descriptions, as they are written there."""
         for text in (product.fields.get(name) for name in self._texts):
             if not isinstance(text, str):
                 continue
@@ -118,8 +121,8 @@ class Knowledge:
                 yield Value(" ".join(written[match.first : match.last]), match.type)
 
 
-def _count(surfaces: Iterable[Surfaces]) -> Counter[Value]:
-    """The number of products that hold each value."""
+def _count_products(surfaces: Iterable[Surfaces]) -> Counter[Value]:
+    """Count the products with each value."""
     return Counter(
         value
         for row in surfaces
@@ -129,6 +132,6 @@ def _count(surfaces: Iterable[Surfaces]) -> Counter[Value]:
     )
 
 
-def _is_word(text: str) -> bool:
-    """Whether a shopper would know a value by name: letters, and no more than three words."""
+def _is_name(text: str) -> bool:
+    """Say whether a shopper could type a value: it has three letters in a row and at most three words."""
     return bool(re.search(r"[^\W\d_]{3}", text)) and len(re.findall(r"\w+", text)) <= 3

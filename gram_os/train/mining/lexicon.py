@@ -1,7 +1,7 @@
-"""A catalogue's own values, found in texts: a trie over words, longest match first.
+"""A catalogue's known values, found in texts: a trie over words, longest match first.
 
-It works on normalised words, whoever made them, and knows nothing of the normaliser or of models. `merge_spans` says
-what becomes of a place where both the tagger and a known value claim something.
+Works on normalised words. Knows neither the normaliser nor models. `merge_spans` decides between the tagger and a known
+value where they overlap.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A known value over the words `first` up to but without `last`."""
+    """A known value over the words from `first` up to, but not including, `last`."""
 
     first: int
     last: int
@@ -29,10 +29,10 @@ class Match:
 
 
 class Lexicon:
-    """Known values with the type of the field they stand in; immutable once built."""
+    """Known values, each with the type of the field that holds it; immutable once built."""
 
     def __init__(self, values: Iterable[tuple[Sequence[str], AttributeType]]):
-        """Take each value as its normalised words; where a value comes twice, its first type stays."""
+        """Take each value as its normalised words; a repeated value keeps its first type."""
         self._root = _Node()
         for words, kind in values:
             node = self._root
@@ -41,8 +41,8 @@ class Lexicon:
             if node is not self._root and node.type is None:
                 node.type = kind
 
-    def longest(self, words: Sequence[str], first: int) -> Match | None:
-        """The longest known value that begins at word `first`."""
+    def find_longest(self, words: Sequence[str], first: int) -> Match | None:
+        """Return the longest known value that begins at word `first`; None where none begins there."""
         node, best = self._root, None
         for at in range(first, len(words)):
             following = node.next.get(words[at])
@@ -55,7 +55,7 @@ class Lexicon:
 
 
 def match_values(words: Sequence[str], lexicon: Lexicon) -> list[Match]:
-    """Known values in a text, from the left, at each place the longest; they do not overlap.
+    """Find known values from left to right, the longest at each place; matches do not overlap.
 
     >>> known = Lexicon([(["toner"], AttributeType.FUNCTION), (["toner", "cartridge"], AttributeType.PRODUCT_TYPE)])
     >>> match_values(["black", "toner", "cartridge"], known)
@@ -64,7 +64,7 @@ def match_values(words: Sequence[str], lexicon: Lexicon) -> list[Match]:
     found: list[Match] = []
     at = 0
     while at < len(words):
-        match = lexicon.longest(words, at)
+        match = lexicon.find_longest(words, at)
         if match is not None:
             found.append(match)
         at = match.last if match is not None else at + 1
@@ -72,7 +72,7 @@ def match_values(words: Sequence[str], lexicon: Lexicon) -> list[Match]:
 
 
 def locate_matches(text: str, places: Sequence[tuple[int, int]], matches: Iterable[Match]) -> list[Span]:
-    """Matches as spans of the text, by the place of each of its words; a known value is certain."""
+    """Turn matches into spans of the text, with probability 1; places: first and last character of each word."""
     spans = []
     for match in matches:
         start, end = places[match.first][0], places[match.last - 1][1]
@@ -81,17 +81,17 @@ def locate_matches(text: str, places: Sequence[tuple[int, int]], matches: Iterab
 
 
 def merge_spans(tagged: Sequence[Span], known: Sequence[Span]) -> list[Span]:
-    """The spans of the tagger and of the known values in one list without overlaps, in reading order.
+    """Merge the tagger's spans and those of known values into one list without overlaps, in reading order.
 
-    A known value wins over every tagged span that it overlaps when it is at least as long as each of them (the
-    catalogue's spelling of a value beats a guess at its borders); where a longer tagged span overlaps it, that one stays
-    ("apple" is a known brand, "apple green" was tagged as a colour).
+    A known value replaces all tagged spans that it overlaps when it is at least as long as each of them: the
+    catalogue's spelling of a value beats the tagger's guess at its borders. A longer tagged span stays and the known
+    value goes ("apple" is a known brand, the tagger marked "apple green" as a colour).
     """
     kept: list[Span] = []
-    beaten: set[Span] = set()
+    replaced: set[Span] = set()
     for value in known:
         rivals = [span for span in tagged if span.start < value.end and value.start < span.end]
         if all(span.end - span.start <= value.end - value.start for span in rivals):
             kept.append(value)
-            beaten.update(rivals)
-    return sorted([*kept, *(span for span in tagged if span not in beaten)], key=lambda span: span.start)
+            replaced.update(rivals)
+    return sorted([*kept, *(span for span in tagged if span not in replaced)], key=lambda span: span.start)
