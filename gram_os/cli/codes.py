@@ -46,9 +46,7 @@ def run(
     generator = load_generator(bundle, settings.device, settings.threads)
     side = Side.QUERY if query is not None else Side.TITLE
     codes = (
-        generator.code_queries([text])[0]
-        if side is Side.QUERY
-        else next(generator.code_products([Product("", text, {})]))
+        generator.code_queries([text])[0] if side is Side.QUERY else generator.code_batch([Product("", text, {})])[0]
     )
     rows = [describe_code(generator, scored) for scored in codes]
     if as_json:

@@ -1,7 +1,7 @@
-"""Text -> codes: what the model generates, and what the text itself says, with the probabilities of their values.
+"""Text -> codes: those that the model generates and those that the text itself states, with their probabilities.
 
-Holds a bundle, a backbone (`LanguageModel`) and its way of writing codes (`CodeTokeniser`); knows neither the runtime
-beneath nor the cluster.
+A generator holds a bundle, a backbone (`LanguageModel`) and the backbone's way of writing codes (`CodeTokeniser`). It
+knows neither the runtime below nor the cluster.
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
 from gram_os.text.own_values import product_values, query_values
 
-#: A keyword longer than this is not a value that anyone searches by; Lucene refuses terms above 32,766 bytes.
+#: Nobody searches by a longer value; Lucene refuses terms above 32,766 bytes.
 MAX_VALUE_CHARACTERS = 100
 
-#: Titles that are coded together. Of 16 a core's cache still holds what one layer hands to the next; 64 are a fifth slower.
+#: Titles that are coded together. A core's cache holds the activations of 16; batches of 64 are a fifth slower.
 BATCH = 16
-_SORTED = 256  # products that are sorted by the length of their titles, so that a batch pads little
+_SORTED = 256  # products that the stream sorts by the length of their titles, so that a batch pads little
 
 _Coding = tuple[list[int], Future[list[list["ScoredCode"]]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredCode:
-    """A code of one text.
+    """A code of one text, with its probabilities and its weight.
 
-    probabilities: P(value | text, side, values before) of each value of the code, the product over its tokens, None
-    when the model does not know one of them; own: whether the text itself says it; weight: what it counts on its side of
-    the pair score (pair_weights.py), a query's with the granularity's weight in it.
+    probabilities: P(value | text, side, earlier values) of each value of the code, the product over the value's tokens;
+    None when the model does not know one of the values. own: whether the text itself states the code. weight: what the
+    code counts on its side of the pair score (pair_weights.py); a query's includes the granularity's weight.
+
+    >>> from gram_os import Code
+    >>> scored = ScoredCode(Code.of(["toner", "black"]), (0.5, 0.25), own=False)
+    >>> str(scored.code), scored.probability, scored.weight
+    ('black | toner', 0.125, 1.0)
     """
 
     code: Code
@@ -48,7 +53,7 @@ class ScoredCode:
 
     @property
     def probability(self) -> float | None:
-        """P(code | text, side), the closing token left out."""
+        """P(code | text, side) without the closing token."""
         if self.probabilities is None:
             return None
         product = 1.0
@@ -58,9 +63,20 @@ class ScoredCode:
 
 
 class Generator:
-    """Makes the codes of queries and of products with one model and two prompts.
+    """Codes queries and products with one model and two prompts. Open one with `gram_os.load_generator`.
 
-    workers: batches of products that are coded at once, each in a thread of its own.
+    workers: batches of products that the stream `code_products` codes at once, each in a thread of its own. All methods
+    may be called from several threads.
+
+    >>> import gram_os
+    >>> generator = gram_os.load_generator()
+    >>> query, = generator.code_queries(["black toner for xerox"])
+    >>> [str(scored.code) for scored in query if scored.own]
+    ['black', 'toner', 'xerox', 'black toner']
+    >>> title, = generator.code_batch([gram_os.Product("1", "Xerox 006R90321 toner cartridge Original Black", {})])
+    >>> shared = {str(scored.code) for scored in query} & {str(scored.code) for scored in title}
+    >>> shared >= {"black", "toner", "xerox"}
+    True
     """
 
     def __init__(
@@ -79,16 +95,21 @@ class Generator:
         self._trie = bundle.trie
 
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
-        """Codes of queries: own values first, then the beam's `width` codes, likeliest first, then further single values."""
+        """Return the codes of each query: own values, then the beam's `width` codes, then further single values.
+
+        Generated codes come likeliest first.
+        """
         bundle = self.bundle
-        texts = [_read_text(text) for text in texts]
+        texts = [_drop_surrogates(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
         return self._code(texts, own, Side.QUERY, width, bundle.manifest.query_values)
 
     def code_products(self, products: Iterable[Product], *, batch: int = BATCH) -> Iterator[list[ScoredCode]]:
-        """Codes of products in their order: own values, then generated codes; `batch` titles at a time, of like length.
+        """Yield the codes of each product of a catalogue, in order: own values, then generated codes.
 
-        Up to `_SORTED` products are read ahead of those whose codes are returned, and coded while these are used.
+        It reads `_SORTED` products, sorts them by the length of their titles and codes `batch` of them together. The
+        next `_SORTED` products are read and coded while the codes of the last ones are used, so the first answer
+        comes after up to 512 products were read. For a handful of products use `code_batch`.
         """
         stream = iter(products)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="gram-os-coding")
@@ -96,26 +117,28 @@ class Generator:
             ahead = self._submit(pool, list(islice(stream, _SORTED)), batch)
             while ahead:
                 coding, ahead = ahead, self._submit(pool, list(islice(stream, _SORTED)), batch)
-                found = [
-                    (place, codes)
-                    for places, coded in coding
-                    for place, codes in zip(places, coded.result(), strict=True)
-                ]
-                yield from (codes for _, codes in sorted(found, key=itemgetter(0)))
+                yield from _in_order((places, codes.result()) for places, codes in coding)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _submit(self, pool: ThreadPoolExecutor, products: Sequence[Product], batch: int) -> list[_Coding]:
-        """Have some products coded, the longest titles first; their places and what becomes of them, by batch."""
-        order = sorted(range(len(products)), key=lambda place: -len(products[place].title))
-        batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-        return [(places, pool.submit(self._code_batch, [products[place] for place in places])) for places in batches]
+    def code_batch(self, products: Sequence[Product], *, batch: int = BATCH) -> list[list[ScoredCode]]:
+        """Return the codes of a handful of products now, in order. They are the codes that `code_products` gives.
+
+        The work is done in the caller's thread, `batch` titles at a time.
+        """
+        batches = _sort_into_batches(products, batch)
+        return _in_order((places, self._code_together([products[place] for place in places])) for places in batches)
 
     def type_of(self, value: str) -> AttributeType | None:
-        """What a value says, None when it is not in the dictionary."""
+        """Return the type of a value, None when it is not in the dictionary."""
         return self._dictionary.type_of(value)
 
-    def _code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+    def _submit(self, pool: ThreadPoolExecutor, products: Sequence[Product], batch: int) -> list[_Coding]:
+        """Start to code some products in batches. Return the places and the future codes of each batch."""
+        batches = _sort_into_batches(products, batch)
+        return [(places, pool.submit(self._code_together, [products[place] for place in places])) for places in batches]
+
+    def _code_together(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
         bundle = self.bundle
         own = [
             product_values(
@@ -127,7 +150,7 @@ class Generator:
             )
             for product in products
         ]
-        texts = [_read_text(product.title) for product in products]
+        texts = [_drop_surrogates(product.title) for product in products]
         return self._code(texts, own, Side.TITLE, bundle.manifest.title_codes, bundle.manifest.title_values)
 
     def _code(
@@ -135,7 +158,7 @@ class Generator:
     ) -> list[list[ScoredCode]]:
         if not texts:
             return []
-        kept = [[Code((v,)) for v in dict.fromkeys(said) if len(v) <= MAX_VALUE_CHARACTERS] for said in own]
+        kept = [[Code((v,)) for v in dict.fromkeys(found) if len(v) <= MAX_VALUE_CHARACTERS] for found in own]
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
         singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)
@@ -160,7 +183,7 @@ class Generator:
         singles: IntArray,
         log_probs: FloatArray,
     ) -> dict[Code, tuple[float, ...] | None]:
-        """A text's codes with the probabilities of their values, its own codes first."""
+        """Collect a text's codes with the probabilities of their values, its own codes first."""
         found = {code: _own_probability(known.get(code)) for code in own}
         for item in generated:
             found.setdefault(self._tokeniser.decode(item.tokens), self._probabilities(item))
@@ -169,21 +192,23 @@ class Generator:
         return found
 
     def _weigh(self, found: Mapping[Code, tuple[float, ...] | None], own: int, side: Side) -> list[ScoredCode]:
-        """A text's codes, of which the first `own` are its own, with their weights on its side of a pair."""
+        """Weigh a text's codes on its side of a pair. The first `own` codes are the text's own."""
         pair, codes = self.bundle.manifest.pair, list(found)
-        said = [place < own for place in range(len(codes))]
-        weights = (pair.title if side is Side.TITLE else pair.query).weigh(codes, list(found.values()), said)
+        is_own = [place < own for place in range(len(codes))]
+        weights = (pair.title if side is Side.TITLE else pair.query).weigh(codes, list(found.values()), is_own)
         if side is Side.QUERY:
             weights = [pair.of_length(len(code.values)) * weight for code, weight in zip(codes, weights, strict=True)]
-        return list(map(ScoredCode, codes, found.values(), said, weights))
+        return list(map(ScoredCode, codes, found.values(), is_own, weights))
 
     def _probabilities(self, item: Generated) -> tuple[float, ...]:
-        """P of each value, the closing token left out."""
+        """Return P of each value, without the closing token."""
         return value_probabilities(item.log_probs, self._tokeniser.value_lengths(item.tokens))
 
 
 def value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> tuple[float, ...]:
-    """Products over each value's tokens, of their natural log-probabilities; what stands after them is left out.
+    """Multiply the probabilities of each value's tokens; log-probabilities after the last value are ignored.
+
+    log_probs: natural logarithms, one a token. lengths: the number of tokens of each value.
 
     >>> from math import log
     >>> [round(p, 6) for p in value_probabilities([log(0.5), log(0.5), log(0.25), log(0.9)], [2, 1])]
@@ -193,8 +218,20 @@ def value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> t
     return tuple(exp(sum(log_probs[stop - size : stop])) for stop, size in zip(stops, lengths, strict=True))
 
 
-def _read_text(text: str) -> str:
-    """The text without lone surrogates, which bytes that are no UTF-8 leave in arguments, and no tokenizer takes."""
+def _sort_into_batches(products: Sequence[Product], batch: int) -> list[list[int]]:
+    """Return the places of products in batches, longest titles first, so that the titles of a batch pad little."""
+    order = sorted(range(len(products)), key=lambda place: -len(products[place].title))
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
+
+
+def _in_order(batches: Iterable[tuple[list[int], list[list[ScoredCode]]]]) -> list[list[ScoredCode]]:
+    """Put the codes of batches back into the order of their products' places."""
+    found = [item for places, codes in batches for item in zip(places, codes, strict=True)]
+    return [codes for _, codes in sorted(found, key=itemgetter(0))]
+
+
+def _drop_surrogates(text: str) -> str:
+    """Replace lone surrogates: bytes that are no UTF-8 leave them in arguments, and no tokenizer takes them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from math import exp, prod
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from gram_os.catalogue import Product
 from gram_os.errors import GramError
+from gram_os.model.backbone import load_generator
 from gram_os.model.decode import Step
 from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator, ScoredCode
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
@@ -142,6 +144,35 @@ def test_batches_give_what_one_by_one_gives(generator: Generator, tmp_path: Path
     several = make_generator(tmp_path, workers=workers)
     assert list(several.code_products(products, batch=batch)) == [alone[n % 36] for n in range(300)]
     assert not _coding_threads()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 40])
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_a_handful_gets_the_codes_of_the_stream_at_once_and_in_order(
+    generator: Generator, count: int, batch: int
+) -> None:
+    products = [_product(number) for number in range(count)]
+    assert generator.code_batch(products, batch=batch) == list(generator.code_products(products))
+    assert not _coding_threads()
+
+
+def test_threads_code_their_own_handfuls(generator: Generator) -> None:
+    handfuls = [[_product(number + at) for at in range(5)] for number in range(24)]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(generator.code_batch, handfuls))
+    assert found == [list(generator.code_products(handful)) for handful in handfuls]
+
+
+def test_the_shipped_bundle_gives_a_handful_the_codes_of_the_stream() -> None:
+    generator = load_generator()
+    names = ("printer", "black toner cartridge for xerox", "notebook 17 inch", 'HP 15.6" laptop, 8 GB')
+    products = [Product(str(at), " ".join(names[: at % 4 + 1]), {"Brand": "HP"}) for at in range(20)]
+    together, stream = generator.code_batch(products), list(generator.code_products(products))
+    alone = [generator.code_batch([product])[0] for product in products]
+    for some in (stream, alone):
+        for left, right in zip(together, some, strict=True):
+            assert [scored.code for scored in left] == [scored.code for scored in right]
+            assert [scored.weight for scored in left] == pytest.approx([scored.weight for scored in right], rel=1e-4)
 
 
 class _FaultyModel(TableModel):
