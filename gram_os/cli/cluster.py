@@ -1,4 +1,4 @@
-"""`gram-os cluster start / stop / status / reset`: the embedded OpenSearch node, by hand."""
+"""`gram-os cluster start / stop / status / reset`: the embedded OpenSearch node under manual control."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 0.5
 def start(
     nodes: Annotated[
         int | None,
-        typer.Option(help="Size of the cluster, in one process; default: as before, at first 1.", show_default=False),
+        typer.Option(help="Size of the cluster, in one process; default: its earlier size, or 1.", show_default=False),
     ] = None,
     port: Annotated[
         int | None,
@@ -31,7 +31,7 @@ def start(
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop the node on Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the node, or say where it runs already; it runs until `cluster stop`, also after a log-out."""
+    """Start the node, or print where it already runs. It runs until `cluster stop`, also after a log-out."""
     from gram_os.embedded import node_folder
     from gram_os.embedded.node import EmbeddedNode
     from gram_os.settings import load_settings
@@ -53,7 +53,7 @@ def start(
 
 @app.command(epilog="Example: gram-os cluster stop")
 def stop(as_json: JsonOption = False) -> None:
-    """Stop the node; its data are kept."""
+    """Stop the node and keep its data."""
     node = _find()
     if node is not None:
         node.stop()
@@ -65,7 +65,7 @@ def stop(as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: gram-os cluster status --json")
 def status(as_json: JsonOption = False) -> None:
-    """Say whether the node runs, and where; exit code 1 when it does not."""
+    """Print whether the node runs, and where. The exit code is 1 when it does not run."""
     node = _find()
     _report(node, as_json=as_json)
     if node is None:
@@ -82,7 +82,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     folder = node_folder(load_settings())
     if not yes:
         if as_json:
-            raise InputError("reset deletes every index of the embedded node; say so with --yes")
+            raise InputError("reset deletes every index of the embedded node; confirm it with --yes")
         typer.confirm(f"Delete every index of the embedded node in {folder}?", abort=True)
     EmbeddedNode.reset(folder)
     if as_json:
@@ -102,7 +102,7 @@ def _find() -> EmbeddedNode | None:
 def _report(node: EmbeddedNode | None, *, as_json: bool) -> None:
     health = node.read_health() if node is not None else None
     if as_json:
-        described = (
+        details = (
             {
                 "url": node.url,
                 "pid": node.pid,
@@ -113,7 +113,7 @@ def _report(node: EmbeddedNode | None, *, as_json: bool) -> None:
             if node is not None
             else {}
         )
-        print_json({"running": node is not None, "health": health, **described})
+        print_json({"running": node is not None, "health": health, **details})
     elif node is None:
         print("no node is running; start one: gram-os cluster start")
     else:
@@ -123,7 +123,7 @@ def _report(node: EmbeddedNode | None, *, as_json: bool) -> None:
 
 
 def _stay(node: EmbeddedNode) -> None:
-    """Wait until the node ends or Ctrl-C is pressed, and stop it."""
+    """Wait until the node ends or Ctrl-C is pressed. Then stop the node."""
     print("press Ctrl-C to stop", flush=True)
     try:
         while node.is_running():

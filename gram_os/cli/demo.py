@@ -1,4 +1,4 @@
-"""`gram-os demo`: a real node, the sample catalogue, its codes, and the three modes side by side."""
+"""`gram-os demo`: start a node, load and code the sample catalogue, compare the three modes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 EXAMPLE = """Example: gram-os demo --once"""
 INDEX = "gram-os-demo"
 SYSTEMS = ("bm25", "gram", "hybrid")
-AT = (10, 100, 300)
-RELEVANT = 2.0  # of 0..3
+RELEVANT = 2.0  # on the sample's scale 0..3
 QUERIES = ("wireless headphones", "black printer ink", "notbook 17 inch")
 SHOWN = 5
 
@@ -32,7 +31,7 @@ log = logging.getLogger("gram_os.demo")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verb to the command line."""
     app.command("demo", help=run.__doc__, epilog=EXAMPLE)(run)
 
 
@@ -51,10 +50,11 @@ def run(
     from gram_os.query_pipeline.search import Mode
     from gram_os.query_pipeline.systems import ModeSystem, open_pipeline
     from gram_os.relevance import JudgmentSet
+    from gram_os.relevance.evaluate import DEFAULT_AT
 
     seconds: dict[str, float] = {}
     queries = read_queries(sample_file("queries.tsv"))
-    judged = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
+    judgments = JudgmentSet.build(read_judgments(sample_file("judgments.tsv")), relevant=RELEVANT)
     with ExitStack() as stack:
         settings = stack.enter_context(demo_settings(url, once=once))
         generator = load_generator(bundle, settings.model.device, settings.model.threads)
@@ -66,7 +66,7 @@ def run(
         pipeline = open_pipeline(cluster, INDEX, generator=generator)
         systems = {name: ModeSystem(pipeline, Mode(name)) for name in SYSTEMS}
         with _lap("evaluate", seconds):
-            found, _ = evaluate_index(cluster, INDEX, systems, queries, judged, at=AT)
+            found, _ = evaluate_index(cluster, INDEX, systems, queries, judgments, at=DEFAULT_AT)
         examples = [_compare_modes(pipeline, text) for text in QUERIES]
         where = cluster.url
     if as_json:
@@ -83,7 +83,7 @@ def run(
 
 @contextmanager
 def demo_settings(url: str | None, *, once: bool) -> Iterator[Settings]:
-    """The user's settings; with `once` and no cluster of the user's, a data folder that goes with the demo."""
+    """Yield the user's settings. With `once` and no cluster of the user, the data folder is deleted after the demo."""
     from gram_os.settings import load_settings
 
     settings = load_settings(cluster={"url": url})
@@ -95,7 +95,10 @@ def demo_settings(url: str | None, *, once: bool) -> Iterator[Settings]:
 
 
 def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, float]) -> None:
-    """Load, attach and code; what an earlier demo left behind is used again."""
+    """Load, attach and code the sample. What an earlier demo left behind is reused.
+
+    `seconds` gets the time of each step. Raises GramError when a product is not coded.
+    """
     from gram_os.cluster.labels import LabelState, attach
     from gram_os.data import sample_file
     from gram_os.errors import GramError
@@ -105,7 +108,7 @@ def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, flo
     label = generator.bundle.manifest.label
     state = LabelState(label, generator.bundle.id, "title")
     if cluster.index_exists(INDEX) and not _is_ours(cluster, state):
-        cluster.delete_index(INDEX)  # of another bundle: the demo's own index, made anew
+        cluster.delete_index(INDEX)  # the demo's own index, with codes of another bundle
     source = Source(str(sample_file("products.jsonl.gz")))
     survey = survey_source(source)
     total = survey.products if survey else None
@@ -121,7 +124,7 @@ def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, flo
 
 
 def _forget_index(cluster: Cluster) -> None:
-    if cluster.index_exists(INDEX):  # else the error that kept it from being made would be hidden by another
+    if cluster.index_exists(INDEX):  # deleting a missing index would hide the error that prevented its creation
         cluster.delete_index(INDEX)
 
 
@@ -133,7 +136,7 @@ def _is_ours(cluster: Cluster, state: object) -> bool:
 
 
 def _compare_modes(pipeline: QueryPipeline, text: str) -> dict[str, object]:
-    """The codes of a query and the first titles of each mode."""
+    """Return the codes of a query and the first titles of each mode."""
     from gram_os.query_pipeline.search import Mode
 
     answers = {mode: pipeline.search(text, mode=mode, size=SHOWN, source=["title"]) for mode in Mode}

@@ -1,4 +1,7 @@
-"""`gram-os evaluate`: judged queries through several systems, printed as a table or JSON, and kept in a folder."""
+"""`gram-os evaluate`: run judged queries through several systems; print a table or JSON, and write files.
+
+Knows the order of the work and the printed table. `gram_os.relevance` measures and writes the files.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ EXAMPLE = """Example:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verb to the command line."""
     app.command("evaluate", help=run.__doc__, epilog=EXAMPLE)(run)
 
 
@@ -39,13 +42,15 @@ def run(
         Path,
         typer.Option(help="TSV with header query_id, product_id, relevance; or TREC qrels.", show_default=False),
     ],
-    systems: Annotated[str, typer.Option(help="What to run; the first is compared with.")] = "bm25,gram,hybrid",
+    systems: Annotated[
+        str, typer.Option(help="Systems to run; the others are compared with the first.")
+    ] = "bm25,gram,hybrid",
     at: Annotated[str, typer.Option(help="Cut-offs of recall; nDCG and MRR are always at 10.")] = "10,100,300",
     relevant: Annotated[
         float | None,
         typer.Option(
-            help="Grade from which a product is relevant: 2 of 0..3, 2.33 of Home Depot's 1..3. Needed when the judgments "
-            "hold more than two grades; of two, the higher one.",
+            help="Grade from which a product is relevant, such as 2 on the scale 0..3, or 2.33 on Home Depot's 1..3. "
+            "Needed when the judgments hold more than two grades; of two grades, the higher one is the default.",
             show_default=False,
         ),
     ] = None,
@@ -66,8 +71,8 @@ def run(
 ) -> None:
     """Measure recall, nDCG, MRR and latency of search systems on judged queries.
 
-    Means over the queries with at least one relevant product, with 95 % bootstrap intervals; every system is compared with
-    the first by a paired randomisation test.
+    The figures are means over the queries with at least one relevant product, with 95 % bootstrap intervals. A paired
+    randomisation test compares every system with the first.
     """
     from gram_os.catalogue import read_judgments, read_queries
     from gram_os.embedded import resolve_cluster
@@ -77,18 +82,18 @@ def run(
     from gram_os.relevance.outputs import prepare_folder, write_outputs
     from gram_os.settings import load_settings
 
-    # Everything that can be wrong with the input is found before a node is started or a query asked.
+    # All input is checked before a node is started and a query is run.
     names, cuts = choose_systems(systems.split(","), SYSTEM_NAMES), parse_cuts(at)
-    asked = read_queries(queries)
+    test_queries = read_queries(queries)
     judged = JudgmentSet.build(read_judgments(judgments), relevant=relevant, lowest_grade=lowest_grade)
     if out is not None:
         prepare_folder(out)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         built = build_systems(cluster, index, names, bundle=bundle, model=settings.model)
-        found, titles = evaluate_index(cluster, index, built, asked, judged, at=cuts, title_field=title_field)
+        found, titles = evaluate_index(cluster, index, built, test_queries, judged, at=cuts, title_field=title_field)
     if out is not None:
-        texts = {query.id: query.text for query in asked}
+        texts = {query.id: query.text for query in test_queries}
         write_outputs(found, out, texts=texts, titles=titles, heading=f"Relevance of {index}")
     if as_json:
         output.print_json(found.as_json())
@@ -106,7 +111,11 @@ def evaluate_index(
     at: Sequence[int],
     title_field: str = "title",
 ) -> tuple[Evaluation, dict[str, str]]:
-    """Evaluate systems over one index, with a progress bar; returns the results and the titles that a report shows."""
+    """Evaluate systems over one index, with a progress bar.
+
+    Returns the results and product id -> title of the products that a report shows. Raises InputError when no relevant
+    product is in the index.
+    """
     from gram_os.relevance import evaluate
     from gram_os.relevance.lookup import find_missing, find_titles, relevant_products
     from gram_os.relevance.report_queries import shown_products
@@ -126,7 +135,7 @@ def evaluate_index(
 
 
 def parse_cuts(text: str) -> list[int]:
-    """Cut-offs from `10,100,300`."""
+    """Return the cut-offs of a text such as `10,100,300`; raise InputError when it is something else."""
     from gram_os.relevance.evaluate import check_cuts
 
     try:
@@ -138,12 +147,10 @@ def parse_cuts(text: str) -> list[int]:
 
 
 def print_evaluation(found: Evaluation, *, index: str, out: Path | None) -> None:
-    """Print the table: means with their intervals, + and - where a system differs from the first for sure."""
+    """Print the table of means with their intervals. + and - mark significant differences from the first system."""
     first = found.systems[0].system
-    lines = [
-        f"{len(found.query_ids)} queries, relevant from grade {found.judgments.relevant_at:g}; below each mean its 95 % "
-        "interval"
-    ]
+    count, grade = len(found.query_ids), f"{found.judgments.relevant_at:g}"
+    lines = [f"{count} queries, relevant from grade {grade}; below each mean its 95 % interval"]
     if len(found.systems) > 1:
         lines.append(f"+ better, - worse than {first} with p < .05 (paired randomisation test)")
     lines += [f"note: {warning}" for warning in found.warnings]
@@ -164,7 +171,7 @@ def _table_row(result: SystemResult) -> list[str]:
 
 
 def _table_cell(measure: Measure, comparison: Comparison | None) -> str:
-    """`.7316 +` over `.66-.80`."""
+    """Return a cell such as `.7316 +` above `.66-.80`."""
     mark = " "
     if comparison is not None and comparison.significant:
         mark = "+" if comparison.difference > 0 else "-"

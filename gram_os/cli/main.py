@@ -1,8 +1,8 @@
-"""`gram-os VERB`: finds the verb, runs it, turns every error into a message and an exit code.
+"""`gram-os VERB`: finds the verb, runs it, and turns every error into a message and an exit code.
 
-Knows the verbs' names and one line of help each, and nothing of what they do: only the module of the verb that is asked for is
-imported, so that `gram-os --help` answers at once. A verb is a file of this folder with either `register(app)`, which adds one
-command of the verb's name, or, where it has verbs of its own, `app: typer.Typer`.
+Knows the name of each verb and one line of help, and nothing of what a verb does. Only the module of the verb on the
+command line is imported, so that `gram-os --help` answers at once. A verb is a file of this folder. It has either
+`register(app)`, which adds one command with the verb's name, or `app: typer.Typer` where the verb has verbs of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gram_os.errors import GramError
 
 INTERRUPTED = 130
 
-# One line a verb; the module is gram_os.cli.<verb>, dashes as underscores.
+# Verb -> line of help. The module is gram_os.cli.<verb>, with underscores in place of dashes.
 VERBS = {
     "demo": "Start a node, load and code the sample catalogue, compare BM25, GRAM and hybrid.",
     "cluster": "Start, stop and look at the embedded OpenSearch node.",
@@ -46,7 +46,11 @@ EXAMPLE = """Example:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 failed, 2 bad usage or input, 3 done in part."""
+    """Run the command line and return its exit code.
+
+    0: done. 1: failed. 2: bad usage or input. 3: done in part. 130: interrupted. `args` is for tests; the default is
+    the command line of the process.
+    """
     words = list(sys.argv[1:] if args is None else args)
     as_json = "--json" in words
     try:
@@ -58,21 +62,21 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has left; the flush at exit must not complain about it once more.
+        # The reader of the pipe is gone. Without this, the flush at exit would raise the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if hasattr(error, "format_message"):  # bad usage, as click or typer's own copy of it raises it
+        if hasattr(error, "format_message"):  # bad usage: an error of click, or of typer's copy of click
             return _report_usage(error, as_json=as_json)
         message = f"unexpected {type(error).__name__}: {error} (run it as gram-os --verbose ... for the traceback)"
         return _report(error, message, 1, as_json=as_json)
-    if code == INTERRUPTED:  # newer typers return it, older ones raise Abort
+    if code == INTERRUPTED:  # newer versions of typer return it, older ones raise Abort
         sys.stderr.write("gram-os: interrupted\n")
     return code if isinstance(code, int) else 0
 
 
 def build_app(verb: str | None = None) -> typer.Typer:
-    """Build the command line with the module of `verb` imported and every other verb as its name and line of help."""
+    """Build the command line. Only the module of `verb` is imported; other verbs are a name and a line of help."""
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
@@ -104,7 +108,7 @@ def _say_version(wanted: bool) -> None:
 
 
 def _stand_by() -> None:
-    """Hold the place of a verb that this run does not need."""
+    """Stand for a verb that this run does not need."""
 
 
 def _root(
@@ -132,7 +136,7 @@ def _set_up_logging(verbose: bool) -> None:
         force=True,
     )
     logging.getLogger("gram_os").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if not verbose:  # opensearch-py logs each failed attempt with its traceback, and then raises what we report
+    if not verbose:  # opensearch-py logs each failed attempt with its traceback; the error we report follows anyway
         logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 
 

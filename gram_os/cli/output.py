@@ -1,6 +1,7 @@
-"""What verbs print: tables, JSON, progress. Results go to stdout, everything about the run to stderr.
+"""Output of the verbs: tables, JSON, progress. Results go to stdout, everything about the run to stderr.
 
-On a terminal progress is a bar; elsewhere it is a log line every few seconds. rich is imported only by what needs it.
+On a terminal, progress is a bar. Elsewhere it is a log line every few seconds. rich is imported only by the functions
+that need it, because its import is slow.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-DONE_IN_PART = 3  # exit code: some documents were not done, and each is named
+DONE_IN_PART = 3  # exit code: some documents were not processed, and each is named
 LOG_EVERY_S = 5.0
 
 Advance = Callable[[int], None]
@@ -34,12 +35,12 @@ IndexOption = Annotated[str, typer.Option("--index", help="The index of the cata
 
 
 def print_json(value: Mapping[str, object]) -> None:
-    """Print one JSON object on one line, in ASCII, so that it survives every terminal and locale."""
+    """Print one JSON object on one line, in ASCII, which every terminal and locale can print."""
     print(json.dumps(value))
 
 
 def print_error(kind: str, message: str, *, as_json: bool) -> None:
-    """Say on stderr what went wrong."""
+    """Print an error to stderr, as one line of text or as JSON."""
     error = {"type": kind, "message": message}
     sys.stderr.write((json.dumps({"error": error}) if as_json else f"gram-os: {message}") + "\n")
 
@@ -52,7 +53,11 @@ def print_table(
     caption: str = "",
     text_columns: bool = False,
 ) -> None:
-    """Print a table; the first column is text, the others are set right, as figures are, unless they are text too."""
+    """Print a table.
+
+    The first column is text and starts at the left. The others are figures and end at the right, unless `text_columns`
+    says that they are text too.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -62,13 +67,13 @@ def print_table(
         table.add_column(escape(column), justify="left" if place == 0 or text_columns else "right")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    # Where no terminal sets the width, a file or a log takes the table as wide as it is.
+    # A file or a log has no width of its own, so the table may be wide.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @contextmanager
 def show_progress(what: str, *, total: int | None = None, unit: str = "products") -> Iterator[Advance]:
-    """Yield `advance(n)`; `what` is said in front: `load products: 5,000 of 19,406 products`."""
+    """Show progress and yield `advance(n)`. `what` stands in front: `load products: 5,000 of 19,406 products`."""
     if sys.stderr.isatty():
         with _bar(what, total, unit) as advance:
             yield advance
@@ -99,15 +104,15 @@ def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
 @contextmanager
 def _log_lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
     log = logging.getLogger("gram_os")
-    done, said = 0, time.monotonic()
-    started = said
+    done, last_line = 0, time.monotonic()
+    started = last_line
     of_total = f" of {total:,}" if total is not None else ""
 
     def advance(count: int) -> None:
-        nonlocal done, said
+        nonlocal done, last_line
         done += count
-        if time.monotonic() - said >= LOG_EVERY_S:
-            said = time.monotonic()
+        if time.monotonic() - last_line >= LOG_EVERY_S:
+            last_line = time.monotonic()
             log.info("%s: %s%s %s", what, f"{done:,}", of_total, unit)
 
     yield advance

@@ -1,4 +1,4 @@
-"""The frame of the command line: exit codes, errors as text and as JSON, help, progress."""
+"""The command line as a whole: exit codes, errors as text and as JSON, help, progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +16,7 @@ from gram_os.cli import main as cli
 from gram_os.cli import output
 from gram_os.errors import ClusterUnreachableError, GramError, IndexMissingError
 
-Raise = Callable[[BaseException], None]
-
-WIRED = list(cli.VERBS)
+VERBS = list(cli.VERBS)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +28,7 @@ def _keep_logging() -> Iterator[None]:
 
 
 def _verb_that_raises(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> None:
-    """Put a verb `load` in the place of the real one."""
+    """Replace the verb `load`: it raises the error, or prints what it was given."""
 
     def add(app: typer.Typer, name: str, line: str) -> None:
         def run(text: str = "", as_json: output.JsonOption = False) -> None:
@@ -109,7 +107,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
     assert "Example:" in text
-    assert all(name in text for name in WIRED)
+    assert all(name in text for name in VERBS)
 
 
 def _leaves(command: Any) -> Iterator[Any]:
@@ -120,7 +118,7 @@ def _leaves(command: Any) -> Iterator[Any]:
         yield command
 
 
-@pytest.mark.parametrize("verb", WIRED)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_an_example_and_json(verb: str) -> None:
     command: Any = typer.main.get_command(cli.build_app(verb))
     for leaf in _leaves(command.commands[verb]):

@@ -36,13 +36,13 @@ def test_codes_as_json(side: str) -> None:
     assert (found["text"], found["side"]) == ("black toner for Xerox", side)
     assert found["bundle"] == Bundle.load().id
     own = [row for row in found["codes"] if row["from"] == "text"]
-    made = [row for row in found["codes"] if row["from"] == "model"]
+    generated = [row for row in found["codes"] if row["from"] == "model"]
     assert [row["code"] for row in own][:3] == ["black", "toner", "xerox"]
     assert own[0] == {
         "code": "black", "granularity": "coarse", "types": ["colour"], "probability": own[0]["probability"],
         "from": "text", "weight": own[0]["weight"],
     }  # fmt: skip
-    assert made
+    assert generated
     for row in found["codes"]:
         assert len(row["types"]) == row["code"].count(" | ") + 1
         assert row["probability"] is None or 0 < row["probability"] < 1

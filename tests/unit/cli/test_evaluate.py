@@ -1,15 +1,17 @@
-"""What `gram-os evaluate` prints, and the input it refuses before any cluster is asked."""
+"""What `gram-os evaluate` prints, and the input that it refuses before it uses a cluster."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 
-from gram_os.cli.evaluate import parse_cuts, print_evaluation
+from gram_os.cli.evaluate import parse_cuts, print_evaluation, run
 from gram_os.errors import InputError
 from gram_os.relevance import Evaluation, evaluate_runs
+from gram_os.relevance.evaluate import DEFAULT_AT
 from tests.unit.relevance.fakes import make_judgments, make_run
 
 
@@ -44,6 +46,7 @@ def test_cut_offs_that_are_none(text: str) -> None:
 
 def test_cut_offs() -> None:
     assert parse_cuts("10, 100") == [10, 100]
+    assert tuple(parse_cuts(inspect.signature(run).parameters["at"].default)) == DEFAULT_AT
 
 
 def test_json_holds_no_infinity_or_nan() -> None:
