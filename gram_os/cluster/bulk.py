@@ -20,6 +20,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from gram_os.cluster.blocks import ERROR_TYPES
 from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
 
 Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
@@ -49,6 +50,11 @@ class BulkItem:
     def conflict(self) -> bool:
         """True when another writer was first (`if_seq_no`, or `create` of an existing id)."""
         return self.status == 409
+
+    @property
+    def blocked(self) -> bool:
+        """True when a block refused the write; `explain_block` of `error` has the cure. Sending again does not help."""
+        return self.error is not None and self.error.startswith(ERROR_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
 
 def _is_refused_for_now(item: BulkItem) -> bool:
     """429 and 503, except a full disk's 429, which no patience cures."""
-    return item.status in _RETRIED and not (item.error or "").startswith("cluster_block_exception")
+    return item.status in _RETRIED and not item.blocked
 
 
 def _read_answer(entry: _Entry, answer: Mapping[str, Any]) -> BulkItem:

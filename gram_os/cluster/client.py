@@ -7,7 +7,6 @@ paging: bodies come from `dsl.py` or the caller.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -18,6 +17,7 @@ from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy import exceptions as foreign
 from urllib3.exceptions import ConnectTimeoutError
 
+from gram_os.cluster import blocks
 from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
 from gram_os.errors import (
     ClusterAuthError,
@@ -35,17 +35,6 @@ __all__ = ["MINIMUM_VERSION", "Backoff", "BulkItem", "Cluster"]
 MINIMUM_VERSION: Final = (2, 11)
 _SHARD_DOC_VERSION: Final = (3, 3)
 _PIT_KEEP_ALIVE: Final = "5m"
-
-# Cluster blocks by their number (IndexMetadata in the server's source), with the cure of each.
-_BLOCKS: Final[Mapping[str, str]] = {
-    "4": "it is closed; open it: POST /{index}/_open",
-    "5": 'it is read-only; lift that: PUT /{index}/_settings {{"index.blocks.read_only": null}}',
-    "7": 'reading is blocked; lift that: PUT /{index}/_settings {{"index.blocks.read": null}}',
-    "8": 'writing is blocked; lift that: PUT /{index}/_settings {{"index.blocks.write": null}}',
-    "9": 'its metadata is blocked; lift that: PUT /{index}/_settings {{"index.blocks.metadata": null}}',
-    "12": "a disk of the cluster is nearly full (flood stage); free space or add a node, then: "
-    'PUT /{index}/_settings {{"index.blocks.read_only_allow_delete": null}}',
-}
 
 
 @dataclass(slots=True)
@@ -271,10 +260,10 @@ class Cluster:
         user = f"user '{self._settings.username}'" if self._settings.username else "no credentials"
         if kind == "index_not_found_exception":
             return self._missing(index or str(details.get("index", "")))
-        if kind == "cluster_block_exception":
-            return _blocked(index, reason)
+        if kind in blocks.ERROR_TYPES:
+            return blocks.explain_block(reason, index)
         if kind == "index_closed_exception":
-            return IndexUnfitError(f"index '{index}': {_BLOCKS['4'].format(index=index)}")
+            return blocks.explain_block(blocks.CLOSED, index)
         if kind == "resource_already_exists_exception":
             return IndexUnfitError(f"index '{index}' exists already; choose another name or delete it first")
         if status == 401:
@@ -341,15 +330,6 @@ def _open_client(settings: ClusterSettings) -> OpenSearch:
         retry_on_status=(502, 503),  # at once, as another node may answer; a 504 has used up the time already
         opaque_id="gram-os",  # shows in the cluster's slow logs and tasks
     )
-
-
-def _blocked(index: str | None, reason: str) -> ClusterError:
-    name = index or next(iter(re.findall(r"index \[([^\]]+)\]", reason)), "INDEX")
-    number = re.search(r"/(\d+)/", reason)
-    cure = _BLOCKS.get(number[1]) if number else None
-    if cure is None:
-        return ClusterBusyError(f"index '{name}': {reason}")  # blocks of the whole cluster: no manager, recovering
-    return IndexUnfitError(f"index '{name}': {cure.format(index=name)}")
 
 
 def _read_error(details: Any) -> tuple[str, str]:

@@ -17,10 +17,10 @@ from itertools import islice
 from typing import Any, Protocol
 
 from gram_os.catalogue import Product
+from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field, read_field
 from gram_os.cluster.labels import LabelState
-from gram_os.errors import IndexUnfitError
 from gram_os.ingest.packing import pack_codes
 from gram_os.model.bundle import Bundle
 from gram_os.model.generator import ScoredCode
@@ -147,19 +147,11 @@ def _write_chunk(
             report.coded += 1
         elif done.conflict:
             changed.append(id_)
-        elif (done.error or "").startswith("cluster_block_exception"):
-            raise _blocked(index, str(done.error), report.coded)
+        elif done.blocked:
+            raise explain_block(str(done.error), index, progress=f"{report.coded} products were coded")
         elif done.status != 404:  # deleted meanwhile: nothing left to code
             report.refused.append(Refusal(id_, done.error or f"status {done.status}"))
     return changed
-
-
-def _blocked(index: str, error: str, coded: int) -> IndexUnfitError:
-    return IndexUnfitError(
-        f"index '{index}' takes no writes ({error}); {coded} products were coded. Free disk space if it is full, lift the "
-        f'block with PUT {index}/_settings {{"index.blocks.write": null, "index.blocks.read_only": null, '
-        f'"index.blocks.read_only_allow_delete": null}}, and run the same command again'
-    )
 
 
 def source_hash(product: Product, bundle: Bundle) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gram_os.catalogue import Product, read_products
+from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_index_body
@@ -80,8 +81,8 @@ def load_products(
         if item.error is None:
             written += 1
             replaced += item.status == 200  # 201 is a new document
-        elif item.error.startswith("cluster_block_exception"):
-            raise _blocked(index, item.error, written)
+        elif item.blocked:
+            raise explain_block(item.error, index, progress=f"{written} products were written")
         else:
             refused += 1
         on_item(item)
@@ -118,11 +119,3 @@ def _make_action(index: str, source: Source, product: Product) -> dict[str, obje
     _check_title_column(product)
     body = {source.id_field: product.id, **product.fields, TITLE: product.title}
     return {"op": "index", "index": index, "id": product.id, "body": body}
-
-
-def _blocked(index: str, error: str, written: int) -> IndexUnfitError:
-    return IndexUnfitError(
-        f"index '{index}' takes no writes ({error}); {written} products were written. Free disk space if it is full, lift "
-        f'the block with PUT {index}/_settings {{"index.blocks.write": null, "index.blocks.read_only": null, '
-        f'"index.blocks.read_only_allow_delete": null}}, and run the same command again'
-    )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.client import Backoff, Cluster
 from gram_os.errors import (
     ClusterAuthError,
@@ -162,7 +163,8 @@ def test_a_blocked_index_says_how_to_lift_the_block(cluster: Cluster, make_index
     cluster._client.indices.put_settings(index=index, body={f"index.blocks.{block}": True})
     try:
         (item,) = cluster.bulk([{"op": "index", "index": index, "id": "1", "body": {}}])
-        assert item.status in (403, 429) and "blocked" in str(item.error)
+        assert item.status in (403, 429) and item.blocked and "blocked" in str(item.error)
+        assert BLOCKS[block] in str(explain_block(str(item.error)))
         if block != "write":
             with pytest.raises(IndexUnfitError, match=BLOCKS[block]) as caught:
                 cluster.put_mapping(index, {"properties": {"a": {"type": "keyword"}}})

@@ -162,7 +162,10 @@ def test_read_only_index_is_refused_with_the_cure(
 ) -> None:
     # `read_only_allow_delete` is what the cluster sets itself when a disk is full.
     index = make_index(settings={"number_of_shards": 1, "number_of_replicas": 0, f"blocks.{block}": True})
-    with pytest.raises(IndexUnfitError, match=f"'{index}' takes no writes.* lift the block"):
+    told = (
+        f"'{index}' takes no writes.* 0 products were written.* lift the block .*index.blocks.{block}.* command again"
+    )
+    with pytest.raises(IndexUnfitError, match=told):
         _load(cluster, index, Source(_write(tmp_path, PRODUCTS)))
 
 
