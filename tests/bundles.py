@@ -1,4 +1,4 @@
-"""A small bundle on disk: a dozen values, thirty codes, graphs that are none. Models come from `tests.fakes`."""
+"""A small bundle on disk: eleven values, thirty codes, files that are no graphs. Models come from `tests.fakes`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VALUES = {
 }
 
 
-# No parameter at its default, so that a test which compares sums sees one that is forgotten.
+# No parameter has its default value, so that a test which compares sums notices a forgotten one.
 PAIR = PairWeights(
     query=SideWeights(own=Emphasis(exponent=0.1), generated=Emphasis(scale=0.4, exponent=0.5), unknown=1.1),
     title=SideWeights(own=Emphasis(exponent=0.2), generated=Emphasis(scale=0.6, exponent=0.3), unknown=0.9),
@@ -51,7 +51,7 @@ def make_bundle(
     query_values: int = 0,
     title_values: int = 0,
 ) -> Bundle:
-    """Write a bundle of `VALUES`, with every value, every pair that begins with a brand, and two longer ones as codes."""
+    """Write a bundle of `VALUES`. Its codes: every value, every pair that begins with a brand, and two longer ones."""
     folder.mkdir(parents=True, exist_ok=True)
     names = tuple(VALUES)
     pairs = [pair for pair in combinations(range(len(names)), 2) if VALUES[names[pair[0]]] is T.BRAND]
@@ -92,7 +92,7 @@ def make_generator(
     seed: int = 0,
     workers: int = 1,
 ) -> Generator:
-    """A generator of that bundle whose model is a table."""
+    """Make a generator of that bundle. Its model is a table."""
     bundle = make_bundle(
         folder, label=label, pair=pair, gram_weight=gram_weight, query_values=query_values,
         title_values=title_values,

@@ -1,4 +1,4 @@
-"""Runs the command line in this process, as `gram-os ARGS` would."""
+"""The command line run in this process, with the effect of `gram-os ARGS`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Done:
     err: str
 
     def json(self) -> Any:
-        """The one JSON object of a verb that did what it should."""
+        """The JSON object that the verb printed; the verb must have succeeded, at least in part."""
         assert self.code in (0, 3), self.err
         return json.loads(self.out)
 
 
 def run(*args: str) -> Done:
-    """Run a verb; logging is put back, since it is set up for the streams of the moment."""
+    """Run a verb. Logging is restored afterwards, because the verb sets it up for the streams of this run."""
     root = logging.getLogger()
     handlers, level, ours = root.handlers[:], root.level, logging.getLogger("gram_os").level
     out, err = io.StringIO(), io.StringIO()

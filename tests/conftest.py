@@ -15,22 +15,23 @@ from gram_os.settings import Settings, load_settings
 
 MakeIndex = Callable[..., str]
 
-# How long an example takes says nothing on a busy machine. CI draws the same examples each time; new ones are for us.
+# No deadline: on a busy machine an example may take long. CI draws the same examples each time; a developer's run draws
+# new ones.
 hypothesis.settings.register_profile("gram-os", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("gram-os")
 
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The user's own settings (OPENSEARCH_URL, the jar cache), but with a data folder that goes with the test run."""
+    """The user's own settings (OPENSEARCH_URL, the jar cache), but with a data folder that ends with the test run."""
     data: Path = tmp_path_factory.mktemp("data")
-    # patient, because the machine may be busy with something else: a slow test is better than a red one
+    # Long timeouts, because the machine may be busy: a slow test is better than a red one.
     return load_settings(data_dir=data, cluster={"timeout_s": 120}, node={"start_timeout_s": 600})
 
 
 @pytest.fixture(scope="session")
 def cluster(settings: Settings) -> Iterator[Cluster]:
-    """One cluster for the run: OPENSEARCH_URL, else a container, else the embedded node, which dies with us."""
+    """One cluster for the run: OPENSEARCH_URL, else a container, else the embedded node, which ends with the run."""
     from gram_os.embedded import resolve_cluster
 
     with resolve_cluster(settings, attached=True) as found:
@@ -41,9 +42,9 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
 def make_index(cluster: Cluster) -> Iterator[MakeIndex]:
     """Factory of empty indices: `make_index(properties={...}, settings={...}, meta={...})` returns the name.
 
-    The default has a `title` analysed as English and one shard; what is passed by keyword replaces its part.
+    The default index has a `title` analysed as English and one shard. Each keyword replaces its part of the default.
     """
-    made: list[str] = []
+    names: list[str] = []
 
     def make(
         *,
@@ -59,10 +60,10 @@ def make_index(cluster: Cluster) -> Iterator[MakeIndex]:
             mappings["_meta"] = meta
         chosen = {"number_of_shards": 1, "number_of_replicas": 0} if settings is None else settings
         cluster.create_index(index, {"settings": chosen, "mappings": mappings})
-        made.append(index)
+        names.append(index)
         return index
 
     yield make
-    for index in made:
+    for index in names:
         if cluster.index_exists(index):
             cluster.delete_index(index)

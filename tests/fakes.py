@@ -1,4 +1,4 @@
-"""Small stand-ins for the seams: a language model that is a table, drawn at random from a seed."""
+"""A small stand-in for a language model: a table that is drawn at random from a seed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _State:
 
 @dataclass(slots=True)
 class TableModel:
-    """A `LanguageModel` over `values` tokens and the closing one, whose every distribution depends on text, side and prefix.
+    """A `LanguageModel` of `values` tokens and the closing one. Its distributions depend on text, side and prefix.
 
-    sharpness: scale of the random logits; steps: (beams, length) of every answer, for tests that count.
+    `sharpness` is the scale of the random logits. `steps` records (beams, length) of every answer, for tests that count.
     """
 
     values: int
@@ -39,14 +39,14 @@ class TableModel:
         return self.values
 
     def next_log_probs(self, text: str, side: Side, prefix: Prefix) -> FloatArray:
-        """log P(next token | text, side, prefix), float32 (values + 1,)."""
+        """Return log P(next token | text, side, prefix), float32 (values + 1,)."""
         key = zlib.crc32(repr((self.seed, text, side.value, prefix)).encode())
         logits = self.sharpness * np.random.default_rng(key).normal(size=self.values + 1)
         normalised: FloatArray = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
         return normalised
 
     def log_probs(self, text: str, side: Side, tokens: Prefix) -> tuple[float, ...]:
-        """Natural log-probabilities of the tokens and of the closing one after them."""
+        """Return the natural log-probabilities of the tokens and of the closing token after them."""
         whole = (*tokens, self.end)
         return tuple(float(self.next_log_probs(text, side, whole[:at])[t]) for at, t in enumerate(whole))
 

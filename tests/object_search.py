@@ -1,6 +1,6 @@
-"""The beam search with one Python object a beam, text by text: what `gram_os.model.decode` did before it had flat arrays.
+"""A beam search text by text, with one Python object for each beam: the slow reference of `gram_os.model.decode`.
 
-The slow reference of the tests: results, log-probabilities and the order of equals must be the same.
+The tests demand the same results, the same log-probabilities and the same order of equals.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class _Beam:
 
 
 def object_beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10) -> list[list[Generated]]:
-    """The `width` most probable codes of each text that a beam of that width finds, best first.
+    """Return the `width` most probable codes of each text that a beam of that width finds, best first.
 
-    `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.
-    Probabilities are the model's own, over its whole vocabulary; the trie only says what may be chosen.
+    `first` is the answer of `model.start` for the texts. A text gets fewer codes when the trie has fewer. Probabilities
+    are the model's own, over its whole vocabulary. The trie only restricts the choice.
     """
     step = first
     texts = range(len(first.log_probs))
@@ -47,7 +47,7 @@ def object_beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, wid
 def _finish(
     alive: list[_Beam], log_probs: FloatArray, end: int, trie: CodeTrie, finished: list[Generated], width: int
 ) -> None:
-    """Close the beams that are whole codes; keep the best `width`."""
+    """Add the beams that are whole codes to `finished`, and keep the best `width`."""
     for at, beam in enumerate(alive):
         if trie.final[beam.node]:
             finished.append(Generated(beam.tokens, (*beam.log_probs, float(log_probs[at, end]))))
@@ -58,7 +58,7 @@ def _finish(
 def _expand(
     alive: list[_Beam], log_probs: FloatArray, trie: CodeTrie, finished: list[Generated], width: int
 ) -> list[_Beam]:
-    """The best `width` continuations of one text's beams, without those that can no longer enter its results."""
+    """Return the best `width` continuations of one text's beams, without those that cannot enter its results."""
     if not alive:
         return []
     spans = [trie.children(beam.node) for beam in alive]
@@ -69,7 +69,7 @@ def _expand(
     nodes = np.concatenate([np.arange(first, first + len(tokens)) for tokens, first in spans])
     gains = log_probs[owners, tokens]
     totals = np.array([beam.score for beam in alive])[owners] + gains
-    # A continuation only loses probability: what is no better than the worst of a full result is out.
+    # A continuation only loses probability: once the result is full, it must be better than the worst result.
     floor = finished[-1].score if len(finished) == width else -np.inf
     kept = np.flatnonzero(totals > floor)
     kept = kept[np.lexsort((nodes[kept], -totals[kept]))][:width]
@@ -86,7 +86,7 @@ def _expand(
 
 
 def _grid(beams: list[list[_Beam]], widest: int) -> tuple[IntArray, IntArray]:
-    """Parents and last tokens as (texts, widest); the free places repeat beam 0 and are never read."""
+    """Return parents and last tokens, int64 (texts, widest). Free places repeat beam 0 and are never read."""
     parents = np.zeros((len(beams), widest), dtype=np.int64)
     tokens = np.zeros((len(beams), widest), dtype=np.int64)
     for row, alive in enumerate(beams):

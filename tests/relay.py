@@ -1,4 +1,4 @@
-"""A TCP relay in front of the cluster: it can be cut and can hold answers back, and it counts what passes."""
+"""A TCP relay in front of the cluster. It can break connections, hold answers back, and count requests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 class Relay:
     """Stands between a client and the cluster at `target`.
 
-    url: where clients connect; requests: the request lines that passed so far, such as "POST /_bulk HTTP/1.1";
-    connections: how many connections clients have opened.
+    `url`: the address for clients. `requests`: the request lines that passed so far, such as "POST /_bulk HTTP/1.1".
+    `connections`: the number of connections that clients have opened.
     """
 
     def __init__(self, target: str, port: int = 0):
@@ -44,7 +44,7 @@ class Relay:
             thread.join()
 
     def cut(self) -> None:
-        """Break every connection and accept none, as when a node dies."""
+        """Break every connection and accept none, as a dead node would."""
         self._is_cut = True
         for one in self._open:
             with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ class Relay:
         self._answers_flow.set()
 
     def wait_for_requests(self, count: int) -> None:
-        """Return when so many requests have passed; a minute is enough for any test."""
+        """Wait until `count` requests have passed, for at most a minute, which is enough for any test."""
         until = time.monotonic() + 60
         while len(self.requests) < count:
             assert time.monotonic() < until, f"only {self.requests} in a minute"
@@ -91,7 +91,7 @@ class Relay:
         self._pump(source, target, lambda _: self._answers_flow.wait())
 
     def _note(self, data: bytes) -> None:
-        """Keep the request line. A client sends a request only after the answer to the one before, so `data` starts with it."""
+        """Record the request line. Clients wait for each answer before they send again, so `data` begins with it."""
         line = data.split(b"\r\n", 1)[0]
         if line.endswith(b" HTTP/1.1"):
             self.requests.append(line.decode())

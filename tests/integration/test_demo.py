@@ -1,4 +1,4 @@
-"""The parts of the demo on a cut sample; CI runs the whole of it."""
+"""The parts of the demo on a small sample. CI runs the whole demo (test_wheel)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PRODUCTS = 120
 
 @pytest.fixture
 def index(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A name for the demo's index, and a sample of `PRODUCTS` products."""
+    """A name for the demo's index. The demo's sample is cut to `PRODUCTS` products."""
     name = f"test-{uuid.uuid4().hex}"
     cut = tmp_path / "products.jsonl.gz"
     with gzip.open(gram_os.data.sample_file("products.jsonl.gz")) as whole, gzip.open(cut, "w") as part:
@@ -70,7 +70,7 @@ def test_what_was_loaded_in_part_is_loaded_again(cluster: Cluster, index: str, g
     assert cluster.count(index) == PRODUCTS
 
 
-def test_index_of_another_bundle_is_made_anew(cluster: Cluster, index: str, generator: Generator) -> None:
+def test_index_of_another_bundle_is_replaced(cluster: Cluster, index: str, generator: Generator) -> None:
     cluster.create_index(index, {"mappings": {"properties": {"title": {"type": "text"}}}})
     attach(cluster, index, LabelState("t1", "0" * 12, "title"))
     demo.prepare_index(cluster, generator, {})
@@ -113,7 +113,7 @@ def test_once_leaves_no_index_behind(cluster: Cluster, index: str) -> None:
     cluster.create_index(index, {})
     demo._forget_index(cluster)
     assert not cluster.index_exists(index)
-    demo._forget_index(cluster)  # nothing to forget is no fault
+    demo._forget_index(cluster)  # a missing index is no error
 
 
 def test_once_uses_a_data_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The start-up benchmark on a real node: a search of a process of its own, and the parts of its time."""
+"""The start-up benchmark on a real node: a search in a new process, and the parts of its time."""
 
 from __future__ import annotations
 

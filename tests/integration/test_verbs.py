@@ -1,4 +1,4 @@
-"""The verbs from file to figures, as a user runs them: the shipped bundle, a real node, a part of the sample catalogue."""
+"""The verbs from a file to figures, as a user runs them: shipped bundle, real node, a part of the sample catalogue."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.conftest import MakeIndex
 
 pytestmark = pytest.mark.integration
 
-QUERIES = 12  # of the sample's, with every product judged for them
+QUERIES = 12  # of the sample, with every product that is judged for them
 
 
 @dataclass(frozen=True)
 class Shop:
-    """An index that was loaded, attached and coded by the verbs, and what they said."""
+    """An index that the verbs loaded, attached and coded, and the output of each verb."""
 
     index: str
     products: dict[str, dict[str, Any]]
     queries: Path
     judgments: Path
     loaded: Done
-    tried: Done
+    dry_run: Done
     attached: Done
     coded: Done
 
@@ -51,8 +51,8 @@ def _url(cluster: Cluster) -> Iterator[None]:
 def shop(cluster: Cluster, _url: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     queries = read_queries(sample_file("queries.tsv"))[:QUERIES]
-    asked = {query.id for query in queries}
-    judged = [j for j in read_judgments(sample_file("judgments.tsv")) if j.query_id in asked]
+    query_ids = {query.id for query in queries}
+    judged = [j for j in read_judgments(sample_file("judgments.tsv")) if j.query_id in query_ids]
     wanted = {j.product_id for j in judged}
     with gzip.open(sample_file("products.jsonl.gz"), "rt", encoding="utf-8") as rows:
         products = {p["id"]: p for p in map(json.loads, rows) if p["id"] in wanted}
@@ -62,12 +62,12 @@ def shop(cluster: Cluster, _url: None, tmp_path_factory: pytest.TempPathFactory)
     (folder / "judgments.tsv").write_text("query_id\tproduct_id\trelevance\n" + "".join(lines))
     index = f"test-{uuid.uuid4().hex}"
     loaded = run("load", str(folder / "products.jsonl"), "--index", index, "--json")
-    tried = run("attach", "--index", index, "--dry-run", "--json")
+    dry_run = run("attach", "--index", index, "--dry-run", "--json")
     untouched = cluster.get_mapping(index)
     assert "_meta" not in untouched
     yield Shop(
         index, products, folder / "queries.tsv", folder / "judgments.tsv",
-        loaded, tried, run("attach", "--index", index, "--json"), run("backfill", "--index", index, "--json"),
+        loaded, dry_run, run("attach", "--index", index, "--json"), run("backfill", "--index", index, "--json"),
     )  # fmt: skip
     cluster.delete_index(index)
 
@@ -80,9 +80,9 @@ def test_load_attach_backfill(cluster: Cluster, shop: Shop) -> None:
         "index": shop.index, "label": label, "bundle": bundle.id, "title_field": "title"
     }  # fmt: skip
     mapping = cluster.get_mapping(shop.index)
-    tried = shop.tried.json()
-    assert tried["request"] == f"PUT /{shop.index}/_mapping"
-    assert mapping["_meta"] == tried["body"]["_meta"]
+    planned = shop.dry_run.json()
+    assert planned["request"] == f"PUT /{shop.index}/_mapping"
+    assert mapping["_meta"] == planned["body"]["_meta"]
     coded = shop.coded.json()
     assert (coded["coded"], coded["unchanged"], coded["refused"]) == (len(shop.products), 0, [])
     assert shop.coded.code == 0
@@ -116,7 +116,7 @@ def test_evaluate(shop: Shop, tmp_path: Path) -> None:
         assert all(0 <= figures[name] <= 1 for name in ("R@10", "R@100", "R@300", "nDCG@10", "MRR@10"))
         assert figures["R@10"] <= figures["R@100"] <= figures["R@300"]
         assert figures["latency_ms"]["p50"] > 0
-    # Each product here was judged for one of a dozen queries: whoever codes at random does not get there.
+    # Each product here is judged for one of a dozen queries. Random codes stay far below these figures.
     assert found["systems"]["gram"]["R@100"] > 0.8
     assert found["systems"]["hybrid"]["nDCG@10"] > 0.6
     assert {path.name for path in out.iterdir()} >= {"report.html", "metrics.json", "runs"}
@@ -152,7 +152,7 @@ def test_search_pages_modes_and_filters(shop: Shop) -> None:
         assert all(shop.products[hit["id"]]["supplier"] == supplier for hit in hits)
 
 
-def test_no_hit_is_said(shop: Shop) -> None:
+def test_an_answer_without_hits_says_so(shop: Shop) -> None:
     done = run("search", "zzzzqqqq", "--index", shop.index, "--mode", "bm25")
     assert done.code == 0
     assert "no hit" in done.out

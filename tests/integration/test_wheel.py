@@ -1,4 +1,4 @@
-"""The wheel: what it holds, and that it works installed into an empty environment, away from the checkout."""
+"""The wheel: its content, and whether it works when it is installed into an empty environment, outside the checkout."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.integration  # builds, and installs from the package index
+pytestmark = pytest.mark.integration  # builds the wheel, and installs from the package index
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
-    # Nothing of the environment that the tests run in may help: no PYTHONPATH, no active virtual environment.
+    # The environment of the tests must not help: no PYTHONPATH, no active virtual environment.
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(word) for word in command], cwd=cwd, env=environ, capture_output=True, text=True, check=False
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands of an environment that holds the wheel and what it asks for, and no more."""
+    """The folder of commands of an environment that holds the wheel and its requirements, and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
     _run("uv", "venv", "--python", sys.executable, folder / "venv", cwd=folder)
     commands = folder / "venv" / "bin"
@@ -81,6 +81,6 @@ def test_installed_demo_runs_to_its_end(installed: Path, tmp_path: Path) -> None
 
     assert found["systems"].keys() == {"bm25", "gram", "hybrid"}
     assert found["queries"] > 50
-    # The floor of what the demo is there to show, well below docs/benchmarks.md: codes find what words miss.
+    # The demo shows that codes find what words miss. These floors are well below the figures of docs/benchmarks.md.
     assert found["systems"]["gram"]["R@300"] > found["systems"]["bm25"]["R@300"] > 0.7
     assert list(tmp_path.iterdir()) == []

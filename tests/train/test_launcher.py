@@ -25,7 +25,8 @@ def test_two_processes_train_one_bundle(tmp_path: Path) -> None:
     recipe.write_text(f'tagger_checkpoint = "{checkpoint}"\n{tiny}', encoding="utf-8")
 
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "gram_os.cli.main",
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         "-m", "gram_os.cli.main",
          "train", "--catalogue", str(catalogue), "--clicks", str(clicks), "--recipe", str(recipe),
          "--out", str(tmp_path / "out"), "--json"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
