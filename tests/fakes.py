@@ -26,7 +26,7 @@ class _State:
 class TableModel:
     """A `LanguageModel` of `values` tokens and the closing one. Its distributions depend on text, side and prefix.
 
-    `sharpness` is the scale of the random logits. `steps` records (beams, length) of every answer, for tests that count.
+    `sharpness` is the scale of the random logits. `steps` records (beams, length) of every answer: tests count it.
     """
 
     values: int
