@@ -27,6 +27,8 @@ Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
 
 OPERATIONS: Final = ("index", "create", "update", "delete")
 _RETRIED: Final = (429, 503)
+#: Actions that go into one request. Who collects actions on the way here takes as many, so that each chunk is one request.
+CHUNK: Final = 512
 # A request of this size is indexed in well under a second and is far from http.max_content_length (100 MB).
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 _LARGEST_ACTION: Final = 100_000_000
@@ -80,7 +82,7 @@ class _Entry:
 
 
 def write_bulk(
-    actions: Iterable[Mapping[str, Any]], send: Send, *, chunk: int = 500, backoff: Backoff | None = None
+    actions: Iterable[Mapping[str, Any]], send: Send, *, chunk: int = CHUNK, backoff: Backoff | None = None
 ) -> Iterator[BulkItem]:
     """Send the actions in requests of at most `chunk` and 8 MiB; one request is held in memory at a time.
 

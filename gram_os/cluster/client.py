@@ -18,7 +18,7 @@ from opensearchpy import exceptions as foreign
 from urllib3.exceptions import ConnectTimeoutError
 
 from gram_os.cluster import blocks
-from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
+from gram_os.cluster.bulk import CHUNK, Backoff, BulkItem, write_bulk
 from gram_os.errors import (
     ClusterAuthError,
     ClusterBusyError,
@@ -192,7 +192,7 @@ class Cluster:
                 return
             after = hits[-1]["sort"]
 
-    def bulk(self, actions: Iterable[Mapping[str, object]], *, chunk: int = 500) -> Iterator[BulkItem]:
+    def bulk(self, actions: Iterable[Mapping[str, object]], *, chunk: int = CHUNK) -> Iterator[BulkItem]:
         """Write actions, one BulkItem for each in order; see `gram_os.cluster.bulk` for their form and the retries.
 
         Nothing is written until the items are read. A refused document is an item with an `error`, never an exception.

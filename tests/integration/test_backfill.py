@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,11 +15,22 @@ from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import IndexMissingError, IndexUnfitError
-from gram_os.ingest.backfill import BackfillReport, Refusal, backfill
+from gram_os.ingest.backfill import BackfillReport, backfill
+from gram_os.ingest.documents import (
+    CodedDocument,
+    Document,
+    Refusal,
+    WriteOutcome,
+    read_document,
+    source_fields,
+    write_documents,
+)
 from gram_os.ingest.packing import pack_codes
 from gram_os.model.generator import Generator, ScoredCode
+from gram_os.settings import ClusterSettings
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
+from tests.relay import Relay
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +68,9 @@ class Meddler:
         if self._acts:
             self._acts.pop(0)()
         yield from self._generator.code_products(chosen)
+
+    def code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+        return self._generator.code_batch(products)
 
 
 def _state(generator: Generator, title: str = "title") -> LabelState:
@@ -146,11 +162,47 @@ def test_weights_of_an_old_title_do_not_stay(cluster: Cluster, index: str, gener
         assert ("zebra" in weights) == held
 
 
+def test_a_chunk_says_what_became_of_each_document(cluster: Cluster, index: str, generator: Generator) -> None:
+    state = _state(generator)
+    _write(cluster, index, {"4": {"title": "red mouse"}})
+    documents = _read_documents(cluster, index, state, generator)
+    codes = generator.code_batch([document.product for document in documents])
+    coded = [CodedDocument(document, found) for document, found in zip(documents, codes, strict=True)]
+    _write(cluster, index, {"2": {"title": "Apple laptop"}})
+    list(cluster.bulk([{"op": "delete", "index": index, "id": "3"}]))
+    unfit = replace(documents[3], source="x" * 40_000)  # longer than any keyword may be
+    outcome = write_documents(cluster, index, state, [*coded[:3], CodedDocument(unfit, codes[3])])
+    assert (outcome.written, outcome.conflicts, outcome.deleted, outcome.block) == (["1"], ["2"], ["3"], None)
+    assert [(refusal.id, "gram_t1.source" in refusal.reason) for refusal in outcome.refused] == [("4", True)]
+    assert [document.is_current for document in _read_documents(cluster, index, state, generator)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_chunk_says_that_the_index_is_blocked(cluster: Cluster, index: str, generator: Generator) -> None:
+    state = _state(generator)
+    documents = _read_documents(cluster, index, state, generator)
+    _put_settings(cluster, index, {"index.blocks.write": True})
+    outcome = write_documents(cluster, index, state, [CodedDocument(document, []) for document in documents])
+    _put_settings(cluster, index, {"index.blocks.write": None})
+    assert "[FORBIDDEN/8/" in str(outcome.block)
+    assert replace(outcome, block=None) == WriteOutcome()
+
+
+def _read_documents(cluster: Cluster, index: str, state: LabelState, generator: Generator) -> list[Document]:
+    cluster.refresh(index)
+    hits = cluster.scan(index, query={"match_all": {}}, source=source_fields(state, generator.bundle))
+    read = [read_document(hit, state, generator.bundle) for hit in hits]
+    return sorted((one for one in read if isinstance(one, Document)), key=lambda document: document.product.id)
+
+
 def test_another_bundle_codes_all_again(
     cluster: Cluster, index: str, generator: Generator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     backfill(cluster, index, _state(generator), generator)
-    other = make_generator(tmp_path_factory.mktemp("other"), label="t2")
+    other = make_generator(tmp_path_factory.mktemp("other"), title_values=3)
     assert other.bundle.id != generator.bundle.id
     assert backfill(cluster, index, _state(other), other) == BackfillReport(3)
 
@@ -190,7 +242,10 @@ def test_document_deleted_meanwhile_stays_deleted(cluster: Cluster, index: str, 
     def delete() -> None:
         list(cluster.bulk([{"op": "delete", "index": index, "id": "3"}]))
 
-    assert backfill(cluster, index, _state(generator), Meddler(generator, delete)) == BackfillReport(2)
+    settled: list[int] = []
+    report = backfill(cluster, index, _state(generator), Meddler(generator, delete), progress=settled.append)
+    assert report == BackfillReport(2)
+    assert sum(settled) == 3
     assert set(_read(cluster, index)) == {"1", "2"}
 
 
@@ -258,9 +313,15 @@ def test_more_documents_than_one_page(cluster: Cluster, make_index: MakeIndex, g
     _write(cluster, index, many)
     attach(cluster, index, _state(generator))
     settled: list[int] = []
-    assert backfill(cluster, index, _state(generator), generator, progress=settled.append) == BackfillReport(1300)
-    assert settled == [512, 512, 276]
-    assert backfill(cluster, index, _state(generator), generator) == BackfillReport(0, 1300)
+    with (
+        Relay(cluster.url) as relay,
+        contextlib.closing(Cluster(ClusterSettings(url=relay.url, timeout_s=120))) as through,
+    ):
+        assert backfill(through, index, _state(generator), generator, progress=settled.append) == BackfillReport(1300)
+        assert settled == [512, 512, 276]
+        assert len([line for line in relay.requests if "/_bulk" in line]) == 3  # a chunk is a request
+        assert backfill(through, index, _state(generator), generator) == BackfillReport(0, 1300)
+        assert len([line for line in relay.requests if "/_bulk" in line]) == 3
 
 
 @pytest.mark.parametrize("block", ["write", "read_only", "read_only_allow_delete"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
+from gram_os.cluster.bulk import CHUNK, Backoff, BulkItem, write_bulk
 from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
 
 AT_ONCE = Backoff(attempts=4, initial_s=0.0, max_s=0.0)
@@ -66,6 +66,9 @@ def test_chunks_by_number_and_by_bytes_keep_the_order() -> None:
     sink = Sink()
     assert [item.id for item in write_bulk(map(index, range(5)), sink, chunk=2)] == ["0", "1", "2", "3", "4"]
     assert [len(request) // 2 for request in sink.requests] == [2, 2, 1]
+    sink = Sink()
+    list(write_bulk(map(index, range(CHUNK + 1)), sink))
+    assert [len(request) // 2 for request in sink.requests] == [CHUNK, 1]
     sink = Sink()
     heavy = ({"op": "index", "index": "i", "id": str(n), "body": {"t": "x" * 3_000_000}} for n in range(5))
     assert len(list(write_bulk(heavy, sink))) == 5
