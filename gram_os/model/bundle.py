@@ -1,4 +1,4 @@
-"""A bundle: the folder that holds one trained model and all that serving needs of it.
+"""A bundle: the folder that holds one trained model and everything else that serving needs.
 
     manifest.json      format, label, backbone, precision, attribute fields, measures, size and SHA-256 of every file
     tokenizer.json     of the encoder or the causal LM
@@ -6,9 +6,9 @@
     codes.npz          the code trie (trie.py), memory-mapped (array_file.py)
     dictionary.tsv     value, type, products: the attribute dictionary
     words.tsv          word, products: the catalogue's vocabulary
-    stems.tsv          stem, readable word: the normaliser's
+    stems.tsv          stem, readable word: for the normaliser
 
-Loading checks format, sizes and hashes and names what is wrong. Nothing in a bundle is executed or unpickled.
+Loading checks format, sizes and hashes, and an error names what is wrong. Nothing in a bundle is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -33,17 +33,23 @@ from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.rules import text_rules_version
 
 FORMAT = 3
-_NOT_IN_DOCUMENTS: dict[str, Any] = {
+MANIFEST = "manifest.json"
+TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
+
+# What no document depends on. Everything else counts for `Bundle.id`, new files and new fields of the manifest too.
+_NOT_IN_DOCUMENTS: Mapping[str, Any] = {
+    "format": True,
+    "label": True,
     "measures": True,
     "source": True,
     "gram_weight": True,
     "query_values": True,
-    "pair": {"query", "idf_exponent", "granularity"},  # the title's side is written with the codes
+    "pair": {"query", "idf_exponent", "granularity"},  # the title's weights are written with the codes
+    "files": {"tag-encoder.onnx", "words.tsv"},  # the tagger's layers, and the words that mend queries
 }
-MANIFEST = "manifest.json"
-TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
 
 class FileRecord(BaseModel):
@@ -56,7 +62,7 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a bundle says of itself."""
+    """What a bundle says about itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,26 +71,26 @@ class Manifest(BaseModel):
     backbone: Literal["compact", "causal-lm"]
     precision: Literal["fp32", "fp16", "int8"]
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
-    texts: tuple[str, ...] = ()  # further text fields of the catalogue whose words are a product's own values too
-    title_codes: int = 10  # codes that the beam search gives a title, beside its own values
-    title_values: int = 0  # the likeliest single values that a title gets besides; they cost no step of the decoder
-    query_values: int = 0  # the same of a query
+    texts: tuple[str, ...] = ()  # further text fields of the catalogue; their words are own values of a product too
+    title_codes: int = 10  # codes that the beam search gives a title
+    title_values: int = 0  # likeliest single values that a title gets as well; they cost no step of the decoder
+    query_values: int = 0  # likeliest single values that a query gets as well
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
-    gram_weight: float = 3.0  # of GRAM against BM25 in the hybrid
-    model: Mapping[str, int | float | str] = {}  # what the backbone needs to know of its graphs
-    measures: Mapping[str, float] = {}  # what it was accepted with
-    source: str = ""  # what it was trained on, and the terms
+    gram_weight: float = 3.0  # the weight of GRAM in the hybrid; BM25 has 1
+    model: Mapping[str, int | float | str] = {}  # what the backbone needs to know about its graphs
+    measures: Mapping[str, float] = {}  # the measures that the bundle was accepted with
+    source: str = ""  # the data that it was trained on, and their terms
     files: Mapping[str, FileRecord] = {}
 
     @property
     def coded_fields(self) -> tuple[str, ...]:
-        """The fields of a product, beside its title, that its codes are made from."""
+        """The fields of a product that its codes depend on, beside the title."""
         return (*self.attributes, *self.texts)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle; graphs are opened by the backbone (onnx_lm.py, causal_lm.py)."""
+    """A loaded bundle. The backbone opens its graphs (onnx_lm.py, causal_lm.py)."""
 
     path: Path
     manifest: Manifest
@@ -106,13 +112,14 @@ class Bundle:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits that change when anything does that is written into documents.
+        """Twelve hexadecimal digits that name what the bundle writes into documents: codes and their weights.
 
-        That is the codes and their weights on the title's side. What a query's codes weigh is not among it, and may be set
-        anew without coding any document again.
+        They are a hash of the manifest and its files' hashes, without `_NOT_IN_DOCUMENTS`, and of the version of the
+        text rules (text/rules.py). A change of the query's weights leaves the id as it is, and no document has to be
+        coded anew.
         """
-        content = self.manifest.model_dump_json(exclude=_NOT_IN_DOCUMENTS)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        content = self.manifest.model_dump(mode="json", exclude=dict(_NOT_IN_DOCUMENTS))
+        return hashlib.sha256(json.dumps([text_rules_version(), content]).encode()).hexdigest()[:12]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -124,7 +131,7 @@ class Bundle:
 
     @cached_property
     def trie(self) -> CodeTrie:
-        """The codes that may be generated."""
+        """All codes that the model may generate."""
         file = self.path / "codes.npz"
         try:
             arrays = map_arrays(file)
@@ -164,7 +171,7 @@ def write_tables(
     normaliser: Normaliser,
     trie: CodeTrie,
 ) -> None:
-    """Write the bundle's tables; the graphs and the tokenizer are written by train/export.py."""
+    """Write the bundle's tables. `gram_os.train.export` writes the graphs and the tokenizer."""
     rows = zip(dictionary.values, dictionary.types, dictionary.counts, strict=True)
     _write_rows(path / "dictionary.tsv", ((v, k.value, str(n)) for v, k, n in rows))
     _write_rows(path / "words.tsv", ((word, str(n)) for word, n in sorted(vocabulary.counts.items())))
@@ -173,7 +180,7 @@ def write_tables(
 
 
 def seal(path: Path, manifest: Manifest) -> Bundle:
-    """Write the manifest over all files that lie in the folder; the last step of an export."""
+    """Write the manifest over all files in the folder. This is the last step of an export."""
     files = {
         file.name: FileRecord(bytes=file.stat().st_size, sha256=_sha256(file))
         for file in sorted(path.iterdir())

@@ -436,7 +436,7 @@ def test_index_deleted_under_the_pipeline(own_corpus: Corpus) -> None:
 
 
 def test_another_bundle_is_refused(corpus: Corpus, tmp_path: Path) -> None:
-    other = make_generator(tmp_path / "other", label="t9")
+    other = make_generator(tmp_path / "other", title_values=1)
     with pytest.raises(BundleError, match="--bundle") as caught:
         open_pipeline(corpus.cluster, corpus.index, generator=other)
     assert corpus.generator.bundle.id in str(caught.value)

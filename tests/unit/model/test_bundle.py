@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,22 +102,100 @@ def test_the_tokenizer_neither_pads_nor_cuts(tmp_path: Path) -> None:
     assert tokenizer.padding is None
 
 
-def test_the_id_changes_with_what_is_written_into_documents_but_not_with_the_querys_side(
-    folder: Path,
+def test_the_id_is_twelve_hexadecimal_digits(folder: Path) -> None:
+    found = Bundle.load(folder).id
+    assert len(found) == 12
+    assert int(found, 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "t2"},
+        {"source": "elsewhere"},
+        {"measures": {}},
+        {"gram_weight": 2.0},
+        {"query_values": 3},
+        {"pair": PairWeights(query=SideWeights(unknown=0.5))},
+        {"pair": PairWeights(idf_exponent=0.5, granularity=(1, 2, 3))},
+    ],
+)
+def test_the_id_does_not_count_what_no_document_depends_on(folder: Path, change: dict[str, object]) -> None:
+    assert seal(folder, MANIFEST.model_copy(update=change)).id == seal(folder, MANIFEST).id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pair": PairWeights(title=SideWeights(unknown=0.5))},
+        {"title_codes": 7},
+        {"title_values": 2},
+        {"texts": ("description",)},
+        {"attributes": {"brand": T.BRAND, "tags": T.OTHER}},
+        {"attributes": {"brand": T.MODEL}},
+        {"backbone": "causal-lm"},
+        {"model": {"prompts": "2"}},
+    ],
+)
+def test_the_id_counts_what_the_manifest_says_of_titles(folder: Path, change: dict[str, object]) -> None:
+    assert seal(folder, MANIFEST.model_copy(update=change)).id != seal(folder, MANIFEST).id
+
+
+def test_the_order_of_attribute_fields_counts_since_own_values_follow_it(folder: Path) -> None:
+    fields = {"brand": T.BRAND, "tags": T.OTHER}
+    turned = dict(reversed(fields.items()))
+    first, second = (seal(folder, MANIFEST.model_copy(update={"attributes": of})).id for of in (fields, turned))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["words.tsv", "tag-encoder.onnx"])
+def test_the_id_does_not_count_files_of_queries_and_of_the_tagger(folder: Path, name: str) -> None:
+    before = Bundle.load(folder)
+    with (folder / name).open("a", encoding="utf-8") as stream:
+        stream.write("zebra\t1\n")
+    after = seal(folder, MANIFEST)
+    assert after.manifest.files.get(name) != before.manifest.files.get(name)
+    assert after.id == before.id
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["encoder.onnx", "decoder.onnx", "tokenizer.json", "dictionary.tsv", "stems.tsv", "codes.npz", "unknown.bin"],
+)
+def test_the_id_counts_all_other_files(folder: Path, name: str) -> None:
+    before = Bundle.load(folder).id
+    with (folder / name).open("ab") as stream:
+        stream.write(b" ")
+    assert seal(folder, MANIFEST).id != before
+
+
+def test_the_id_counts_the_trie(folder: Path) -> None:
+    before = Bundle.load(folder).id
+    trie = CodeTrie.build([(0,), (0, 2)])
+    write_tables(folder, dictionary=DICTIONARY, vocabulary=VOCABULARY, normaliser=NORMALISER, trie=trie)
+    assert seal(folder, MANIFEST).id != before
+
+
+def test_the_id_counts_the_text_rules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoStemmer:
+        def stemWord(self, word: str) -> str:  # noqa: N802  (PyStemmer's name)
+            return word
+
+    before = Bundle.load(folder)
+    first = before.id
+    monkeypatch.setattr("gram_os.text.normalise._PORTER2", NoStemmer())
+    assert Bundle.load(folder).id != first
+    assert before.id == first  # a loaded bundle keeps its id
+
+
+def test_the_id_is_the_same_for_a_manifest_that_was_copied(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    first = seal(folder, MANIFEST).id
-    assert len(first) == 12
-    assert int(first, 16) >= 0
-    assert seal(folder, MANIFEST.model_copy(update={"measures": {}, "source": "elsewhere"})).id == first
-    query = SideWeights(unknown=0.5)
-    ranking = PairWeights(query=query, idf_exponent=0.5, granularity=(1, 2, 3))
-    assert seal(folder, MANIFEST.model_copy(update={"pair": ranking, "gram_weight": 2.0})).id == first
-    written = PairWeights(title=SideWeights(unknown=0.5))
-    assert seal(folder, MANIFEST.model_copy(update={"pair": written})).id != first
-    assert seal(folder, MANIFEST.model_copy(update={"title_codes": 7})).id != first
-    assert seal(folder, MANIFEST.model_copy(update={"label": "t2"})).id != first
-    (folder / "encoder.onnx").write_bytes(b"other")
-    assert seal(folder, MANIFEST).id != first
+    copy = tmp_path_factory.mktemp("copy") / "bundle"
+    shutil.copytree(folder, copy)
+    content = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(content))  # without indentation
+    assert Bundle.load(copy).id == Bundle.load(folder).id
 
 
 def test_sealing_twice_is_sealing_once(folder: Path) -> None:
