@@ -49,6 +49,15 @@ class Cluster:
 
     The constructor contacts nobody, so the cluster may come up later. Every request stands for itself: one that fails leaves
     nothing behind. All methods raise ClusterError or one of its subclasses, with the cure in the text.
+
+    >>> from gram_os import Cluster, load_settings
+    >>> cluster = Cluster.connect(load_settings().cluster)  # reads OPENSEARCH_URL
+    >>> cluster.count("products")
+    100
+    >>> body = {"query": {"match": {"title": "wireless access point"}}, "size": 1}
+    >>> cluster.with_timeout(20).search("products", body)["hits"]["hits"][0]["_source"]["title"]
+    'HP ProCurve 420 Wireless Access Point'
+    >>> cluster.close()
     """
 
     def __init__(self, settings: ClusterSettings, *, backoff: Backoff | None = None):

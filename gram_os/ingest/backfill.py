@@ -55,6 +55,15 @@ def backfill(
 
     Raises IndexMissingError, IndexUnfitError when the index takes no writes, and other ClusterErrors. What was written
     until then stays, so the next run goes on from there.
+
+    >>> from gram_os import Cluster, backfill, load_generator, load_settings
+    >>> from gram_os.cluster.labels import require_label
+    >>> cluster = Cluster.connect(load_settings().cluster)  # reads OPENSEARCH_URL
+    >>> state = require_label(cluster, "products")  # `gram-os attach` has put it there
+    >>> report = backfill(cluster, "products", state, load_generator())
+    >>> report.coded + report.unchanged, report.refused
+    (100, [])
+    >>> cluster.close()
     """
     run = _Run(cluster, index, state, coder, progress)
     cluster.refresh(index)
