@@ -1,8 +1,8 @@
-"""The attribute types of a code and the labels of the tagger, both kept in this one place.
+"""The attribute types of a code, and the labels of the tagger.
 
-The 16 types are those of the paper (gram.md, section 1). The tagger learns two public data sets, each with types of
-its own: QueryNER's 17 for queries are kept as they are (so that its figures compare), OA-Mine's open list for titles is
-folded into the 16. Nothing here knows text or models.
+The 16 types are those of the paper (arXiv 2504.01403, section 1). The tagger is trained on two public data sets, and
+each has types of its own. QueryNER's 17 types for queries stay as they are, so that its figures compare. OA-Mine's
+open list for titles is folded into the 16. Nothing here knows text or models.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AttributeType(StrEnum):
 
 
 class Side(StrEnum):
-    """Which text is read: what a shopper types, or what a catalogue calls a product."""
+    """Which text is coded: a shopper's query, or a product's title."""
 
     QUERY = "query"
     TITLE = "title"
@@ -43,7 +43,8 @@ class Side(StrEnum):
 
 _T = AttributeType
 
-#: QueryNER's types in their fixed order, and what each is among the 16. `content` is what a product shows or is about.
+#: QueryNER's types in their fixed order, each with its type among the 16. `content` is what a product shows or is
+#: about.
 QUERYNER_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType(
     {
         "core_product_type": _T.PRODUCT_TYPE,
@@ -66,7 +67,7 @@ QUERYNER_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType(
     }
 )
 
-#: OA-Mine's types (ten categories of Amazon titles), each folded into one of the 16.
+#: OA-Mine's types (ten categories of Amazon titles), each with its type among the 16.
 OA_MINE_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType(
     {
         "Administration type": _T.FUNCTION,
@@ -126,14 +127,14 @@ OA_MINE_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType(
 #: The 16 types in the order of the title side's labels.
 GRAM_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType({t.value: t for t in AttributeType})
 
-#: The types that each side's half of the tag head names, in the order of its columns.
+#: The types in each side's half of the tag head, in the order of its columns.
 SIDE_TYPES: Final[Mapping[Side, Mapping[str, AttributeType]]] = MappingProxyType(
     {Side.QUERY: QUERYNER_TYPES, Side.TITLE: GRAM_TYPES}
 )
 
 
 def bio_labels(types: Mapping[str, AttributeType]) -> tuple[str, ...]:
-    """`O`, then `B-x` and `I-x` of each type in order: label 0 is outside, odd ones begin, even ones go on.
+    """Return `O`, then `B-x` and `I-x` for each type: label 0 is outside, odd labels begin, even ones continue.
 
     >>> bio_labels({"color": AttributeType.COLOUR})
     ('O', 'B-color', 'I-color')
@@ -151,7 +152,7 @@ HEAD_WIDTH: Final[int] = sum(len(labels) for labels in SIDE_LABELS.values())
 
 
 def head_columns(side: Side) -> slice:
-    """The columns of the tag head that belong to a side.
+    """Return the columns of the tag head that belong to a side.
 
     >>> head_columns(Side.QUERY), head_columns(Side.TITLE), HEAD_WIDTH
     (slice(0, 35, None), slice(35, 68, None), 68)

@@ -1,9 +1,9 @@
 """A code: the text identifier that queries and products share (GRAM section 1, arXiv 2504.01403).
 
-A code is a set of one to six normalised attribute values. Equal sets are equal strings: values stand in
-lexicographic order, joined by " | ". The type of a value (brand, colour, ...) is a label that is kept beside
-it and is not part of the code's identity, since the two sides' types disagree too often (docs/log.md).
-This module knows nothing of texts or models; normalise.py makes the values.
+A code is a set of one to six normalised attribute values. Equal sets give equal strings: the values stand in
+lexicographic order, joined by " | ". The type of a value (brand, colour, ...) is kept beside it and is no part of the
+code, because the types of the two sides disagree too often (docs/log.md). This module knows neither texts nor models.
+normalise.py makes the values.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from enum import StrEnum
 from gram_os.errors import InputError
 
 SEPARATOR = " | "
-MAX_ATTRIBUTES = 6  # attributes in a code
-MAX_CODES = 10  # codes that are generated for a query
+MAX_ATTRIBUTES = 6  # values in a code
+MAX_CODES = 10  # codes that the beam search gives a query
 
 
 class Granularity(StrEnum):
-    """How narrow a code is, by its number of attributes."""
+    """How narrow a code is, by its number of values."""
 
     COARSE = "coarse"  # 1-2
     MEDIUM = "medium"  # 3
@@ -31,8 +31,7 @@ class Granularity(StrEnum):
 class Code:
     """A set of attribute values in canonical order.
 
-    Build one with `Code.of` (any order, repeats allowed) or `Code.parse`; the constructor takes what is already
-    canonical.
+    Make one with `Code.of` (any order, repeats allowed) or `Code.parse`. The constructor takes canonical values only.
 
     >>> str(Code.of(["xerox", "toner cartridge", "black"]))
     'black | toner cartridge | xerox'
@@ -46,8 +45,8 @@ class Code:
     def of(cls, values: Iterable[str]) -> Code:
         """Make the code of a set of values.
 
-        Raises InputError when there is no value, more than `MAX_ATTRIBUTES`, an empty one, or one that holds
-        the separator's bar.
+        Raises InputError for no value, for more than `MAX_ATTRIBUTES` values, and for a value that is empty, not
+        trimmed or contains the separator's bar.
         """
         unique = tuple(sorted(set(values)))
         if not 1 <= len(unique) <= MAX_ATTRIBUTES:
@@ -59,12 +58,12 @@ class Code:
 
     @classmethod
     def parse(cls, text: str) -> Code:
-        """Read a code back from its text; values may come in any order. Raises InputError as `of` does."""
+        """Read a code from its text, with the values in any order. Raises InputError as `of` does."""
         return cls.of(part.strip() for part in text.split("|"))
 
     @property
     def granularity(self) -> Granularity:
-        """Coarse for 1-2 attributes, medium for 3, fine above."""
+        """Coarse for 1-2 values, medium for 3, fine for more."""
         if len(self.values) <= 2:
             return Granularity.COARSE
         return Granularity.MEDIUM if len(self.values) == 3 else Granularity.FINE

@@ -1,8 +1,8 @@
-"""What a bundle knows of its catalogue's words and attribute values, without any model.
+"""What a bundle knows about its catalogue's words and attribute values. No model is needed.
 
-`AttributeDictionary` is the generator's output vocabulary: a value's place is its token, and places are in
+`AttributeDictionary` holds the values that a model can write. A value's place is its token, and places are in
 lexicographic order, so ascending tokens are a code in canonical order. `Vocabulary` counts the catalogue's words and
-mends a query's: misspellings, words written together or apart.
+mends those of a query: misspellings, and words that are written together or apart.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from rapidfuzz.distance import OSA
 from gram_os.text.attribute import AttributeType
 from gram_os.text.code import Code
 
-#: A code as a model writes it.
+#: A code as the tokens of a model.
 Tokens: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class AttributeDictionary:
-    """The known attribute values, ascending, each with its commonest type and its number of products."""
+    """The attribute values that a model can write, ascending, with their commonest types and numbers of products."""
 
     values: tuple[str, ...]
     types: tuple[AttributeType, ...]
@@ -38,26 +38,26 @@ class AttributeDictionary:
 
     @cached_property
     def longest(self) -> int:
-        """Words in the longest value."""
+        """The number of words in the longest value."""
         return max((value.count(" ") + 1 for value in self.values), default=0)
 
     def type_of(self, value: str) -> AttributeType | None:
-        """The type of a value, None when it is not in the dictionary."""
+        """Return the type of a value, None when it is not in the dictionary."""
         token = self.tokens.get(value)
         return None if token is None else self.types[token]
 
     def encode(self, code: Code) -> tuple[int, ...] | None:
-        """The code's tokens, or None when one of its values is unknown."""
+        """Return the code's tokens, or None when one of its values is not in the dictionary."""
         tokens = [self.tokens.get(value) for value in code.values]
         return None if None in tokens else tuple(t for t in tokens if t is not None)
 
     def decode(self, tokens: Sequence[int]) -> Code:
-        """The code of ascending tokens."""
+        """Return the code of ascending tokens."""
         values = [self.values[token] for token in tokens]  # a generator would take half as long again
         return Code(tuple(values))
 
     def phrases(self, words: Sequence[str]) -> list[str]:
-        """Values of two words and more that stand in a row of normalised words."""
+        """Return the values of two words or more that occur in a sequence of normalised words."""
         found = dict.fromkeys(
             " ".join(words[start : start + size])
             for size in range(2, self.longest + 1)
@@ -68,7 +68,7 @@ class AttributeDictionary:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The catalogue's single words, normalised, with the number of products that hold them."""
+    """The catalogue's single words, normalised, each with its number of products."""
 
     counts: Mapping[str, int]
     _sorted: list[str] = field(init=False, repr=False)
@@ -78,16 +78,17 @@ class Vocabulary:
         object.__setattr__(self, "_sorted", [word for word in ordered if word.isalpha() and len(word) > 3])
 
     def join(self, words: Sequence[str]) -> list[str]:
-        """Neighbours that the catalogue writes as one word: "deck", "over" -> "deckover"."""
+        """Join neighbours that the catalogue writes as one word: "deck", "over" -> "deckover"."""
         pairs = (left + right for left, right in pairwise(words))
         return [joined for joined in pairs if joined in self.counts]
 
     def mend(self, word: str) -> list[str]:
-        """What an unknown word may stand for: two known words written together, else the nearest known word.
+        """Return what an unknown word may stand for: two known words written together, or the nearest known word.
 
-        One edit (Damerau, adjacent letters swapped count as one) up to six letters, two above; the first letter
-        stays, since few people miss it. Known words, short ones, those above 40 letters and words with digits are left
-        alone.
+        The nearest word is at most one edit away for words up to six letters, two edits for longer ones. A swap of
+        neighbouring letters counts as one edit (Damerau). The first letter must be the same, because few people mistype
+        it. Nothing is returned for known words, words with digits, and words below 4 or above 40 letters. Two words win
+        when the rarer of them is in more products than the nearest word.
         """
         if word in self.counts or not 4 <= len(word) <= 40 or not word.isalpha():
             return []
@@ -107,5 +108,5 @@ class Vocabulary:
         return min(same)[2] if same else None
 
     def _rarer(self, pair: tuple[str, str]) -> int:
-        """Products that hold the rarer of two words."""
+        """Return the number of products of the rarer of two words."""
         return min(self.counts[pair[0]], self.counts[pair[1]])

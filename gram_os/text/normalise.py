@@ -1,7 +1,8 @@
-"""The one place where text becomes normalised values: Unicode, case, stem, units, joins.
+"""The normaliser: text into normalised values. It settles Unicode, case, stems, units and joined words.
 
-Both sides of GRAM meet only if "17-inch Laptops" and 'laptop 17"' end in the same strings, so queries, titles,
-catalogue fields and tagged spans all pass through `Normaliser`. It knows words, not attribute types and not models.
+The two sides of GRAM meet only when "17-inch Laptops" and 'laptop 17"' give the same strings. So queries, titles,
+catalogue fields and tagged spans all pass through `Normaliser`. It knows words, but neither attribute types nor models.
+A change here changes the id of every bundle (rules.py).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from functools import lru_cache
 
 import Stemmer
 
-# Canonical unit -> the ways in which shops write it, after `fold`. A canonical unit is one of its own spellings, and no
-# stop word, so that a normalised measure reads as the same measure again.
+# Canonical unit -> how shops write it, after `fold`. A canonical unit is one of its own spellings and no stop word, so
+# that a normalised measure reads as the same measure again.
 _UNITS: Mapping[str, str] = {
     "in": r"in(?:ch(?:es)?)?|\"",
     "ft": r"ft|feet|foot|'",
@@ -74,9 +75,9 @@ _ANY_UNIT = "|".join(sorted(_UNITS.values(), key=len, reverse=True))
 # Repetitions are bounded: a text may be 100 kB of digits and commas.
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.\d{1,9})?|\.\d{1,9}"
 _FRACTION = r"(?:\d{1,9} ?[- ] ?)?\d{1,9} ?/ ?\d{1,9}"
-# A unit of letters ends where the word does; a sign may be followed by anything, feet by inches only (5'10").
+# A unit of letters ends with the word. Anything may follow a sign, but only inches may follow feet (5'10").
 _UNIT = rf"(?:{_ANY_UNIT})(?:(?<=[\"%°])|(?<=')(?![^\W\d_])|(?![^\W_]))"
-# A range with its unit, else a fraction or number with or without one, else a word with its inner signs.
+# A range with its unit; or a fraction or number, with a unit or without; or a word with its inner signs.
 _TOKEN = re.compile(
     rf"(?P<low>{_NUMBER})-(?P<high>{_NUMBER}) ?-? ?(?P<shared>{_UNIT})\.?"
     rf"|(?:(?P<fraction>{_FRACTION})|(?P<number>{_NUMBER}))(?: ?-? ?(?P<unit>{_UNIT})\.?|(?![^\W_]|[-/.'][^\W_]))"
@@ -86,7 +87,7 @@ _QUOTES = str.maketrans({**dict.fromkeys("‘’‛′´`", "'"), **dict.fromkey
 _MARKS = re.compile(r"[®™©℠]")
 _VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _PLURAL = re.compile(r"\((e?s)\)")
-# 4x8, 4 ft x 8 ft; but neither "X463 X464" nor the part number 04X4641.
+# Matches 4x8 and 4 ft x 8 ft, but neither "X463 X464" nor the part number 04X4641.
 _SIDE = rf"(?!0\d)(?:{_NUMBER})(?:['\"]| ?(?:in\.?|ft\.?|mm|cm|m))?"
 _TIMES = re.compile(rf"(?<![\w.-])(?:{_SIDE}(?: ?[×*] ?| x |x))+(?=\.?\d)")
 _TIMES_SIGN = re.compile(r" ?[x×*] ?")
@@ -96,32 +97,10 @@ _DIGITS = re.compile(r"\d+")
 _VOWEL = re.compile(r"[aeiouy]")
 _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SPLIT = re.compile(r"[&+/-]+|(?<!\d)\.|\.(?!\d)")
-# 24-port is a number and a word; dv7-1211ea, whose letters are no word, is a model number.
+# 24-port is a number and a word. dv7-1211ea is a model number: its letters are no word.
 _COUNTED = re.compile(r"\d{1,3}(?:\.\d+)?-(?=[a-z]*[aeiouy])[a-z]{3,}")
 STOPWORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "the",
-        "to",
-        "w",
-        "with",
-        "without",
-        "your",
-    ]
+    "a an and at by for from in into is it its of on or the to w with without your".split()  # noqa: SIM905
 )
 _PORTER2 = Stemmer.Stemmer("english")
 
@@ -130,8 +109,8 @@ _PORTER2 = Stemmer.Stemmer("english")
 class Token:
     """One normalised word, measure or model number of a text.
 
-    `value` is the normalised form; `parts` are further values that the same characters carry: the bare number
-    beside a measure, the pieces of a hyphenated word. `start` and `end` are offsets in the folded text.
+    value: the normalised form. parts: further values of the same characters, such as the bare number of a measure or
+    the pieces of a hyphenated word. start, end: offsets in the folded text.
     """
 
     value: str
@@ -143,8 +122,8 @@ class Token:
 class Normaliser:
     """Turns text into normalised values.
 
-    Words are identified by their stem (Porter 2) and written as the stem's commonest surface form, so that codes
-    stay readable: `readable` maps stem -> surface and comes with the bundle. Without an entry the stem itself stands.
+    A word is identified by its stem (Porter 2) and written as the stem's commonest form, so that codes stay readable.
+    `readable` maps a stem to that form and comes with the bundle. A stem without an entry is written as it is.
 
     >>> n = Normaliser({"cartridg": "cartridge", "batteri": "battery"})
     >>> n.values('Xerox® Toner-Cartridges, 17-inch')
@@ -156,16 +135,16 @@ class Normaliser:
     def __init__(self, readable: Mapping[str, str] | None = None):
         self.readable = dict(readable or {})
         self._word = lru_cache(maxsize=100_000)(self._normalise_word)
-        # Values of attribute fields come again and again.
+        # Attribute fields repeat the same values many times.
         self._short = lru_cache(maxsize=50_000)(self._settle)
         self._short_values = lru_cache(maxsize=50_000)(self._list_values)
 
     def tokens(self, text: str) -> list[Token]:
-        """All tokens of a text in order, stop words left out."""
+        """Return all tokens of a text in order, without stop words."""
         return list(self._tokens(fold(text)))
 
     def values(self, text: str) -> list[str]:
-        """The single-word values of a text with their parts, in order, without repeats: a text's *own values*."""
+        """Return the values of a text's tokens and their parts, in order, without repeats."""
         return list(self._short_values(text) if len(text) <= 100 else self._list_values(text))
 
     def _list_values(self, text: str) -> tuple[str, ...]:
@@ -176,9 +155,10 @@ class Normaliser:
         return tuple(found)
 
     def value(self, phrase: str) -> str:
-        """One attribute value, words joined by a space; empty when nothing but punctuation and stop words is there.
+        """Normalise one attribute value, words joined by a space. It is empty for punctuation and stop words alone.
 
-        Repeated until nothing changes, since words that come together may be a measure: "17 (inches)" is "17 in".
+        Normalising repeats until nothing changes, because words that come together may be a measure: "17 (inches)"
+        becomes "17 in".
         """
         return self._short(phrase) if len(phrase) <= 100 else self._settle(phrase)
 
@@ -212,7 +192,7 @@ class Normaliser:
         return " ".join(stems), parts
 
     def stem(self, word: str) -> str:
-        """The readable form of a folded word; words with digits stay as they are."""
+        """Return the readable form of a folded word. A word with digits stays as it is."""
         if not word.isalpha():
             return word
         stem = _stem(word)
@@ -220,14 +200,14 @@ class Normaliser:
 
 
 def fold(text: str) -> str:
-    """Unicode NFKC, case folded, accents and trade marks dropped, `4x8` split, `3-in-1` joined.
+    """Fold a text: Unicode NFKC, lower case, without accents and trade marks, `4x8` split, `3-in-1` joined.
 
     >>> fold("Café® 4ft x 8ft, 1½″")
     'cafe 4ft × 8ft, 1 1/2"'
     """
     if not text.isascii():
         text = _fold_unicode(text)
-    # Each pattern is tried only where its sign stands: most titles have none, and a catalogue has a million texts.
+    # A pattern is tried only when its sign occurs: most titles have none, and a catalogue has a million texts.
     text = " ".join(text.casefold().split())
     if "(" in text:
         text = _PLURAL.sub(r"\1", text)
@@ -238,7 +218,7 @@ def fold(text: str) -> str:
 
 
 def _fold_unicode(text: str) -> str:
-    # Marks, quotes and fractions go first: NFKC would write the letters "TM", two primes, and 11/2 for 1½.
+    # Marks, quotes and fractions come first: NFKC would give the letters "TM", two primes, and 11/2 for 1½.
     text = _VULGAR.sub(" ", _MARKS.sub(" ", text.translate(_QUOTES)))
     text = unicodedata.normalize("NFKC", text).casefold()
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
@@ -246,7 +226,7 @@ def _fold_unicode(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    """Porter 2 until nothing changes, so that a stem is its own stem; TVs and PCs are plurals too."""
+    """Apply Porter 2 until nothing changes, so that a stem is its own stem. TVs and PCs are plurals too."""
     while 3 < len(word) <= 40 or (len(word) == 3 and word.endswith("s")):
         shorter = str(_PORTER2.stemWord(word))
         if shorter == word and word.endswith("s") and not word.endswith("ss") and not _VOWEL.search(word):
@@ -258,7 +238,7 @@ def _stem(word: str) -> str:
 
 
 def _read_measure(match: re.Match[str]) -> tuple[str, tuple[str, ...]]:
-    """Value and parts of a measure, a range or a bare number."""
+    """Return value and parts of a measure, a range or a bare number."""
     if match["shared"]:
         unit = _canonical_unit(match["shared"])
         low, high = _canonical_number(match["low"]), _canonical_number(match["high"])
@@ -270,7 +250,7 @@ def _read_measure(match: re.Match[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _read_fraction(text: str, unit: str | None) -> tuple[str, tuple[str, ...]]:
-    """1-1/2 is 1.5 as shops mean it; what is no such fraction is a range (110/220 V) or a model number (24/7)."""
+    """Read 1-1/2 as 1.5, as shops mean it. Other fractions are ranges (110/220 V) or model numbers (24/7)."""
     digits = _DIGITS.findall(text)
     *whole, above, below = map(int, digits)
     if 0 < above < below <= 64:
@@ -288,7 +268,7 @@ def _canonical_unit(text: str) -> str:
 
 
 def _canonical_number(text: str) -> str:
-    """Thousands commas and trailing zeros go, a leading zero comes: 1,000 / .50 -> 1000 / 0.5."""
+    """Drop thousands commas and trailing zeros, add a leading zero: 1,000 -> 1000, .50 -> 0.5."""
     whole, _, decimals = text.replace(",", "").partition(".")
     decimals = decimals.rstrip("0")
     return f"{whole or 0}.{decimals}" if decimals else whole or "0"

@@ -1,7 +1,7 @@
-"""A text's own values: what it says literally, before any model adds to it.
+"""A text's own values: those that it states itself, before a model adds to it.
 
-Without them the generator alone stays below BM25 (docs/log.md). A query's own values are mended against the
-catalogue's words; a product's take in its attribute fields.
+Without them the generator alone ranks below BM25 (docs/log.md). A query's unknown words are mended with the catalogue's
+words. A product's own values include those of its attribute fields.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser, Token, fold
 
-#: Types whose every word says something by itself; of the others only the whole value counts, since "laser" of a
-#: toner's print technology would answer for laser printers.
+#: Types whose single words are own values too. Of other types only the whole value counts: "laser" of a toner's print
+#: technology would find the toner for laser printers.
 _WORD_TYPES = frozenset(
     {
         AttributeType.BRAND,
@@ -26,9 +26,9 @@ _WORD_TYPES = frozenset(
     }
 )
 
-#: Words of a query that are mended; a longer text was not typed.
+#: Words of a query that are mended; nobody types more.
 MAX_MENDED = 32
-#: A product text is read up to here; what stands behind in a long description is rarely what it is searched by.
+#: Characters of a product's text that are read; people rarely search by what follows in a long description.
 MAX_TEXT = 2000
 # "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not.
 _ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
@@ -37,7 +37,7 @@ _ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
 def query_values(
     text: str, normaliser: Normaliser, dictionary: AttributeDictionary, vocabulary: Vocabulary
 ) -> list[str]:
-    """The values that a query holds: words, measures, known phrases, and what its unknown words may stand for."""
+    """Return a query's own values: words, measures, known phrases, and what its unknown words may stand for."""
     tokens = normaliser.tokens(text)
     words = [token.value for token in tokens]
     found = dict.fromkeys(words)
@@ -50,10 +50,11 @@ def query_values(
 
 
 def _mended(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Iterator[str]:
-    """What the unknown words of a query stand for.
+    """Yield what the unknown words of a query may stand for.
 
-    A misspelt word is mended as it is written, since its stem is often further off ("bateri" from "battery" than
-    "batery"); its stem is the second try, for plurals. Of 387 unknown misspellings that makes 363 right, not 284.
+    A misspelt word is mended as it is written, because its stem is often further away: "bateri" is further from
+    "battery" than "batery". The stem is tried second, for plurals. This mends 363 of 387 unknown misspellings; the
+    stem alone mends 284.
     """
     folded = fold(text)
     for token in tokens[:MAX_MENDED]:
@@ -64,9 +65,9 @@ def _mended(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Itera
 def field_values(
     product: Product, attributes: Mapping[str, AttributeType], normaliser: Normaliser
 ) -> list[tuple[str, AttributeType]]:
-    """The values of a product's attribute fields with their types; a list field gives each of its items.
+    """Return the values of a product's attribute fields with their types. A list gives each of its items.
 
-    Commas, other than that of "1,000 sheets", and slashes with spaces around them part the items of a text field.
+    Commas and slashes with spaces around them separate the items of a text. The comma of "1,000 sheets" does not.
     """
     found: dict[str, AttributeType] = {}
     for text, kind in field_texts(product, attributes):
@@ -76,7 +77,7 @@ def field_values(
 
 
 def field_texts(product: Product, attributes: Mapping[str, AttributeType]) -> Iterator[tuple[str, AttributeType]]:
-    """The items of a product's attribute fields as they are written, with their types."""
+    """Yield the items of a product's attribute fields as they are written, with their types."""
     for name, kind in attributes.items():
         for item in _items(product.fields.get(name)):
             yield item, kind
@@ -89,7 +90,7 @@ def product_values(
     dictionary: AttributeDictionary | None = None,
     texts: Sequence[str] = (),
 ) -> list[str]:
-    """The values that a product holds.
+    """Return a product's own values.
 
     They are the words, measures and known phrases of its title and of the text fields `texts` (descriptions), and the
     values of its attribute fields.
@@ -106,14 +107,14 @@ def product_values(
 
 
 def token_values(tokens: Iterable[Token]) -> Iterator[str]:
-    """Each token's value, then its parts; a value may come again."""
+    """Yield each token's value, then its parts. A value may repeat."""
     for token in tokens:
         yield token.value
         yield from token.parts
 
 
 def attribute_values(fields: Iterable[tuple[str, AttributeType]], normaliser: Normaliser) -> Iterator[str]:
-    """What a product's `field_values` say: each value whole, and its words where its type's words say something alone."""
+    """Yield each of a product's `field_values` whole. If its type is in `_WORD_TYPES`, yield its single words too."""
     for value, kind in fields:
         yield value
         if kind in _WORD_TYPES:

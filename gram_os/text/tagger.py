@@ -1,7 +1,7 @@
 """The tagger: text -> typed values with their places and probabilities.
 
-It knows words, labels and how to read the best valid label sequence off the tag head's logits. The network itself is a
-function that it is handed (`TagFunction`), and known values of a catalogue are the business of `lexicon.py`.
+It knows words and labels, and how to find the best valid label sequence in the tag head's logits. The network is a
+function that the caller passes (`TagFunction`). The known values of a catalogue are in gram_os/train/mining.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from gram_os.text.attribute import SIDE_LABELS, SIDE_TYPES, AttributeType, Side,
 #: int64 (batch, tokens) ids and mask -> float32 (batch, tokens, HEAD_WIDTH) logits of the tag head.
 TagFunction: TypeAlias = Callable[[IntArray, IntArray], FloatArray]
 
-#: The longest text that is read, in tokens with the two special ones; what stands behind stays untagged.
+#: Tokens of a text that are read, the two special ones included; words behind them stay untagged.
 MAX_TOKENS: Final[int] = 128
 
-# A title joins values by commas, dashes and slashes ("Shoe-49-Black/Moonlight"), so each mark is a word of its own there,
-# as in BERT's pre-tokenizer. A query's words are what stands between spaces ("1/2", "l.o.l", "men's"), as QueryNER has it.
+# A title joins values by commas, dashes and slashes ("Shoe-49-Black/Moonlight"). So there each mark is a word, as in
+# BERT's pre-tokenizer. In a query, spaces separate the words ("1/2", "l.o.l", "men's"), as in QueryNER.
 _WORD: Final = {Side.QUERY: re.compile(r"\S+"), Side.TITLE: re.compile(r"[^\W_]+|[^\w\s]|_")}
-# What may be cut off the ends of a query's span: "shoes," names shoes. Inches, %, $, # and + carry meaning.
+# Marks that are cut off the ends of a query's span: "shoes," names shoes. Inches, %, $, # and + carry meaning.
 _EDGE: Final[str] = ",;:!?.()[]{}|*"
 _LEADING: Final = re.compile(r"(?:[,;:!?()\[\]{}|*]|\.(?!\d))*")  # ".5" keeps its point
 
@@ -35,8 +35,8 @@ _LEADING: Final = re.compile(r"(?:[,;:!?()\[\]{}|*]|\.(?!\d))*")  # ".5" keeps i
 class Span:
     """A tagged value: characters `start` to `end` of the text.
 
-    `label` is the type in the words of the side's data set, `type` the same among the 16. `probability` is that of the
-    least certain of its words: the label that was chosen, by the word's own softmax.
+    label: the type as the side's data set names it. type: the same type among the 16. probability: of the least certain
+    word, P(chosen label) by the word's own softmax.
     """
 
     start: int
@@ -49,7 +49,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's words and their tokens; `first[i]` is the place of word i's first token, -1 where it has none."""
+    """A text's words and tokens; `first[i]` is the place of word i's first token, -1 for a word without tokens."""
 
     places: tuple[tuple[int, int], ...]
     ids: tuple[int, ...]
@@ -57,7 +57,7 @@ class Words:
 
 
 def split_words(text: str, side: Side) -> list[tuple[int, int]]:
-    """The places of a text's words.
+    """Return the start and end of each word.
 
     >>> split_words("1/2 oak", Side.QUERY), split_words("1/2 oak", Side.TITLE)
     ([(0, 3), (4, 7)], [(0, 1), (1, 2), (2, 3), (4, 7)])
@@ -66,7 +66,7 @@ def split_words(text: str, side: Side) -> list[tuple[int, int]]:
 
 
 def encode_words(tokenizer: Tokenizer, texts: Sequence[str], side: Side) -> list[Words]:
-    """Tokens of each text, and where each word begins among them; the tokenizer pads and cuts nothing."""
+    """Return the tokens of each text, and where each word begins among them. The tokenizer must not pad or cut."""
     encoded = tokenizer.encode_batch(list(texts))
     return [_place_words(split_words(text, side), item) for text, item in zip(texts, encoded, strict=True)]
 
@@ -89,7 +89,7 @@ def _place_words(places: list[tuple[int, int]], item: object) -> Words:
 
 
 def pad_ids(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
-    """Token ids and mask, both int64 (batch, longest row)."""
+    """Pad rows of token ids to the longest. Returns ids and mask, both int64 (batch, longest row)."""
     width = max(map(len, rows))
     ids = np.zeros((len(rows), width), np.int64)
     mask = np.zeros((len(rows), width), np.int64)
@@ -100,23 +100,23 @@ def pad_ids(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
 
 
 def log_softmax(logits: FloatArray) -> DoubleArray:
-    """Log-probabilities over the last axis."""
+    """Return natural log-probabilities over the last axis."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def decode_bio(scores: DoubleArray) -> list[int]:
-    """The best valid label sequence of a text: float64 (words, labels) log-probabilities -> one label a word.
+    """Find the best valid label sequence of a text: float64 (words, labels) log-probabilities -> one label a word.
 
-    Viterbi over labels ordered as `bio_labels` orders them, where only one rule holds: I-x (even, not 0) follows B-x or
-    I-x. So at each word the best path to any label matters once, and for I-x the better of the two that may precede it.
+    This is Viterbi over labels in the order of `bio_labels`. One rule makes a sequence valid: I-x (even, not 0) follows
+    B-x or I-x. So for I-x only the better path to B-x and I-x matters, and for every other label only the best path.
     """
     words, labels = scores.shape
     if not words:
         return []
     inside = np.arange(2, labels, 2)
     best = scores[0].copy()
-    best[inside] = -np.inf  # nothing goes on before it began
+    best[inside] = -np.inf  # no value continues at the first word
     back = np.zeros((words, labels), np.int64)
     for word in range(1, words):
         back[word] = int(best.argmax())
@@ -129,7 +129,7 @@ def decode_bio(scores: DoubleArray) -> list[int]:
 
 
 def group_labels(path: Sequence[int]) -> Iterator[tuple[int, range]]:
-    """Runs of words that make a value: (its B label, its words), for a valid label sequence.
+    """Yield the values of a valid label sequence: (the B label, the range of words).
 
     >>> list(group_labels([1, 2, 0, 3, 3]))
     [(1, range(0, 2)), (3, range(3, 4)), (3, range(4, 5))]
@@ -144,7 +144,7 @@ def group_labels(path: Sequence[int]) -> Iterator[tuple[int, range]]:
 
 
 class Tagger:
-    """Finds the values of texts by a network that gives each token a score for each label."""
+    """Finds the values of texts with a network that gives each token a score for each label."""
 
     def __init__(self, tokenizer: Tokenizer, score: TagFunction, *, batch_size: int = 64):
         self._tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy: padding below must not change the caller's
@@ -154,7 +154,7 @@ class Tagger:
         self._batch_size = batch_size
 
     def tag(self, texts: Sequence[str], side: Side) -> list[list[Span]]:
-        """The values of each text, in reading order."""
+        """Return the values of each text, in reading order."""
         words = encode_words(self._tokenizer, texts, side)
         found: list[list[Span]] = [[] for _ in texts]
         order = sorted(range(len(texts)), key=lambda row: len(words[row].ids))  # equal lengths pad least
