@@ -141,7 +141,7 @@ def _unknown_words(words: list[str]) -> list[str]:
 
 @cache
 def _verb(name: str) -> Any:
-    """The verb as click, or typer's own copy of click, knows it: with `params`, and `commands` if it has verbs of its own."""
+    """The verb as click, or typer's copy of click, knows it. It has `params`, and `commands` for verbs of its own."""
     app: Any = typer.main.get_command(build_app(name))
     return app.commands[name]
 
