@@ -1,6 +1,6 @@
-"""Named arrays in one file that is memory-mapped, not read: an .npz as numpy's, uncompressed and aligned.
+"""Named arrays in one memory-mapped file: an .npz as numpy writes it, uncompressed and aligned.
 
-Mapped arrays cost no time to open, and all processes of a machine share them. What numpy compressed is read instead.
+Mapped arrays take no time to open, and all processes of a machine share them. A compressed .npz is read into memory.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gram_os.arrays import AnyArray
 
 Arrays = Mapping[str, AnyArray]
 
-_ALIGNMENT = 64  # bytes; what numpy's own headers are padded to
+_ALIGNMENT = 64  # bytes; numpy pads its own headers to the same
 _HEADER = 30  # bytes of a zip member's header before its name
-_PADDING = 0xD935  # the extra field of a zip member that is there to align what follows, as Android's zipalign has it
+_PADDING = 0xD935  # a zip member's extra field that only aligns what follows, as Android's zipalign writes it
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write the arrays; `numpy.load` reads the file too.
+    """Write the arrays. `numpy.load` can read the file too.
 
-    A file that stood there is replaced, not written over: whoever has it mapped goes on reading the old one.
+    An older file is replaced, not overwritten: a process that has it mapped still reads the old one.
     """
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file, ZipFile(file, "w", ZIP_STORED) as archive:
@@ -40,7 +40,7 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def map_arrays(path: Path) -> Arrays:
-    """All arrays of a file, read-only. Raises ValueError, OSError or BadZipFile for anything else than plain arrays."""
+    """Map all arrays of a file, read-only. Raises ValueError, OSError or BadZipFile when they are not plain arrays."""
     with ZipFile(path) as archive:
         members = archive.infolist()
     if any(member.compress_type != ZIP_STORED for member in members):
@@ -52,7 +52,7 @@ def map_arrays(path: Path) -> Arrays:
 
 
 def _map_member(file: IO[bytes], header: int, mapped: mmap.mmap) -> AnyArray:
-    """The array of the member whose header stands at that byte."""
+    """Map the array of the zip member whose header begins at byte `header`."""
     file.seek(header + _HEADER - 4)
     name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
     file.seek(name + extra, 1)

@@ -1,4 +1,7 @@
-"""The one place that knows which backbone a bundle holds: opens its graphs, and its generator whole."""
+"""Open a bundle: its language model, the way that model writes codes, or both as a generator.
+
+This is the only module that knows which backbone a bundle holds.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,32 @@ from gram_os.model.onnx_lm import CompactLm, Device
 
 
 def open_model(bundle: Bundle, device: Device = "auto", threads: int = 0) -> LanguageModel:
-    """The bundle's language model on ONNX Runtime; `threads` 0 leaves their number to it."""
+    """Open the bundle's language model on ONNX Runtime. `threads` 0 lets ONNX Runtime choose their number."""
     if bundle.manifest.backbone == "causal-lm":
         return CausalLm(bundle, device=device, threads=threads)
     return CompactLm(bundle, device=device, threads=threads)
 
 
 def open_tokeniser(bundle: Bundle) -> CodeTokeniser:
-    """How the bundle's model writes codes."""
+    """Return how the bundle's model writes codes."""
     if bundle.manifest.backbone == "causal-lm":
         return TextTokeniser(bundle.tokenizer, bundle.dictionary)
     return ValueTokeniser(bundle.dictionary)
 
 
 def load_generator(path: Path | None = None, device: Device = "auto", threads: int = 0) -> Generator:
-    """The generator of a bundle, the shipped one by default; `threads` 0 takes every core. Raises BundleError as `Bundle.load` does.
+    """Load the generator of a bundle.
 
-    Products are coded in as many batches at once as there are threads: what is Python's in one runs beside the graph of another.
+    path: the bundle's folder, the shipped bundle by default. device: where the graphs run; auto takes CUDA where ONNX
+    Runtime offers it, else the CPU. threads: CPU threads, 0 for one a core. The stream of products is coded in that
+    many batches at once, so that the Python code of one batch runs while another is in the graph.
+
+    Raises BundleError when the folder is no bundle, damaged or of another format, MissingExtraError without ONNX
+    Runtime, and GramError when the device is not there.
+
+    >>> generator = load_generator(threads=1)
+    >>> generator.bundle.manifest.backbone
+    'compact'
     """
     bundle = Bundle.load(path)
     model, tokeniser = open_model(bundle, device, threads), open_tokeniser(bundle)

@@ -1,8 +1,8 @@
-"""The live beams of a search, and how a model's answers about them are had.
+"""The live beams of a search, and the readers that get a model's probabilities for them.
 
-`GridReader` asks a model after every token. `ChainReader` also reads ahead, in the same step, the tokens that a beam's last
-one forces: the nodes of the trie that have one child. Either way the search sees one depth after the other, so both give
-the same codes.
+`GridReader` runs the model once for every token. `ChainReader` also reads ahead: in one step it reads a beam's last
+token and the tokens that this one forces, because the trie's nodes there have one child. The search sees one depth
+after the other in both cases, so both readers give the same codes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gram_os.model.trie import ROOT, CodeTrie
 
 @dataclass(frozen=True, slots=True)
 class Beams:
-    """The live beams of all texts in flat arrays, a text's beams side by side and best first.
+    """The live beams of all texts in flat arrays. The beams of a text are neighbours, best first.
 
-    texts: int64 (beams,), the text of each; places: int64 (beams,), its place among its text's beams; owners: int64
-    (beams,), the beam that it continues, one depth before; nodes: int64 (beams,), where it stands in the trie;
-    scores: float64 (beams,), ln P so far; tokens: int64 (beams, depth) and log_probs: float32 (beams, depth), what it is
-    made of.
+    texts: int64 (beams,), the text of each beam. places: int64 (beams,), its place among its text's beams. owners:
+    int64 (beams,), the beam of the depth before that it continues. nodes: int64 (beams,), its node in the trie.
+    scores: float64 (beams,), ln P so far. tokens: int64 (beams, depth). log_probs: float32 (beams, depth), ln P of
+    each token.
     """
 
     texts: IntArray
@@ -37,7 +37,7 @@ class Beams:
 
     @classmethod
     def at_root(cls, texts: int) -> Beams:
-        """One empty beam a text."""
+        """Return one empty beam for each text."""
         start = np.full(texts, ROOT, dtype=np.int64)
         zeros = np.zeros(texts, dtype=np.int64)
         nothing = np.zeros((texts, 0), dtype=np.int64)
@@ -45,27 +45,27 @@ class Beams:
 
 
 class Reader(Protocol):
-    """A model's answers about the beams that were read last; all log-probabilities are natural logarithms."""
+    """Gives a model's log-probabilities for the beams that it read last, as natural logarithms."""
 
     def read(self, beams: Beams) -> None:
-        """Have the model read the beams' last tokens; their owners are the beams that were read before."""
+        """Have the model read the beams' last tokens. Their owners are the beams of the call before."""
 
     def ends(self, beams: IntArray) -> FloatArray:
-        """Of the closing token after some of the beams, by their places in the arrays: float32 (some,)."""
+        """Return ln P of the closing token after some beams, given by their indices: float32 (some,)."""
 
     def gains(self, beams: IntArray, edges: IntArray) -> FloatArray:
-        """Of the token on an edge of the trie after a beam: float32 (edges,), one beam an edge."""
+        """Return ln P of the token on an edge of the trie after a beam: float32 (edges,), one beam for each edge."""
 
 
 def open_reader(model: LanguageModel, trie: CodeTrie, first: Step) -> Reader:
-    """The reader of a search; `first` is what `model.start` answered for the texts."""
+    """Open the reader of a search. `first` is the result of `model.start` for the texts."""
     if reads_chains(model):
         return ChainReader(model, trie, first)
     return GridReader(model, trie, first)
 
 
 class GridReader:
-    """One token of every beam at a step."""
+    """Reads one token of every beam in a step."""
 
     def __init__(self, model: LanguageModel, trie: CodeTrie, first: Step):
         self._model, self._trie, self._step = model, trie, first
@@ -97,16 +97,17 @@ class GridReader:
 
 
 class ChainReader:
-    """A beam's last token and those that it forces at one step; beams whose next token was read already cost none.
+    """Reads a beam's last token and those that it forces in one step. Beams that were read ahead cost no step.
 
-    Answers are kept for every token that was read: its node in the model's tree, whether the next one of its chain was read
-    too, ln P of the closing token, and where the log-probabilities of the tokens that may follow start in `_gains`.
+    For every token that was read it keeps: the token's node in the model's tree, whether the next token of its chain
+    was read too, ln P of the closing token, and where the log-probabilities of the tokens that may follow start in
+    `_gains`.
     """
 
     def __init__(self, model: ChainModel, trie: CodeTrie, first: Step):
         texts = len(first.log_probs)
         self._model, self._trie, self._state = model, trie, first.state
-        # The prompts stand for a token each, about which nothing is asked here.
+        # Each prompt counts as one token. Nobody asks for its probabilities here.
         self._at: IntArray = np.arange(texts)  # each beam's last token
         self._edges: IntArray = np.zeros(texts, np.int64)  # the first edge of each beam's node
         self._nodes: IntArray = np.full(texts, PROMPT, np.int64)
@@ -118,10 +119,10 @@ class ChainReader:
     def read(self, beams: Beams) -> None:
         """See `Reader.read`."""
         before = self._at[beams.owners]
-        asked = np.flatnonzero(~self._ahead[before])
+        unread = np.flatnonzero(~self._ahead[before])
         at = before + 1
-        if len(asked):
-            at[asked] = self._read_chains(beams.texts[asked], self._nodes[before[asked]], beams.nodes[asked])
+        if len(unread):
+            at[unread] = self._read_chains(beams.texts[unread], self._nodes[before[unread]], beams.nodes[unread])
         self._at, self._edges = at, self._trie.offsets[beams.nodes].astype(np.int64)
 
     def ends(self, beams: IntArray) -> FloatArray:
@@ -134,7 +135,7 @@ class ChainReader:
         return self._gains.take(places)
 
     def _read_chains(self, texts: IntArray, parents: IntArray, nodes: IntArray) -> IntArray:
-        """Read the tokens that lead to nodes of the trie and those forced after them; the place of each chain's first."""
+        """Read the tokens that lead to nodes of the trie and those forced after them. Return where chains begin."""
         trie, end = self._trie, self._model.end
         paths = trie.follow_forced(nodes)  # (chains, longest)
         inside = paths >= 0
@@ -168,7 +169,7 @@ class ChainReader:
 
 
 def ranges(starts: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """The whole numbers of ranges, one range after the other, and which range each is of.
+    """Return which range each number belongs to, and the numbers of all ranges, one range after the other.
 
     >>> owners, numbers = ranges(np.array([5, 0, 9]), np.array([2, 0, 3]))
     >>> owners.tolist(), numbers.tolist()

@@ -1,8 +1,8 @@
-"""The causal-LM backbone on ONNX Runtime (the paper's form): prompts in, then chains of tokens below them.
+"""The causal-LM backbone on ONNX Runtime (the paper's form): it reads prompts, then chains of tokens below them.
 
-The graph is what train/causal_graph.py wrote: tokens and what they see in, log-probabilities out; the keys and values of
-each text, its prompt's and those of all its beams, are there once and grow from run to run. Knows prompts and tokens, not
-codes.
+Training exports the graph (gram_os/train/export). Its inputs are tokens and what each of them sees, its output is
+log-probabilities. Keys and values exist once for each text, those of its prompt and of all its beams, and grow from
+run to run. This module knows prompts and tokens, but no codes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gram_os.model.token_tree import Placed, TokenTree
 from gram_os.text.attribute import Side
 
 GRAPH = "model.onnx"
-#: The graph's inputs and outputs beside keys and values, with the names of their axes.
+#: The graph's inputs and outputs besides keys and values, with the names of their axes.
 INPUTS: Final = MappingProxyType(
     {
         "ids": {0: "tokens"},
@@ -38,39 +38,42 @@ INPUTS: Final = MappingProxyType(
     }
 )
 OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
-_TEXTS = 8  # texts of one run
-_TOKENS = 2048  # tokens of one run, each scored over the whole vocabulary; a longer chain has a run to itself
+_TEXTS = 8  # texts in one run
+_TOKENS = 2048  # tokens in one run, each scored over the whole vocabulary; a longer chain gets a run of its own
 
 Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Texts that are read in the same runs."""
+    """Texts that are read in the same runs: their trees, their keys and values."""
 
     tree: TokenTree
     past: Cache
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """scored: int64 (scored,), tokens of a run after which something is asked; wanted, whole: as in `Chains`, of these."""
+class _Wanted:
+    """The tokens of a run whose next tokens are wanted.
+
+    scored: int64 (scored,), their places in the run. tokens, whole: as `wanted` and `whole` of `Chains`, for these.
+    """
 
     scored: IntArray
-    wanted: IntArray
+    tokens: IntArray
     whole: IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class _CausalState:
-    """parts: of `_TEXTS` texts each, the last of fewer; heads: int64 (texts, beams), the node of each beam's last token."""
+    """parts: of `_TEXTS` texts each, the last one smaller. heads: int64 (texts, beams), the node of each last token."""
 
     parts: tuple[_Part, ...]
     heads: IntArray
 
 
 class CausalLm:
-    """`ChainModel` over a causal LM's own tokens."""
+    """A `ChainModel` over a causal LM's own tokens."""
 
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
         model, path = bundle.manifest.model, bundle.path / GRAPH
@@ -103,7 +106,7 @@ class CausalLm:
         return Step(np.concatenate(found)[:, None, :], _CausalState(tuple(parts), heads))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """See `LanguageModel.advance`; beams that repeat each other cost nothing."""
+        """See `LanguageModel.advance`. Equal beams are read once."""
         heads = np.take_along_axis(_own(state).heads, parents, axis=1)  # (texts, beams)
         texts = np.repeat(np.arange(len(heads)), heads.shape[1])
         triples = np.stack([texts, heads.ravel(), tokens.ravel()])
@@ -122,8 +125,8 @@ class CausalLm:
             number = int(chains.texts[start]) // _TEXTS
             some = _slice(chains, start, stop, first=number * _TEXTS)
             placed = parts[number].tree.place(some.texts, some.parents, some.lengths)
-            asked = _Asked(np.arange(len(some.tokens)), some.wanted, some.whole)
-            log_probs, chosen, past = self._run(placed, some.tokens, asked, parts[number].past)
+            wanted = _Wanted(np.arange(len(some.tokens)), some.wanted, some.whole)
+            log_probs, chosen, past = self._run(placed, some.tokens, wanted, parts[number].past)
             parts[number] = _Part(placed.tree, past)
             found.append(Reading(placed.nodes, chosen, log_probs, None))
         return Reading(
@@ -142,21 +145,21 @@ class CausalLm:
         log_probs, _, past = self._run(
             placed,
             ids[mask > 0],
-            _Asked(np.cumsum(lengths) - 1, nothing, every),
+            _Wanted(np.cumsum(lengths) - 1, nothing, every),
             (empty,) * len(self._past),
         )
         return _Part(placed.tree, past), log_probs
 
-    def _run(self, placed: Placed, ids: IntArray, asked: _Asked, past: Cache) -> tuple[FloatArray, FloatArray, Cache]:
+    def _run(self, placed: Placed, ids: IntArray, wanted: _Wanted, past: Cache) -> tuple[FloatArray, FloatArray, Cache]:
         feeds: dict[str, AnyArray] = {
             "ids": ids,
             "positions": placed.positions,
             "slots": placed.slots,
             "places": placed.places,
             "seen": placed.seen,
-            "scored": asked.scored,
-            "wanted": asked.wanted,
-            "whole": asked.whole,
+            "scored": wanted.scored,
+            "wanted": wanted.tokens,
+            "whole": wanted.whole,
         }
         answer = self._session.run(feeds | dict(zip(self._past, past, strict=True)))
         return answer["log_probs"], answer["chosen"], tuple(answer[name] for name in self._present)
@@ -169,7 +172,7 @@ def _own(state: object) -> _CausalState:
 
 
 def _cut(chains: Chains) -> Iterator[tuple[int, int]]:
-    """The chains of each run, first and one behind the last: texts of one part, so many tokens as a run takes."""
+    """Yield the chains of each run as start and stop. A run has texts of one part and at most `_TOKENS` tokens."""
     start = tokens = 0
     parts = (chains.texts // _TEXTS).tolist()
     for at, length in enumerate(chains.lengths.tolist()):
@@ -181,7 +184,7 @@ def _cut(chains: Chains) -> Iterator[tuple[int, int]]:
 
 
 def _slice(chains: Chains, start: int, stop: int, *, first: int) -> Chains:
-    """The chains from `start` to `stop`; texts are counted from `first` on."""
+    """Return the chains from `start` to `stop`, with texts counted from `first`."""
     before, behind = int(chains.lengths[:start].sum()), int(chains.lengths[:stop].sum())
     whole = slice(*np.searchsorted(chains.whole, [before, behind]).tolist())
     return Chains(

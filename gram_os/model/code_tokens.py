@@ -1,7 +1,8 @@
-"""How codes become a model's tokens and tokens become codes again: one way for each backbone.
+"""Codes into a model's tokens and back, one way for each backbone.
 
-Compact: a value is a token, the attribute dictionary's. Causal LM: a code is its canonical text, "black | xerox",
-written with the tokens of the LM. Knows no model and no probabilities; the closing token is the model's affair.
+Compact: each value is one token, its place in the attribute dictionary. Causal LM: a code is its canonical text,
+"black | xerox", in the tokens of the LM. This module knows neither models nor probabilities. The model adds the closing
+token.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ class CodeTokeniser(Protocol):
     """Codes as token sequences of one model, without the closing token."""
 
     def encode(self, code: Code) -> Tokens | None:
-        """The code's tokens, or None when the model cannot write one of its values."""
+        """Return the code's tokens, or None when the model cannot write one of its values."""
 
     def decode(self, tokens: Sequence[int]) -> Code:
-        """The code of tokens that `encode` gave."""
+        """Return the code of tokens from `encode`."""
 
     def value_lengths(self, tokens: Sequence[int]) -> Sequence[int]:
-        """How many of the tokens belong to each value; they add up to all of them."""
+        """Return the number of tokens of each value. They add up to all tokens."""
 
 
 class ValueTokeniser:
-    """One value, one token: the compact backbone's."""
+    """Writes each value as one token, for the compact backbone."""
 
     def __init__(self, dictionary: AttributeDictionary):
         self.encode = dictionary.encode
@@ -42,11 +43,11 @@ class ValueTokeniser:
 
 
 class TextTokeniser:
-    """A code's canonical text, token by token: the causal LM's.
+    """Writes a code as its canonical text, token by token, for the causal LM.
 
-    Every value is tokenised by itself, as it reads after a space, so its tokens are the same in every code and codes
-    that share values share their tokens. A separator belongs to the value after it: it is what says that the code goes
-    on. Only the dictionary's values can be written, as with the compact backbone.
+    Every value is tokenised alone, as it reads after a space. So a value has the same tokens in every code, and codes
+    that share values share tokens. A separator belongs to the value after it, because it says that the code continues.
+    Only the dictionary's values can be written, as with the compact backbone.
     """
 
     def __init__(self, tokenizer: Tokenizer, dictionary: AttributeDictionary):
@@ -56,7 +57,8 @@ class TextTokeniser:
         self._values: dict[Tokens, str] = {}
         spaced = [f" {value}" for value in dictionary.values]
         for value, tokens in zip(dictionary.values, _continuations(tokenizer, "|", spaced), strict=True):
-            # A tokenizer with an unknown-word token may give two values the same tokens: the first one keeps them.
+            # A tokenizer with a token for unknown words may give two values the same tokens: the first value keeps
+            # them.
             if tokens and self._separator[-1] not in tokens and tokens not in self._values:
                 self._tokens[value], self._values[tokens] = tokens, value
 
@@ -81,19 +83,19 @@ class TextTokeniser:
         return [stop - start for start, stop in self._spans(tokens)]
 
     def _spans(self, tokens: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Start and stop of each value, its separator included; the bar's token occurs in no value."""
+        """Yield start and stop of each value, its separator included. The bar's token occurs in no value."""
         bar, before = self._separator[-1], len(self._separator) - 1
         starts = [0, *(at - before for at, token in enumerate(tokens) if token == bar)]
         yield from zip(starts, [*starts[1:], len(tokens)], strict=True)
 
 
 def code_sequences(tokeniser: CodeTokeniser, codes: Iterable[Code]) -> Iterator[Tokens]:
-    """The tokens of the codes that the model can write, what a `CodeTrie` is built of."""
+    """Yield the tokens of those codes that the model can write. A `CodeTrie` is built from them."""
     return (tokens for code in codes if (tokens := tokeniser.encode(code)) is not None)
 
 
 def _continuations(tokenizer: Tokenizer, before: str, texts: Sequence[str]) -> list[Tokens]:
-    """The tokens of each text as it reads after `before`: many tokenizers write the first word of a text otherwise."""
+    """Return each text's tokens after `before`: many tokenizers treat the first word of a text differently."""
     opening = tokenizer.encode(before, add_special_tokens=False).ids
     items = tokenizer.encode_batch([before + text for text in texts], add_special_tokens=False)
     plain = tokenizer.encode_batch(list(texts), add_special_tokens=False)

@@ -1,8 +1,8 @@
-"""Constrained beam search: the best codes of a text under a language model, out of the codes that exist.
+"""Constrained beam search: the codes that a language model finds best for a text, among the codes that exist.
 
-The search sees a model through `LanguageModel`, whatever its backbone: log-probabilities of the next token for a
-grid of beams. It knows tokens, not texts and not runtimes. Beams that no code continues are dropped, never filled
-with tokens that the trie does not allow.
+The search sees every backbone as a `LanguageModel`: log-probabilities of the next token for a grid of beams. It knows
+tokens, but neither texts nor runtimes. A beam that no code continues is dropped. It never gets tokens that the trie
+does not allow.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ __all__ = [
 class Generated:
     """A generated token sequence.
 
-    tokens: without the closing one; log_probs: natural logarithm, one a token and one for the closing one, so
-    `len(log_probs) == len(tokens) + 1`.
+    tokens: without the closing token. log_probs: natural logarithms, one for each token and one for the closing
+    token, so `len(log_probs) == len(tokens) + 1`.
     """
 
     tokens: tuple[int, ...]
@@ -43,13 +43,13 @@ class Generated:
 
     @property
     def score(self) -> float:
-        """Log P(sequence | text, side)."""
+        """The natural logarithm of P(sequence | text, side)."""
         return float(sum(self.log_probs))
 
 
 @dataclass(frozen=True, slots=True)
 class _Closed:
-    """Whole codes of one length, the closing token's log-probability with the others; arrays as in `Beams`."""
+    """Whole codes of one length. Arrays as in `Beams`; log_probs includes the closing token."""
 
     texts: IntArray
     scores: DoubleArray
@@ -59,9 +59,10 @@ class _Closed:
 
 @dataclass(frozen=True, slots=True)
 class _Continuations:
-    """What may follow the beams, text by text: each the beam that goes on, the trie's edge and its token's log-probability.
+    """The tokens that may follow the beams, text by text.
 
-    owners, edges: int64 (continuations,); gains: float32 (continuations,).
+    owners: int64 (continuations,), the beam that continues. edges: int64 (continuations,), the trie's edge. gains:
+    float32 (continuations,), ln P of the edge's token.
     """
 
     owners: IntArray
@@ -70,11 +71,11 @@ class _Continuations:
 
 
 def beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int = 10) -> list[list[Generated]]:
-    """The `width` most probable codes of each text that a beam of that width finds, best first.
+    """Return the `width` most probable codes of each text that a beam of that width finds, best first.
 
-    `first` is what `model.start` answered for the texts. A text gets fewer codes when the trie holds fewer.
-    Probabilities are the model's own, over its whole vocabulary; the trie only says what may be chosen. Of equal scores the
-    lesser tokens come first in the results, the lesser node stays in the beam.
+    `first` is the result of `model.start` for the texts. A text gets fewer codes when the trie holds fewer.
+    Probabilities are over the model's whole vocabulary; the trie only decides which tokens may be chosen. For equal
+    scores, smaller tokens come first in the results, and the smaller node stays in the beam.
     """
     texts = len(first.log_probs)
     reader, closed = open_reader(model, trie, first), list[_Closed]()
@@ -91,7 +92,7 @@ def beam_search(model: LanguageModel, trie: CodeTrie, first: Step, *, width: int
 
 
 def _close(beams: Beams, whole: IntArray, ends: FloatArray) -> _Closed:
-    """Close the beams that are whole codes; ends: float32 (whole,), their closing tokens' log-probabilities."""
+    """Close the beams that are whole codes. ends: float32 (whole,), ln P of their closing tokens."""
     return _Closed(
         beams.texts[whole],
         beams.scores[whole] + ends,
@@ -101,7 +102,7 @@ def _close(beams: Beams, whole: IntArray, ends: FloatArray) -> _Closed:
 
 
 def _merge_scores(best: DoubleArray, closed: _Closed) -> DoubleArray:
-    """The best scores of each text, float64 (texts, width), ascending, with those that were closed just now."""
+    """Return each text's best scores with those of `closed` merged in: float64 (texts, width), ascending."""
     places = _ranks(closed.texts)
     added = np.full((len(best), int(places.max()) + 1), -np.inf)
     added[closed.texts, places] = closed.scores
@@ -110,14 +111,14 @@ def _merge_scores(best: DoubleArray, closed: _Closed) -> DoubleArray:
 
 
 def _choose(beams: Beams, found: _Continuations, trie: CodeTrie, floors: DoubleArray, width: int) -> Beams:
-    """The best `width` continuations of each text's beams, without those that can no longer enter its results.
+    """Choose the best `width` continuations of each text's beams that can still enter its results.
 
     floors: float64 (texts,), the score that a text's result must exceed.
     """
     owners, edges, gains = found.owners, found.edges, found.gains
     totals = beams.scores[owners] + gains
     texts = beams.texts[owners]
-    # A continuation only loses probability: what is no better than the worst of a full result is out.
+    # A continuation only loses probability. So it is out when it is no better than the worst of a full result.
     kept = (totals > floors[texts]).nonzero()[0]
     if len(kept) > width:
         kept = kept[_among_best(totals[kept], texts[kept], width)]
@@ -138,16 +139,16 @@ def _choose(beams: Beams, found: _Continuations, trie: CodeTrie, floors: DoubleA
 
 
 def _follow(beams: Beams, reader: Reader, trie: CodeTrie) -> _Continuations:
-    """All continuations of the beams."""
+    """Return all continuations of the beams."""
     starts = trie.offsets[beams.nodes].astype(np.int64)
     owners, edges = ranges(starts, trie.offsets[beams.nodes + 1] - starts)
     return _Continuations(owners, edges, reader.gains(owners, edges))
 
 
 def _follow_roots(log_probs: FloatArray, trie: CodeTrie, width: int) -> _Continuations:
-    """The best `width` first tokens of each text, and those that are no worse than the last of them.
+    """Return the best `width` first tokens of each text, and those that are no worse than the last of them.
 
-    Thousands of tokens may stand first, so they are cut before anything else is made of them.
+    Thousands of tokens may come first, so they are cut before any other work.
     """
     tokens, _ = trie.children(ROOT)
     gains = log_probs[:, 0, tokens]  # (texts, first tokens)
@@ -160,7 +161,7 @@ def _follow_roots(log_probs: FloatArray, trie: CodeTrie, width: int) -> _Continu
 
 
 def _among_best(scores: DoubleArray, texts: IntArray, width: int) -> BoolArray:
-    """Whether a score is no worse than its text's `width`-th best; `texts` ascend."""
+    """Say for each score whether it is no worse than its text's `width`-th best; `texts` ascend."""
     kept = np.ones(len(scores), dtype=np.bool_)
     stop = 0
     for count in np.bincount(texts).tolist():
@@ -172,7 +173,7 @@ def _among_best(scores: DoubleArray, texts: IntArray, width: int) -> BoolArray:
 
 
 def _ranks(texts: IntArray) -> IntArray:
-    """How many equal ones stand before each entry; `texts` ascend.
+    """Return how many equal entries come before each entry; `texts` ascend.
 
     >>> _ranks(np.array([0, 0, 2, 2, 2])).tolist()
     [0, 1, 0, 1, 2]
@@ -182,7 +183,7 @@ def _ranks(texts: IntArray) -> IntArray:
 
 
 def _collect(closed: Sequence[_Closed], floors: DoubleArray, width: int) -> list[list[Generated]]:
-    """The best `width` closed beams of each text; only these become objects. floors: the least of their scores."""
+    """Return the best `width` closed beams of each text; only these become objects. floors: their least scores."""
     found: list[list[tuple[float, Generated]]] = [[] for _ in floors]
     for part in closed:
         kept = np.flatnonzero(part.scores >= floors[part.texts])
@@ -195,10 +196,10 @@ def _collect(closed: Sequence[_Closed], floors: DoubleArray, width: int) -> list
 
 
 def likeliest_tokens(first: Step, trie: CodeTrie, width: int) -> tuple[IntArray, FloatArray]:
-    """The `width` likeliest codes of one token of each text, best first, and their natural log-probabilities.
+    """Return each text's `width` likeliest codes of one token, best first, and their natural log-probabilities.
 
-    Both are (texts, width), or as wide as there are such codes. `first` is what `model.start` answered: unlike a wider beam,
-    they cost no step of the model.
+    Both arrays are (texts, width), narrower when there are fewer such codes. `first` is the result of `model.start`, so
+    they cost no further step of the model. A wider beam would.
     """
     tokens, node = trie.children(ROOT)
     whole: IntArray = tokens[trie.final[node : node + len(tokens)]].astype(np.int64)
@@ -216,10 +217,10 @@ def likeliest_tokens(first: Step, trie: CodeTrie, width: int) -> tuple[IntArray,
 def score_sequences(
     model: LanguageModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[tuple[float, ...]]]:
-    """Natural log-probabilities of the tokens of given sequences, the closing token left out.
+    """Return the natural log-probabilities of the tokens of given sequences, without the closing token.
 
-    `sequences` holds one list a text; `first` is what `model.start` answered for the texts. Sequences of one token cost
-    nothing more.
+    sequences: one list for each text. first: the result of `model.start` for the texts. Sequences of one token need no
+    further step.
     """
     if reads_chains(model):
         return _score_chains(model, first, sequences)
@@ -248,7 +249,7 @@ def score_sequences(
 def _score_chains(
     model: ChainModel, first: Step, sequences: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[tuple[float, ...]]]:
-    """`score_sequences` in one step: a sequence is a chain without its last token, each token the next one's question."""
+    """`score_sequences` in one step: a chain is a sequence without its last token, and each token scores the next."""
     longer = [(text, s) for text, wanted in enumerate(sequences) for s in wanted if len(s) > 1]
     chosen: list[float] = []
     if longer:

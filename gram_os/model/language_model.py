@@ -1,7 +1,7 @@
-"""What the beam search asks of a model, whatever its backbone: log-probabilities of the next token.
+"""What the beam search needs from a backbone: log-probabilities of the next token.
 
-Every backbone answers step by step for a grid of beams (`LanguageModel`); one that reads several tokens of a code at
-once (`ChainModel`) is asked fewer times. Knows tokens, neither texts' content nor runtimes.
+Every backbone works step by step for a grid of beams (`LanguageModel`). A `ChainModel` also reads several tokens of a
+code at once and needs fewer steps. This module knows tokens, but neither the content of texts nor runtimes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Protocol, TypeGuard
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.text.attribute import Side
 
-PROMPT = 0  # the node of every text's tree at which the codes start: the text is read, no token of a code is
+PROMPT = 0  # the node of a text's tree where its codes start: behind the text, before the first token of a code
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a model says after the tokens so far.
+    """A model's result after the tokens so far.
 
-    log_probs: float32 (texts, beams, vocabulary), natural logarithm, of the next token;
-    state: whatever the model needs to go on (encoder output, KV cache); opaque to the search.
+    log_probs: float32 (texts, beams, vocabulary), natural logarithms, of the next token. state: what the model needs to
+    continue (encoder output, KV cache); the search does not look into it.
     """
 
     log_probs: FloatArray
@@ -36,22 +36,23 @@ class LanguageModel(Protocol):
         """The token that closes a code."""
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
-        """Read the texts; log-probabilities of the first token, with one beam a text."""
+        """Read the texts. Returns log-probabilities of the first token, with one beam for each text."""
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
         """Append one token to each beam.
 
-        parents, tokens: int64 (texts, beams); `parents` says which beam of the step before is continued.
+        parents: int64 (texts, beams), which beam of the step before continues. tokens: int64 (texts, beams).
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """Token sequences to read, each below a node of its text's tree; the texts ascend.
+    """Token sequences to read, each below a node of its text's tree. The texts ascend.
 
-    texts, parents, lengths: int64 (chains,), `PROMPT` or what `Reading.nodes` said the parent of a chain's first token;
-    tokens: int64 (tokens,), chain after chain; wanted: int64 (tokens, any), the next tokens asked for after each of them;
-    whole: int64 (some,), ascending, the places in `tokens` after which the whole vocabulary is asked for.
+    texts: int64 (chains,). parents: int64 (chains,), the node above a chain's first token, `PROMPT` or one of
+    `Reading.nodes`. lengths: int64 (chains,), in tokens. tokens: int64 (tokens,), chain after chain. wanted: int64
+    (tokens, any), the next tokens whose log-probabilities are wanted after each token. whole: int64 (some,), ascending,
+    the places in `tokens` after which those of the whole vocabulary are wanted.
     """
 
     texts: IntArray
@@ -64,10 +65,11 @@ class Chains:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a model says after the tokens of chains, natural logarithms.
+    """A model's result after the tokens of chains, in natural logarithms.
 
-    nodes: int64 (tokens,), each token's node in its text's tree; chosen: float32 (tokens, any), of the tokens wanted;
-    log_probs: float32 (some, vocabulary); state: with these tokens, and all that were read before.
+    nodes: int64 (tokens,), each token's node in its text's tree. chosen: float32 (tokens, any), of the tokens in
+    `Chains.wanted`. log_probs: float32 (some, vocabulary), after the places in `Chains.whole`. state: after these
+    tokens and all earlier ones.
     """
 
     nodes: IntArray
@@ -77,12 +79,15 @@ class Reading:
 
 
 class ChainModel(LanguageModel, Protocol):
-    """A model that keeps a tree of tokens a text and reads chains of them below any node in one step."""
+    """A model that keeps a tree of tokens for each text. It reads chains below any of its nodes in one step."""
 
     def read_chains(self, state: object, chains: Chains) -> Reading:
-        """Read the chains; `state` is that of a `Step` of `start`, or of a `Reading`."""
+        """Read the chains. `state` comes from the `Step` of `start` or from a `Reading`."""
 
 
 def reads_chains(model: LanguageModel) -> TypeGuard[ChainModel]:
-    """Whether a model is a `ChainModel`. `isinstance` would look at every member of the protocol, .1 ms of a query's 8."""
+    """Return whether a model is a `ChainModel`.
+
+    `isinstance` would look at every member of the Protocol, which costs 0.1 ms of a query's 8 ms.
+    """
     return hasattr(model, "read_chains")

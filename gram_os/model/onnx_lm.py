@@ -18,7 +18,7 @@ from gram_os.text.attribute import Side
 from gram_os.text.tagger import pad_ids
 
 Device = Literal["auto", "cpu", "cuda"]
-MAX_TEXT_TOKENS = 64  # longer texts are cut; what comes first in a title says most
+MAX_TEXT_TOKENS = 64  # longer texts are cut; the first words of a title matter most
 
 
 class Session:
@@ -39,7 +39,7 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Idle threads would spin: those of one graph take the cores from the other's, and from the cluster beside it.
+        # Without this, idle threads spin: a graph's take the cores from the other graph, and from a cluster beside it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(
@@ -51,17 +51,18 @@ class Session:
         self.outputs = [node.name for node in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, AnyArray], outputs: Sequence[str] | None = None) -> dict[str, AnyArray]:
-        """Run the graph; these outputs, all by default, by name."""
+        """Run the graph. Returns `outputs` by name, all of them by default."""
         names = list(outputs) if outputs is not None else self.outputs
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _CompactState:
-    """What the decoder reads besides tokens, by the names of its inputs.
+    """The decoder's inputs besides tokens, by name.
 
-    text: `mask`, int64 (texts, words), and keys and values of the words in each layer, `memory.*`, float32 (texts, heads,
-    words, head width); past: those of the tokens so far, `past.*`, float32 (texts, beams, heads, tokens, head width).
+    text: `mask`, int64 (texts, words), and keys and values of the words in each layer, `memory.*`, float32 (texts,
+    heads, words, head width). past: keys and values of the tokens so far, `past.*`, float32 (texts, beams, heads,
+    tokens, head width). position: the number of tokens so far.
     """
 
     text: Mapping[str, AnyArray]
@@ -72,7 +73,8 @@ class _CompactState:
 class CompactLm:
     """The compact backbone: `LanguageModel` over the attribute dictionary, and the tagger's logits.
 
-    One value is one token. The beams of a text share its keys and values; each keeps those of its own few tokens.
+    Each value is one token. The beams of a text share the text's keys and values, and each keeps those of its own
+    tokens.
     """
 
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
@@ -106,13 +108,13 @@ class CompactLm:
         return self._step(_CompactState(state.text, past, state.position), tokens)
 
     def tag(self, ids: IntArray, mask: IntArray) -> FloatArray:
-        """The tag head's logits, a `TagFunction`."""
+        """Return the tag head's logits; a `TagFunction`."""
         states = self._encoder.run({"ids": ids, "mask": mask}, self._states)
         return self._tagger.run({"mask": mask, **states})["tags"]
 
     @cached_property
     def _tagger(self) -> Session:
-        """Opened when something is tagged: who asks for codes needs none."""
+        """The tagger's graph, opened on first use: codes do not need it."""
         return self._open("tag-encoder.onnx")
 
     def _step(self, state: _CompactState, tokens: IntArray) -> Step:

@@ -1,17 +1,23 @@
 """What a code weighs on either side of a pair: the parameters of the pair score, as a bundle keeps them.
 
-The pair score (GRAM section 6) of a query q and a product t over the codes that both have is
+The pair score (GRAM section 6) of a query q and a product t is a sum over their shared codes c:
 
-    S(q, t) = sum over shared codes c of  g(|c|) idf(c)^iota A_q(c) A_t(c),    A_s(c) = scale (P_s(c) / P_s*)^exponent n_s^-length
+    S(q, t) = sum of  g(|c|) idf(c)^iota A_q(c) A_t(c)
+    A_s(c)  = scale (P_s(c) / P_s*)^exponent n_s^-length
 
-n_s is the number of the text's own values: a product that says much says each of it less. P_s(c) is the geometric mean of
-the probabilities that side s gives the code's values, P_s* the largest of that text's codes, and scale and exponent
-differ between a text's own values and generated codes; a value that the model does not know counts `unknown`. An own
-value that is one word with a digit ("20", "m18") counts `number` times, since numbers tell alike products apart, and one of
-several words ("toner cartridge", "20 in") `phrase` times, since its words count by themselves already. g weighs the
-granularity: codes of one or two values, of three, of more. This is a similarity, larger is better: a weighted Chernoff
-coefficient of the two sides, which falls with the divergence that the paper prints. Because it is a sum of products, the
-cluster itself adds it up (docs/log.md has the readings that it was compared with).
+- P_s(c): the geometric mean of the probabilities that side s gives the code's values. P_s*: the largest P_s of the
+text's
+  codes. scale and exponent differ between own values and generated codes.
+- n_s: the number of the text's own values. A product that states many values means each of them less.
+- A value that the model does not know counts `unknown` in place of scale (P_s / P_s*)^exponent.
+- An own value that is one word with a digit ("20", "m18") counts `number` times, because numbers distinguish similar
+  products. An own value of several words ("toner cartridge", "20 in") counts `phrase` times, because its words count
+  too.
+- g: the weight of the granularity, for codes of one or two values, of three, and of more.
+
+The score is a similarity, so larger is better: a weighted Chernoff coefficient of the two sides, which falls as the
+divergence in the paper grows. It is a sum of products, so the cluster itself can add it up. docs/log.md has the other
+readings of the paper that it was compared with.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from gram_os.text.code import Code
 
-_LEAST = 1e-4  # a weight below it would be lost in the index anyway
+_LEAST = 1e-4  # the index cannot keep a smaller weight
 
 
 class Emphasis(BaseModel):
@@ -35,7 +41,7 @@ class Emphasis(BaseModel):
     exponent: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def at(self, log_ratio: float) -> float:
-        """The weight at ln(P / P*)."""
+        """Return the weight at log_ratio = ln(P / P*), at least `_LEAST`."""
         return max(_LEAST, self.scale * exp(self.exponent * log_ratio))
 
 
@@ -57,7 +63,10 @@ class SideWeights(BaseModel):
         probabilities: Sequence[Sequence[float] | None],
         own: Sequence[bool],
     ) -> list[float]:
-        """Weights of a text's codes: with the probabilities of each code's values (None: unknown), and whether the text says it.
+        """Weigh a text's codes.
+
+        probabilities: of each code's values, None for a code with unknown values. own: whether the text itself states
+        the code.
 
         >>> side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=1, exponent=0.5), unknown=3, number=2)
         >>> codes = [Code((value,)) for value in ("red", "crimson", "x200")]
@@ -72,31 +81,31 @@ class SideWeights(BaseModel):
         length = max(1, sum(own)) ** -self.length_exponent
         return [
             length
-            * (self.unknown if value is None else (self.own if said else self.generated).at(value - best))
-            * (self.trait(code.values[0]) if said else 1.0)
-            for code, value, said in zip(codes, logs, own, strict=True)
+            * (self.unknown if value is None else (self.own if is_own else self.generated).at(value - best))
+            * (self.trait(code.values[0]) if is_own else 1.0)
+            for code, value, is_own in zip(codes, logs, own, strict=True)
         ]
 
     def trait(self, value: str) -> float:
-        """What the form of an own value makes it count."""
+        """Return how many times an own value counts because of its form."""
         return (self.number if is_number(value) else 1.0) * (self.phrase if is_phrase(value) else 1.0)
 
 
 def is_number(value: str) -> bool:
-    """Whether a value is one word with a digit: a count, a model's number, a measure without its unit."""
+    """Return whether a value is one word with a digit: a count, a model number, a measure without its unit."""
     return " " not in value and any(map(str.isdigit, value))
 
 
 def is_phrase(value: str) -> bool:
-    """Whether a value is of several words, a measure with its unit among them."""
+    """Return whether a value has several words. A measure with its unit has."""
     return " " in value
 
 
 class PairWeights(BaseModel):
     """All parameters of the pair score.
 
-    The defaults are for a model without clicks: fitted on 760 train queries of Home Depot, of which the model had seen nothing
-    but the catalogue (docs/log.md).
+    The defaults are for a model that was trained without clicks. They were fitted on 760 train queries of Home Depot;
+    the model had seen the catalogue only (docs/log.md).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,12 +117,9 @@ class PairWeights(BaseModel):
         own=Emphasis(exponent=0.01), generated=Emphasis(scale=0.7, exponent=0.45), length_exponent=0.17
     )
     idf_exponent: float = Field(0.6, ge=0, allow_inf_nan=False)
-    granularity: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (
-        1.0,
-        1.0,
-        1.0,
-    )  # coarse (1-2 values), medium (3), fine (more)
+    # coarse (1-2 values), medium (3), fine (more)
+    granularity: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (1.0, 1.0, 1.0)
 
     def of_length(self, values: int) -> float:
-        """The granularity weight of a code of so many values."""
+        """Return the granularity's weight of a code of so many values."""
         return self.granularity[0 if values <= 2 else 1 if values == 3 else 2]

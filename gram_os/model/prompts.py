@@ -1,8 +1,8 @@
 """GRAM's two prompts for a causal LM, query -> codes and title -> codes, as token ids.
 
-Training and serving both read them here, so that they cannot drift; a bundle names the version it was trained with.
-Knows a tokenizer's ids, neither models nor codes. Text is always read literally: a query that spells a special token
-or the prompt's own words changes nothing.
+Training and serving both take them from here, so that they cannot differ. A bundle names the version that it was
+trained with. Text is always read literally: a query that contains a special token or the prompt's own words changes
+nothing. This module knows a tokenizer's ids, but neither models nor codes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tokenizers import Tokenizer
 from gram_os.arrays import IntArray
 from gram_os.text.attribute import Side
 
-#: Changes with every change of `PROMPTS` or of how `PromptEncoder` reads them; a bundle of another version is refused.
+#: Raise it with every change of `PROMPTS` or of `PromptEncoder`. A bundle of another version is refused.
 PROMPTS_VERSION: Final = "1"
-MAX_PROMPT_TEXT: Final = 64  # tokens of a text that are read; what comes first in a title says most
+MAX_PROMPT_TEXT: Final = 64  # tokens of a text that are read; the first words of a title matter most
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What stands before and after the text; the code follows with a space of its own."""
+    """The words before and after the text. The code follows them with a space of its own."""
 
     before: str
     after: str
@@ -37,7 +37,7 @@ PROMPTS: Final[Mapping[Side, Prompt]] = MappingProxyType(
 
 
 def read_literally(tokenizer: Tokenizer) -> Tokenizer:
-    """Switch off the tokenizer's own padding and truncation, and its eye for special tokens spelt out in a text."""
+    """Switch off the tokenizer's padding and truncation, and its reading of special tokens in a text."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.encode_special_tokens = True
@@ -45,9 +45,9 @@ def read_literally(tokenizer: Tokenizer) -> Tokenizer:
 
 
 class PromptEncoder:
-    """Texts -> prompts as token ids, with the tokenizer's own opening token where it has one.
+    """Turns texts into prompts as token ids, with the tokenizer's opening token where it has one.
 
-    The three parts are tokenised apart, so a long text is cut without touching the words that ask for its codes.
+    The three parts are tokenised separately, so that a long text can be cut and the words around it stay whole.
     """
 
     def __init__(self, tokenizer: Tokenizer):
@@ -57,7 +57,7 @@ class PromptEncoder:
         self._after = {side: self._plain(prompt.after) for side, prompt in PROMPTS.items()}
 
     def encode(self, texts: Sequence[str], side: Side) -> list[list[int]]:
-        """The prompt of each text."""
+        """Return the prompt of each text."""
         spaced = [f" {' '.join(text.split())}" for text in texts]
         items = self._tokenizer.encode_batch(spaced, add_special_tokens=False)
         return [[*self._before[side], *item.ids[:MAX_PROMPT_TEXT], *self._after[side]] for item in items]
@@ -67,7 +67,7 @@ class PromptEncoder:
 
 
 def pad_left(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
-    """Token ids and mask, both int64 (rows, longest row); each row's last place is its newest token."""
+    """Pad rows of token ids on the left: ids and mask, both int64 (rows, longest row). The last place is the newest."""
     width = max(map(len, rows))
     ids, mask = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.int64)
     for row, values in enumerate(rows):
@@ -77,12 +77,12 @@ def pad_left(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
 
 
 def positions(mask: IntArray) -> IntArray:
-    """Position of every token in its own row, int64 of the mask's shape; padding stands at 0."""
+    """Return the position of every token in its own row, int64 of the mask's shape, 0 for padding."""
     return np.asarray(np.maximum(mask.cumsum(-1) - 1, 0))
 
 
 def _opening(tokenizer: Tokenizer) -> list[int]:
-    """The special tokens that the tokenizer puts before a text, such as Llama's <s>."""
+    """Return the special tokens that the tokenizer puts before a text, such as Llama's <s>."""
     item = tokenizer.encode("a")
     special = list(item.special_tokens_mask)
     return list(item.ids[: special.index(0)])

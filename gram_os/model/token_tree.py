@@ -1,7 +1,8 @@
-"""Which tokens stand below which: a text's prompt and all that was read after it, as a language model's mask needs it.
+"""Which tokens stand below which in a text's tree, for the mask of a language model.
 
-A tree's tokens lie in slots, in the order in which they were read; the slots of several texts are a grid, some of them
-free. A prompt is padded on the left, so all prompts end in the same slot. Knows neither tokens' ids nor models.
+A tree holds a text's prompt and all tokens that were read after it, in slots, in the order of reading. The slots of
+several texts form a grid, and some of them are free. Prompts are padded on the left, so all of them end in the same
+slot. This module knows neither token ids nor models.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from gram_os.model.prompts import positions as find_positions
 class Placed:
     """Tokens that were put into trees.
 
-    tree: with them; nodes, places: int64 (tokens,), their nodes, and where they stand in the flat grid of new slots; slots,
-    positions: int64 (texts, new slots), which token stands there and how many stand before it on its path, 0 where none
-    does; seen: bool (texts, new slots, all slots), itself and what it stands below.
+    tree: the trees with them. nodes: int64 (tokens,), their nodes. places: int64 (tokens,), where they are in the
+    flat grid of new slots. slots: int64 (texts, new slots), the token in each new slot. positions: int64 (texts, new
+    slots), the number of tokens before it on its path, 0 for a free slot. seen: bool (texts, new slots, all slots),
+    the token itself and the tokens above it.
     """
 
     tree: TokenTree
@@ -35,8 +37,9 @@ class Placed:
 class TokenTree:
     """The trees of some texts.
 
-    seen: bool (texts, slots, slots), whether a slot's token is the other one or stands below it; root: the slot of the
-    prompts' last tokens. A node is a slot counted from there, so that the prompt's end is node 0 (`PROMPT`).
+    seen: bool (texts, slots, slots), whether the first slot's token is the second's or stands below it. root: the
+    slot of the prompts' last tokens. A node is a slot counted from the root, so the prompt's end is node 0
+    (`PROMPT`).
     """
 
     seen: BoolArray
@@ -44,7 +47,7 @@ class TokenTree:
 
     @classmethod
     def plant(cls, mask: IntArray) -> Placed:
-        """The trees of prompts that are padded on the left; mask: int64 (texts, words), 1 where there is text."""
+        """Begin the trees of prompts that are padded on the left. mask: int64 (texts, words), 1 for text."""
         texts, words = mask.shape
         there = mask.astype(np.bool_)
         seen = there[:, None, :] & there[:, :, None] & np.tri(words, dtype=np.bool_)
@@ -56,7 +59,7 @@ class TokenTree:
         return Placed(cls(seen, words - 1), nodes, places, slots, find_positions(mask), seen)
 
     def place(self, texts: IntArray, parents: IntArray, lengths: IntArray) -> Placed:
-        """Chains of tokens, each below a node; texts, parents, lengths: int64 (chains,), the texts ascend."""
+        """Put chains of tokens below nodes. texts, parents, lengths: int64 (chains,), as in `Chains`. Texts ascend."""
         steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # (tokens,)
         owners, below = np.repeat(texts, lengths), np.repeat(parents, lengths) + self.root
         slots = np.arange(len(owners)) - np.searchsorted(owners, owners)  # among its text's new slots

@@ -1,7 +1,7 @@
-"""The trie of all codes that exist, in flat arrays.
+"""The trie: all codes that may be generated, in flat arrays.
 
-Nodes are numbered breadth first and edges stand in the order of their parent node, so the edge with index `e`
-leads to node `e + 1` and no array of children is needed. Knows token ids only, neither texts nor models.
+Nodes are numbered breadth first, and edges are in the order of their parent nodes. So edge `e` leads to node `e + 1`,
+and no array of children is needed. This module knows token ids only, neither texts nor models.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ ROOT = 0
 class CodeTrie:
     """A set of token sequences.
 
-    offsets: int32 (nodes + 1,), the edges of node n are offsets[n]:offsets[n + 1];
-    tokens: int32 (edges,), ascending within a node;
-    final: bool (nodes,), whether the path to the node is a whole sequence.
+    offsets: int32 (nodes + 1,), the edges of node n are offsets[n]:offsets[n + 1]. tokens: int32 (edges,), ascending
+    within a node. final: bool (nodes,), whether the path to the node is a whole sequence.
     """
 
     offsets: Int32Array
@@ -32,7 +31,7 @@ class CodeTrie:
 
     @classmethod
     def build(cls, sequences: Iterable[Sequence[int]]) -> CodeTrie:
-        """Make the trie of token sequences (any order, repeats allowed); the empty sequence is left out.
+        """Make the trie of token sequences, in any order, repeats allowed. The empty sequence is left out.
 
         >>> trie = CodeTrie.build([(3,), (3, 5), (4, 5)])
         >>> sorted(trie)
@@ -41,7 +40,7 @@ class CodeTrie:
         rows = [s for s in sequences if len(s)]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         flat = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
-        places = np.cumsum(lengths) - lengths  # where each sequence's token of this depth stands in `flat`
+        places = np.cumsum(lengths) - lengths  # where each sequence's token of this depth is in `flat`
         ends = np.cumsum(lengths)
         span = int(flat.max(initial=0)) + 1
         parents = np.zeros(len(rows), np.int64)  # each sequence's node among those of this depth
@@ -66,12 +65,12 @@ class CodeTrie:
         )
 
     def children(self, node: int) -> tuple[Int32Array, int]:
-        """Tokens that may follow `node`, ascending, and the node that the first of them leads to."""
+        """Return the tokens that may follow `node`, ascending, and the node that the first of them leads to."""
         start, stop = self.offsets[node], self.offsets[node + 1]
         return self.tokens[start:stop], int(start) + 1
 
     def follow_forced(self, nodes: IntArray) -> IntArray:
-        """Each node and those that a path through it cannot avoid, as long as there is one child: (nodes, longest), then -1.
+        """Return each node and the nodes that must follow it, while there is one child only: (nodes, longest), then -1.
 
         >>> CodeTrie.build([(3,), (3, 5, 6), (4, 5)]).follow_forced(np.array([1, 2, 4])).tolist()
         [[1, 3, 5], [2, 4, -1], [4, -1, -1]]
@@ -86,7 +85,7 @@ class CodeTrie:
             paths.append(np.where(only, start + 1, -1))
 
     def find(self, sequence: Sequence[int]) -> int | None:
-        """The node that `sequence` leads to, or None."""
+        """Return the node that `sequence` leads to, or None."""
         node = ROOT
         for token in sequence:
             tokens, first = self.children(node)
