@@ -32,8 +32,8 @@ class Session:
         available = ort.get_available_providers()
         if device == "cuda" and "CUDAExecutionProvider" not in available:
             raise GramError(
-                f"device 'cuda' was asked for, but this ONNX Runtime offers {available}; install 'gram-os[gpu]' in place "
-                "of 'gram-os[cpu]', or set the device to 'cpu'"
+                f"device 'cuda' was asked for, but this ONNX Runtime offers {available}; install 'gram-os[gpu]' in "
+                "place of 'gram-os[cpu]', or set the device to 'cpu'"
             )
         wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
         options = ort.SessionOptions()

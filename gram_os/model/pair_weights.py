@@ -6,13 +6,11 @@ The pair score (GRAM section 6) of a query q and a product t is a sum over their
     A_s(c)  = scale (P_s(c) / P_s*)^exponent n_s^-length
 
 - P_s(c): the geometric mean of the probabilities that side s gives the code's values. P_s*: the largest P_s of the
-text's
-  codes. scale and exponent differ between own values and generated codes.
+  text's codes. scale and exponent differ between own values and generated codes.
 - n_s: the number of the text's own values. A product that states many values means each of them less.
 - A value that the model does not know counts `unknown` in place of scale (P_s / P_s*)^exponent.
 - An own value that is one word with a digit ("20", "m18") counts `number` times, because numbers distinguish similar
-  products. An own value of several words ("toner cartridge", "20 in") counts `phrase` times, because its words count
-  too.
+  products. An own value of several words ("toner cartridge", "20 in") counts `phrase` times: its words count too.
 - g: the weight of the granularity, for codes of one or two values, of three, and of more.
 
 The score is a similarity, so larger is better: a weighted Chernoff coefficient of the two sides, which falls as the
