@@ -1,7 +1,7 @@
 """GRAM for the OpenSearch cluster you already run.
 
-The names below are the Python API; each module is imported when its name is first used, so that `import gram_os` costs
-nothing.
+The names in `__all__` are the Python API. A module is imported when one of its names is first used, so that
+`import gram_os` takes no time.
 """
 
 from __future__ import annotations

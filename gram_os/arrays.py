@@ -1,6 +1,6 @@
 """Types of numpy arrays, each named once.
 
-Every room that computes annotates with them, so they stand at the top and not in one of the rooms.
+Several rooms annotate with them, so they stand at the top and not in one of the rooms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`gram-os codes`: what the bundle makes of a query or a title, without a cluster."""
+"""`gram-os codes`: the codes of a query or a title. It needs no cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(
     bundle: output.BundleOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Show the codes of a query or a title with their probabilities and the attributes that they are made of."""
+    """Show the codes of a query or a title with their probabilities and the types of their values."""
     from gram_os.catalogue import Product
     from gram_os.model.backbone import load_generator
     from gram_os.settings import load_settings
@@ -56,7 +56,7 @@ def run(
 
 
 def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]:
-    """A code as JSON: text, granularity, types of its values, probability, where it comes from, weight on its side."""
+    """Return a code as JSON: text, granularity, types of its values, probability, origin, weight on its side."""
     kinds = [generator.type_of(value) for value in scored.code.values]
     return {
         "code": str(scored.code),

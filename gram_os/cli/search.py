@@ -1,4 +1,4 @@
-"""`gram-os search`: one query against an index, with the reasons when asked."""
+"""`gram-os search`: one query against an index, with the reasons for each hit on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(
     index: output.IndexOption,
     mode: Annotated[Literal["hybrid", "gram", "bm25"], typer.Option(help="What finds the hits.")] = "hybrid",
     size: Annotated[int, typer.Option(min=1, max=10_000, help="Hits to show.")] = 10,
-    start: Annotated[int, typer.Option("--from", min=0, help="Hits to leave out before.")] = 0,
+    start: Annotated[int, typer.Option("--from", min=0, help="Hits to skip.")] = 0,
     filters: Annotated[
         str | None,
         typer.Option("--filter", help="An OpenSearch clause (JSON) or a list of them.", show_default=False),
@@ -69,7 +69,7 @@ def run(
 
 
 def parse_filter(text: str | None) -> list[dict[str, Any]]:
-    """`--filter`: one clause or a list of clauses."""
+    """Read `--filter`: one clause or a list of clauses. Raises InputError for anything else."""
     if text is None:
         return []
     try:
@@ -85,7 +85,7 @@ def parse_filter(text: str | None) -> list[dict[str, Any]]:
 
 
 def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:
-    """The answer as JSON."""
+    """Return the answer as JSON."""
     hits = []
     for hit in answer.hits:
         row: dict[str, object] = {"id": hit.id, "score": round(hit.score, 5), "title": _title(hit, title)}
@@ -111,7 +111,7 @@ def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain
 
 
 def print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int, explain: bool) -> None:
-    """Print hits as a table, with the query's codes and each hit's shared codes when asked."""
+    """Print hits as a table. With `explain` it shows the query's codes and each hit's shared codes."""
     if explain and answer.codes:
         codes = [f"{w.code.code} ({'text' if w.code.own else 'model'}, {w.weight:.2f})" for w in answer.codes]
         print("codes: " + "; ".join(codes))

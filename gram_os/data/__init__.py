@@ -1,4 +1,4 @@
-"""Where the package's data lie: the sample catalogue, the shipped bundle, what taggers learn from (see NOTICE)."""
+"""Paths of the package's data: sample catalogue, shipped bundle, texts that taggers are trained on (see NOTICE)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sample_file(name: str) -> Path:
-    """`products.jsonl.gz`, `queries.tsv` or `judgments.tsv` of the sample catalogue, Icecat's.
+    """Return the path of `products.jsonl.gz`, `queries.tsv` or `judgments.tsv` of the sample catalogue (Icecat).
 
     >>> sample_file("queries.tsv").is_file()
     True
@@ -16,12 +16,12 @@ def sample_file(name: str) -> Path:
 
 
 def default_bundle() -> Path:
-    """The bundle that is shipped with the package."""
+    """Return the folder of the shipped bundle."""
     return _folder("bundle")
 
 
 def tagging_data() -> Path:
-    """The texts with marked values that taggers learn from: folders `queryner` and `oa_mine`."""
+    """Return the folder of the texts with marked values that taggers are trained on: `queryner` and `oa_mine`."""
     return _folder("tagging")
 
 
