@@ -58,7 +58,17 @@ class Answer:
 
 
 class QueryPipeline:
-    """Searches one index in any of the three modes. Open one with `gram_os.open_pipeline`."""
+    """Searches one index in any of the three modes. Open one with `gram_os.open_pipeline`.
+
+    >>> import gram_os
+    >>> cluster = gram_os.Cluster.connect(gram_os.load_settings().cluster)  # reads OPENSEARCH_URL
+    >>> pipeline = gram_os.open_pipeline(cluster, "products")
+    >>> answer = pipeline.search("yellow toner for xerox", size=1, source=["title"], explain=True)
+    >>> answer.hits[0].source
+    {'title': 'Xerox DocuColor 242/252 Yellow Toner Cartridges'}
+    >>> {part.code for part in answer.hits[0].pair.parts} >= {"yellow", "toner", "xerox"}
+    True
+    """
 
     def __init__(
         self,

@@ -53,6 +53,14 @@ def open_pipeline(
     Raises InputError when `generator` comes with `bundle` or `model`. Raises BundleError when the bundle is not the one
     that coded the label: its queries would miss the documents' codes. Raises IndexMissingError without the index, and
     IndexUnfitError without the label.
+
+    >>> import gram_os
+    >>> cluster = gram_os.Cluster.connect(gram_os.load_settings().cluster)  # reads OPENSEARCH_URL
+    >>> with gram_os.QueryCoder(gram_os.load_generator()) as coder:
+    ...     pipeline = gram_os.open_pipeline(cluster, "products", generator=coder)
+    ...     answer = pipeline.search("black toner for xerox", mode=gram_os.Mode.GRAM, size=1)
+    >>> len(answer.hits), answer.hits[0].pair.total > 0
+    (1, True)
     """
     if generator is not None:
         _refuse_beside_generator(bundle=bundle, model=model)
