@@ -1,7 +1,7 @@
 """Fixtures of the whole test run, doctests included: one real cluster, and indices that are deleted afterwards.
 
-A doctest with a comment that names OPENSEARCH_URL needs a cluster. It is marked `integration`. It finds the variable set
-to the tests' cluster, and an index `products` there.
+A doctest with a comment that names OPENSEARCH_URL needs a cluster. It is marked `integration`, and it runs with
+OPENSEARCH_URL set to the tests' cluster and an index `products` there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every error a caller can meet, in one tree; its text names the offending thing and the cure.
+"""All errors that a caller can meet, in one tree. The text of an error names what is wrong, and the cure.
 
     GramError
     ├── InputError               what the user gave cannot be used
@@ -7,7 +7,7 @@
     ├── MissingExtraError        an optional dependency is not installed
     ├── BundleError              a model folder is missing, damaged or of another format
     ├── QueryRefusedError        the generator takes no more queries for now
-    ├── ClusterError             OpenSearch said no, or nothing
+    ├── ClusterError             OpenSearch refuses, or does not answer
     │   ├── ClusterUnreachableError
     │   ├── ClusterBusyError     429, 503: not now
     │   ├── ClusterAuthError     wrong credentials, missing rights, untrusted certificate
@@ -47,7 +47,10 @@ class InputError(GramError):
 
 
 class FileFormatError(InputError):
-    """A file is not what it should be; `line` counts from 1 and is None where the file as a whole is meant."""
+    """A file is not what it should be.
+
+    line: counts from 1; None where the error is about the whole file.
+    """
 
     def __init__(self, path: Path | str, message: str, *, line: int | None = None, field: str | None = None):
         self.path, self.line, self.field = Path(path), line, field
@@ -56,7 +59,7 @@ class FileFormatError(InputError):
 
 
 class SettingsError(InputError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown, or its value cannot be used."""
 
 
 class MissingExtraError(GramError):
@@ -76,11 +79,11 @@ class BundleError(GramError):
 
 
 class QueryRefusedError(GramError):
-    """The generator takes no more queries: as many wait as may, or it was closed; later the same query may pass."""
+    """The generator takes no query now, because its queue is full or it is closed. The same query may pass later."""
 
 
 class ClusterError(GramError):
-    """OpenSearch said no, or nothing."""
+    """OpenSearch refuses, or does not answer."""
 
 
 class ClusterUnreachableError(ClusterError):
@@ -88,7 +91,7 @@ class ClusterUnreachableError(ClusterError):
 
 
 class ClusterBusyError(ClusterError):
-    """The cluster refuses work for now (429, 503); the same request may pass later."""
+    """The cluster refuses work for now (429, 503, a block of the whole cluster). The same request may pass later."""
 
 
 class ClusterAuthError(ClusterError):
@@ -116,7 +119,7 @@ class JavaMissingError(NodeError):
 
 
 class PortInUseError(NodeError):
-    """The port asked for is taken."""
+    """The port for the node is taken."""
 
 
 class JarCacheError(NodeError):

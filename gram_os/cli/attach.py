@@ -37,7 +37,7 @@ def run(
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Add the code fields to the mapping of an existing index; its documents and its writers are left alone.
+    """Add the code fields to the mapping of an existing index. Its documents and its writers are left alone.
 
     The first label of an index becomes the active one, which searches use.
     """

@@ -1,4 +1,4 @@
-"""`gram-os backfill`: codes into the documents that are in an index."""
+"""`gram-os backfill`: codes into the documents of an index."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def run(
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Write codes into the documents of an index that has been attached.
+    """Write codes into the documents of an attached index.
 
-    Documents whose title and attributes have not changed since they were coded are left alone, so a second run writes
-    nothing. A document that is written by someone else meanwhile is read and coded again.
+    A document whose title and attributes have not changed since it was coded is left alone, so a second run writes
+    nothing. A document that somebody else writes meanwhile is read and coded again. Exit code 3: some documents were
+    not coded, and each is named.
     """
     from gram_os.cluster.labels import require_bundle, require_label
     from gram_os.embedded import resolve_cluster
@@ -61,7 +62,7 @@ def run(
 
 
 def print_report(report: BackfillReport, index: str, seconds: float) -> None:
-    """Print what was done, and each document that was not."""
+    """Print how many documents were coded, and name those that were not."""
     rate = f" ({report.coded / seconds:,.0f} a second)" if report.coded else ""
     print(f"{index}: {report.coded:,} products coded{rate}, {report.unchanged:,} were up to date")
     for refusal in report.refused[:SHOWN]:

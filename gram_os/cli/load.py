@@ -1,4 +1,4 @@
-"""`gram-os load`: a catalogue file into an index, with every refused product named."""
+"""`gram-os load`: a catalogue file into an index. Every refused product is named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gram_os.load")
 
-EXAMPLES_KEPT = 100
+MAX_REFUSALS = 100  # refused products in the JSON output; the log names them all
 
 EXAMPLE = """Example:
 
@@ -49,8 +49,8 @@ def run(
 ) -> None:
     """Load a catalogue into an index, which is created when it is missing.
 
-    A product is written under its id, so loading again replaces and never doubles. Exit code 3: some were refused, each is
-    named.
+    A product is written under its id, so loading again replaces products and adds none twice. Exit code 3: some
+    products were refused, and each is named.
     """
     from gram_os.embedded import resolve_cluster
     from gram_os.ingest.load import Source, load_products, survey_source
@@ -65,20 +65,20 @@ def run(
         total = survey.products if survey is not None else None
         with output.show_progress(f"load {file}", total=total) as advance:
 
-            def hear(item: BulkItem) -> None:
+            def note(item: BulkItem) -> None:
                 advance(1)
                 if item.error is not None:
                     log.warning("refused: product '%s': %s", item.id, item.error)
-                    refusals.extend([item] if len(refusals) < EXAMPLES_KEPT else [])
+                    refusals.extend([item] if len(refusals) < MAX_REFUSALS else [])
 
-            report = load_products(cluster, index, source, survey, on_item=hear)
+            report = load_products(cluster, index, source, survey, on_item=note)
     _print_report(report, refusals, time.monotonic() - started, as_json=as_json)
     if report.refused:
         raise typer.Exit(output.DONE_IN_PART)
 
 
 def parse_fields(options: list[str]) -> dict[str, str]:
-    """Parse `name=type` options; a name may hold `=`, a type never does.
+    """Parse `name=type` options. A name may contain `=`, a type never does.
 
     >>> parse_fields(["price=float", "a=b=date"])
     {'price': 'float', 'a=b': 'date'}
@@ -107,9 +107,9 @@ def _print_report(report: LoadReport, refusals: list[BulkItem], seconds: float, 
             }
         )
         return
-    made = "new index" if report.created_index else "index"
+    where = "new index" if report.created_index else "index"
     replaced = f", {report.replaced:,} of them replaced an earlier one" if report.replaced else ""
-    print(f"{report.written:,} products in {made} '{report.index}'{replaced}, in {seconds:.1f} s")
+    print(f"{report.written:,} products in {where} '{report.index}'{replaced}, in {seconds:.1f} s")
     if report.unmapped:
         print(
             f"{len(report.unmapped):,} rare fields are kept but cannot be filtered by, such as '{report.unmapped[0]}'"

@@ -1,1 +1,1 @@
-"""OpenSearch: the client, bulk writes, bodies of requests, the labels of an index. Knows neither text nor models."""
+"""OpenSearch: the client, bulk writes, bodies of requests, refusals, labels. Knows neither text nor models."""

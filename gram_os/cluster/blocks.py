@@ -36,11 +36,11 @@ _OF_THE_CLUSTER: Final[Mapping[str, str]] = {
 def explain_block(reason: str, index: str | None = None, *, progress: str | None = None) -> ClusterError:
     """Return the error for what a block refused, with the cure of that block.
 
-    reason: the cluster's words; they often name the index where `index` does not. progress: how far a run of writes came
+    reason: the cluster's words. Without an `index`, its name is read from them. progress: how far a run of writes came
     before the block ended it, such as "3 products were written".
 
-    A block of the index is an IndexUnfitError. Any other one is a ClusterBusyError: it ends by itself, or somebody lifts
-    it for all.
+    A block of the index is an IndexUnfitError. Any other block is a ClusterBusyError, because it ends without the user:
+    by itself, or because somebody lifts it for all.
 
     >>> print(explain_block("index [shop] blocked by: [FORBIDDEN/8/index write (api)];"))
     index 'shop': writing is blocked; lift the block with PUT /shop/_settings {"index.blocks.write": null}

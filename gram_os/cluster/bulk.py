@@ -1,7 +1,7 @@
-"""Bulk writes: actions in, one `BulkItem` for each out, in order, with what the cluster refused for now sent again.
+"""Bulk writes: actions in, one `BulkItem` for each out, in order. What the cluster refused for now is sent again.
 
-Pure but for the `send` callable (bytes of NDJSON in, the answer's items out), which `cluster.py` supplies. Knows the
-wire form and which answers are worth a retry; knows no HTTP and no index.
+Knows the wire form and which answers are worth a retry. Knows no HTTP: the caller passes `send`, which takes the bytes
+of a request (NDJSON) and returns the items of the answer.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
 
 OPERATIONS: Final = ("index", "create", "update", "delete")
 _RETRIED: Final = (429, 503)
-#: Actions that go into one request. Who collects actions on the way here takes as many, so that each chunk is one request.
+#: The most actions in one request. A caller that collects actions takes this number too: its chunk is one request.
 CHUNK: Final = 512
-# A request of this size is indexed in well under a second and is far from http.max_content_length (100 MB).
+# A request of this size is indexed in well under a second, and is far from http.max_content_length (100 MB).
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-_LARGEST_ACTION: Final = 100_000_000
+_LARGEST_ACTION: Final = 100_000_000  # bytes; http.max_content_length
 
 
 @dataclass(frozen=True, slots=True)
 class BulkItem:
-    """What became of one action; `error` is None when it was done, else the cluster's type and reason."""
+    """What became of one action.
+
+    error: None when the action was done, else the cluster's error type and reason.
+    """
 
     id: str | None
     op: str
@@ -55,15 +58,16 @@ class BulkItem:
 
     @property
     def blocked(self) -> bool:
-        """True when a block refused the write; `explain_block` of `error` has the cure. Sending again does not help."""
+        """True when a block refused the write. `explain_block` has the cure. Sending again does not help."""
         return self.error is not None and self.error.startswith(ERROR_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how patiently refused actions are sent again: about a minute in all by default.
+    """How often refused actions are sent again, and with which pauses. The default takes about a minute in all.
 
-    The n-th pause is random between 0 and `initial_s` * 2^n seconds, at most `max_s`, so that writers do not come in step.
+    attempts: how often an action is sent, the first time included. The n-th pause is random between 0 and
+    `initial_s` * 2^n seconds, at most `max_s`. It is random so that several writers do not come in step.
     """
 
     attempts: int = 10
@@ -73,7 +77,7 @@ class Backoff:
 
 @dataclass(slots=True)
 class _Entry:
-    """One action on its way: its encoded lines, and what became of it."""
+    """An action on its way: its encoded lines, and what became of it."""
 
     id: str | None
     op: str
@@ -84,11 +88,17 @@ class _Entry:
 def write_bulk(
     actions: Iterable[Mapping[str, Any]], send: Send, *, chunk: int = CHUNK, backoff: Backoff | None = None
 ) -> Iterator[BulkItem]:
-    """Send the actions in requests of at most `chunk` and 8 MiB; one request is held in memory at a time.
+    """Send actions, and yield what became of each, in order.
 
-    Items refused with 429 or 503, and requests that got no answer, are sent again with exponential backoff. Sending
-    again is safe: at worst an action that was done answers 409. Raises ClusterUnreachableError or ClusterBusyError
-    when the patience ends without any answer; items yielded until then are settled.
+    An action has an `op` of `OPERATIONS`, an `index`, an `id` and a `body` (none for "delete"). Other keys, such as
+    `if_seq_no` and `routing`, go into the action's metadata. A request has at most `chunk` actions and 8 MiB. One
+    request is in memory at a time.
+
+    Items that were refused with 429 or 503, and requests without an answer, are sent again with growing pauses. This is
+    safe: at worst an action that was done before answers 409.
+
+    Raises ClusterUnreachableError or ClusterBusyError when the last attempt got no answer. All items that were yielded
+    before are settled. Raises InputError for an unknown `op`.
     """
     for entries in _chunks(actions, chunk):
         _settle([entry for entry in entries if entry.item is None], send, backoff or Backoff())
@@ -112,7 +122,7 @@ def _chunks(actions: Iterable[Mapping[str, Any]], chunk: int) -> Iterator[list[_
 
 
 def _encode(action: Mapping[str, Any]) -> _Entry:
-    """Make the one or two NDJSON lines; an action that JSON or the cluster cannot take is settled here and now."""
+    """Make the one or two NDJSON lines. An action that JSON or the cluster cannot take is settled at once."""
     op = action.get("op")
     if op not in OPERATIONS:
         raise InputError(f"bulk action with op {op!r}: must be one of {', '.join(OPERATIONS)}")
@@ -138,7 +148,7 @@ def _encode_line(value: object) -> bytes:
 
 
 def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
-    """Send until every entry has a final item or the patience ends; then the last answer is final."""
+    """Send until every entry has a final item. After the last attempt, the last answer is final."""
 
     def attempt() -> bool:
         waiting = [entry for entry in entries if entry.item is None or _is_refused_for_now(entry.item)]
@@ -162,7 +172,7 @@ def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
 
 
 def _is_refused_for_now(item: BulkItem) -> bool:
-    """429 and 503, except a full disk's 429, which no patience cures."""
+    """True for 429 and 503, except from a block: a full disk answers 429, and waiting does not free it."""
     return item.status in _RETRIED and not item.blocked
 
 

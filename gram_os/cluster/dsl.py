@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-# Longer values would be Lucene terms that nobody filters by; the document keeps them all the same.
+# Nobody filters by longer values, so they become no Lucene terms. The document keeps them all the same.
 IGNORE_ABOVE: Final = 512
-# What may be added to the mapping later: code fields, and what other writers bring.
+# Fields that may be added to the mapping later: those of codes, and those that other writers bring.
 FIELD_HEADROOM: Final = 1000
-# What a code counts that is in `codes` without a weight: enough to be found, not to be ranked by.
+# The weight of a code in `codes` that has no weight of its own: enough to be found by, too little to rank by.
 HAND_WRITTEN: Final = 1e-4
 
 _KEYWORD: Final[Mapping[str, Any]] = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
@@ -32,13 +32,17 @@ FIELD_KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict[str, Any]:
-    """Build settings and mapping for a catalogue whose other fields are `fields`: name -> one of `FIELD_KINDS`.
+    """Build settings and mapping of an index for a catalogue.
 
-    A shop filters and counts by attributes, so each attribute is a field of its own type, and a text a `keyword` under its
-    own name (`.text` beside it where it is prose). `flat_object` would make one field of thousands, but without numeric
-    ranges and `terms` aggregations, which is what the attributes are there for. Naming all fields at once is what makes
-    thousands affordable: left to dynamic mapping, each new one is a round through the cluster state, and the sample
-    catalogue with its 5,361 takes 332 s instead of 5 s (docs/log.md).
+    fields: the kind of each field but the title, name -> one of `FIELD_KINDS`. dynamic: whether later fields are
+    mapped.
+
+    A shop filters and counts by attributes. So each attribute is a field of its own type, and a text is a `keyword`
+    under its own name, with `.text` beside it where it is prose. `flat_object` would make one field out of thousands,
+    but without numeric ranges and `terms` aggregations.
+
+    All fields are named at once, because each field that dynamic mapping finds is a round through the cluster state:
+    the sample catalogue with its 5,361 fields takes 332 s that way, and 5 s this way (docs/log.md).
 
     >>> body = build_index_body({"colour": "keyword"})
     >>> body["mappings"]["properties"]["title"]["analyzer"], body["mappings"]["properties"]["colour"]["type"]
@@ -55,10 +59,10 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
         },
         "mappings": {
             "dynamic": dynamic,
-            "date_detection": False,  # the first value alone would decide, and the next that is no date be refused
+            "date_detection": False,  # the first value would decide, and a later one that is no date would be refused
             "dynamic_templates": [
                 {"text": {"match_mapping_type": "string", "mapping": dict(FIELD_KINDS["prose"])}},
-                # An integer first and 12.5 later: `long` would cut it to 12 without a word.
+                # With an integer first and 12.5 later, `long` would cut it to 12 without a word.
                 {"number": {"match_mapping_type": "long", "mapping": dict(FIELD_KINDS["float"])}},
             ],
             "properties": {**properties, "title": title},
@@ -67,19 +71,23 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
 
 
 def code_field(label: str) -> str:
-    """Name of the object field that holds a label's codes."""
+    """Return the name of the object field with a label's codes."""
     return f"gram_{label}"
 
 
 def build_code_mapping(label: str) -> dict[str, Any]:
-    """Build the mapping of a label's fields; see product.md, "On the cluster"."""
+    """Build the mapping of a label's fields.
+
+    codes: canonical texts, to search and to filter by. weights: what each code counts in this document. probabilities:
+    see `pack_codes`. source: the hash of what the codes are made from. coded_at: when they were written.
+    """
     return {
         code_field(label): {
             "dynamic": "strict",
             "properties": {
                 "codes": {"type": "keyword"},
                 "weights": {"type": "rank_features"},
-                # One byte a value, read where a pair is explained: doc values, nothing to search.
+                # One byte a value, read to explain a hit: doc values, and no index to search.
                 "probabilities": {"type": "binary", "doc_values": True},
                 "source": {"type": "keyword", "index": False, "doc_values": True},
                 "coded_at": {"type": "date"},
@@ -89,7 +97,7 @@ def build_code_mapping(label: str) -> dict[str, Any]:
 
 
 def feature_name(code: str) -> str:
-    """A code as the name of a feature of `weights`; a dot would be refused there by older versions of OpenSearch.
+    """Return a code as the name of a feature in `weights`. Older versions of OpenSearch refuse dots there.
 
     >>> feature_name("3.5 mm | jack")
     '3·5 mm | jack'
@@ -98,10 +106,10 @@ def feature_name(code: str) -> str:
 
 
 def build_weights(weights: Mapping[str, float]) -> list[dict[str, float]]:
-    """Build the value of `weights`: code -> what it weighs in this document, above 0.
+    """Build the value of `weights` from code -> its weight in this document, above 0.
 
-    A list of one object, because a partial update merges an object into the one that is there, and codes of an older title
-    would stay; a list is replaced. Two codes of one feature name count as the heavier of them.
+    The value is a list of one object. A partial update replaces a list, but it merges an object into the existing one,
+    and codes of an older title would stay. Two codes with one feature name count as the heavier of them.
 
     >>> build_weights({"toner": 1.0, "3.5 mm": 0.25, "3·5 mm": 0.5})
     [{'toner': 1.0, '3·5 mm': 0.5}]
@@ -114,7 +122,7 @@ def build_weights(weights: Mapping[str, float]) -> list[dict[str, float]]:
 
 
 def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) -> dict[str, float]:
-    """What some codes weigh in a document, by the value of its `weights`; without those that it has no weight for.
+    """Return the weights of some codes in a document, from the value of its `weights`. Codes without one are left out.
 
     >>> read_weights([{"toner": 1.0, "3·5 mm": 0.5}], ["3.5 mm", "laptop"])
     {'3.5 mm': 0.5}
@@ -123,13 +131,14 @@ def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) ->
     return {code: features[name] for code in codes if (name := feature_name(code)) in features}
 
 
-def build_codes_query(codes: str, weights: str, asked: Mapping[str, float]) -> dict[str, Any]:
-    """Build the search by code: the sum of what the shared codes weigh in the query times what they weigh in the document.
+def build_codes_query(codes: str, weights: str, query_codes: Mapping[str, float]) -> dict[str, Any]:
+    """Build the search by code. A document's score is the sum over shared codes: weight in the query * in the document.
 
-    codes, weights: the names of the two fields; asked: code -> the query's weight, which already holds the code's idf
-    over the whole index, so that scores do not depend on the shard. Whoever adds a code to `codes` by hand need not know of
-    weights: the last clause finds it all the same, behind all that have one, and adds the same `HAND_WRITTEN` to every hit
-    that it matches, which is less than the weights are exact to.
+    codes, weights: the names of the two fields. query_codes: code -> its weight in the query. The weight holds the
+    code's idf over the whole index already, so scores do not depend on the shard.
+
+    The last clause finds codes that somebody added to `codes` by hand, without a weight. They come behind all others,
+    because the clause adds `HAND_WRITTEN` to each hit, which is less than the weights are exact to.
 
     >>> build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5})["bool"]["should"]
     [{'rank_feature': {'field': 'gram_v1.weights.toner', 'linear': {}, 'boost': 2.5}}, \
@@ -143,14 +152,14 @@ def build_codes_query(codes: str, weights: str, asked: Mapping[str, float]) -> d
                 "boost": round(weight, 5),
             }
         }
-        for code, weight in asked.items()
+        for code, weight in query_codes.items()
     ]
-    clauses.append({"terms": {codes: list(asked), "boost": HAND_WRITTEN}})
+    clauses.append({"terms": {codes: list(query_codes), "boost": HAND_WRITTEN}})
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
 def build_text_query(field: str, text: str) -> dict[str, Any]:
-    """Build the lexical branch: BM25 on the title."""
+    """Build the lexical search: BM25 on a field."""
     return {"match": {field: {"query": text}}}
 
 
@@ -162,9 +171,9 @@ def build_search(
     fields: Sequence[str] = (),
     source: Sequence[str] | bool = False,
 ) -> dict[str, Any]:
-    """Build a search for the best `size` documents, equal scores in the index's order; filters do not score.
+    """Build a search for the best `size` documents. Equal scores stand in the index's order. Filters do not score.
 
-    fields: what comes back as lists under `fields`, beside the `source`.
+    source: fields of the document to return, True for all. fields: fields to return as lists under `fields`.
     """
     body = {"bool": {"must": [query], "filter": list(filters)}} if filters else dict(query)
     return {
@@ -182,7 +191,7 @@ def build_count(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_field(source: Mapping[str, Any], path: str) -> Any:
-    """Read a field of a document by its name in the mapping, however the writer nested it; None when it is not there.
+    """Read a field of a document by its name in the mapping, however the writer nested it. None when it is missing.
 
     >>> read_field({"name": {"en": "Lamp"}}, "name.en"), read_field({"name.en": "Lamp"}, "name.en")
     ('Lamp', 'Lamp')

@@ -1,6 +1,6 @@
-"""What an index knows of GRAM: its labels, each label's bundle and title field, and which label is active.
+"""The labels of an index: the bundle and the title field of each, and which one is active.
 
-All of it lives in the mapping's `_meta.gram`, beside what others keep in `_meta`.
+They stand in the mapping's `_meta.gram`, beside what others keep in `_meta`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEXTS = ("text", "match_only_text", "search_as_you_type")
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """One label of an index: the bundle that makes its codes, and the field that they are made from."""
+    """One label of an index: the id of the bundle that makes its codes, and the field with the titles."""
 
     label: str
     bundle: str
@@ -31,19 +31,22 @@ class LabelState:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """All labels of an index; searches use the active one."""
+    """All labels of an index. Searches use the active one."""
 
     active: str
     labels: Mapping[str, LabelState]
 
 
 def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
-    """What `attach` wrote into the index, or None. Raises IndexMissingError."""
+    """Return the labels that `attach` wrote into the index, or None.
+
+    Raises IndexMissingError, and IndexUnfitError when `_meta.gram` is not what `attach` writes.
+    """
     return _parse(cluster.get_mapping(index), index)
 
 
 def require_label(cluster: Cluster, index: str, label: str | None = None) -> LabelState:
-    """One label of an index, the active one by default. Raises IndexUnfitError when it is not there."""
+    """Return a label of an index, the active one by default. Raises IndexUnfitError when it is not there."""
     attachment = read_attachment(cluster, index)
     if attachment is None:
         raise IndexUnfitError(f"index '{index}' has no codes yet; run: gram-os attach --index {index}")
@@ -55,9 +58,9 @@ def require_label(cluster: Cluster, index: str, label: str | None = None) -> Lab
 
 
 def require_bundle(state: LabelState, index: str, bundle_id: str, path: Path) -> None:
-    """Check that a bundle, found in the folder `path`, is the label's: the codes of another one would not meet its codes.
+    """Check that a bundle is the label's. Codes of another bundle would not meet the codes of the documents.
 
-    Raises BundleError.
+    path: the bundle's folder, for the text of the error. Raises BundleError.
     """
     if bundle_id != state.bundle:
         raise BundleError(
@@ -67,10 +70,11 @@ def require_bundle(state: LabelState, index: str, bundle_id: str, path: Path) ->
 
 
 def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) -> dict[str, Any]:
-    """The mapping body that adds a label to an index; the first label becomes the active one.
+    """Build the mapping body that adds a label to an index. The first label becomes the active one.
 
-    Raises InputError for a label that cannot be a field name, and IndexUnfitError when the title field is missing or no
-    text, when the label is there with another bundle or title field, or when its field belongs to someone else.
+    Raises InputError for a label that cannot be part of a field name. Raises IndexUnfitError when the title field is
+    missing or is no text, when the label exists with another bundle or title field, or when its field belongs to
+    someone else.
     """
     if not _LABEL.fullmatch(state.label):
         raise InputError(f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first")
@@ -80,13 +84,13 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
     known = before.labels.get(state.label) if before else None
     if known is not None and known != state:
         raise IndexUnfitError(
-            f"index '{index}' has label '{state.label}' with bundle {known.bundle} and title field '{known.title_field}', "
-            f"not bundle {state.bundle} and '{state.title_field}'; choose another --label"
+            f"index '{index}' has label '{state.label}' with bundle {known.bundle} and title field "
+            f"'{known.title_field}', not bundle {state.bundle} and '{state.title_field}'; choose another --label"
         )
     labels = {**(before.labels if before else {}), state.label: state}
     gram = {
         "active": before.active if before else state.label,
-        "labels": {s.label: {"bundle": s.bundle, "title_field": s.title_field} for s in labels.values()},
+        "labels": {kept.label: {"bundle": kept.bundle, "title_field": kept.title_field} for kept in labels.values()},
     }
     return {
         "_meta": {**mapping.get("_meta", {}), "gram": gram},
@@ -95,7 +99,10 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
 
 
 def attach(cluster: Cluster, index: str, state: LabelState) -> None:
-    """Add a label's fields to the mapping of an existing index; doing it twice changes nothing."""
+    """Add a label's fields to the mapping of an existing index. Doing it twice changes nothing.
+
+    Raises what `build_attachment` raises, and IndexMissingError.
+    """
     cluster.put_mapping(index, build_attachment(cluster.get_mapping(index), index, state))
 
 
@@ -104,7 +111,7 @@ def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
     if not gram:
         return None
     try:
-        labels = {name: LabelState(name, of["bundle"], of["title_field"]) for name, of in gram["labels"].items()}
+        labels = {name: LabelState(name, kept["bundle"], kept["title_field"]) for name, kept in gram["labels"].items()}
         return Attachment(gram["active"], labels)
     except (AttributeError, KeyError, TypeError) as error:
         raise IndexUnfitError(
@@ -119,11 +126,11 @@ def _check_free(properties: Mapping[str, Any], index: str, label: str) -> None:
     found = properties.get(field, {"properties": {}})
     parts = found.get("properties", {})
     if found.get("type", "object") != "object" or any(
-        parts.get(name, of).get("type") != of["type"] for name, of in wanted.items()
+        parts.get(name, part).get("type") != part["type"] for name, part in wanted.items()
     ):
         raise IndexUnfitError(
-            f"index '{index}' has a field '{field}' already, and not as codes need it; choose another --label, or reindex "
-            "without that field"
+            f"index '{index}' has a field '{field}' already, and not as codes need it; choose another --label, "
+            "or reindex without that field"
         )
 
 

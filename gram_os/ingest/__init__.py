@@ -1,1 +1,1 @@
-"""Products into an index and codes into its documents. Knows the generator by a Protocol."""
+"""Products into an index, codes into its documents, clicks out of a cluster. Knows the generator by a Protocol."""

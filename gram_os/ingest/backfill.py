@@ -1,6 +1,7 @@
-"""Codes into all documents of an index: scan it, code what is not current, write it, and read again what others changed.
+"""Codes into all documents of an index.
 
-A second run writes nothing. What happens to a single document stands in `documents`.
+Scans the index, codes the documents without current codes, and writes them. Documents that others change meanwhile are
+read and coded again. A second run writes nothing. What happens to a single document stands in `documents`.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ _ROUNDS = 5  # how often a document is read because others keep changing it
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did with the documents that it read. Documents that were deleted meanwhile are not counted.
+    """What a backfill did, in numbers of documents.
 
-    coded: new codes were written. unchanged: the codes were current.
+    coded: new codes were written. unchanged: the codes were current. refused: could not be coded or written, each with
+    its reason. Documents that were deleted meanwhile are not counted.
     """
 
     coded: int = 0
@@ -50,8 +52,8 @@ def backfill(
 ) -> BackfillReport:
     """Code every document of an index under a label, and return what was done.
 
-    state: the label, as `require_label` returns it. progress: called with the number of documents that are settled since
-    the last call.
+    state: the label, as `require_label` returns it. progress: called with the number of documents that are settled
+    since the last call.
 
     Raises IndexMissingError, IndexUnfitError when the index takes no writes, and other ClusterErrors. What was written
     until then stays, so the next run goes on from there.

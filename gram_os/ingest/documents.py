@@ -1,8 +1,8 @@
 """Documents and their codes: read a hit, hash what is coded, code it, write a chunk and see what became of it.
 
-A document's `source` is the hash of the bundle and of everything that its codes are made from. If the index holds the same
-hash, its codes are current. A write names the version that was read, so it never overwrites somebody else's change.
-Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
+A document's `source` is the hash of the bundle and of everything that its codes are made from. If the index holds the
+same hash, its codes are current. A write names the version that was read, so it never overwrites somebody else's
+change. Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class ProductCoder(Protocol):
     bundle: Bundle
 
     def code_products(self, products: Iterable[Product]) -> Iterator[list[ScoredCode]]:
-        """Yield the codes of each product, in order. Reads ahead, so the first codes may come after hundreds of products."""
+        """Yield the codes of each product, in order. The first codes may come after hundreds of products."""
 
     def code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
-        """Return the codes of each product, in order; for a handful that should not wait for more."""
+        """Return the codes of each product, in order. For a handful that should not wait for more to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class CodedDocument:
 class WriteOutcome:
     """What became of a chunk of coded documents, by id.
 
-    conflicts: changed by somebody else since they were read; read and code them again. deleted: deleted since then.
-    refused: the cluster does not take their codes. block: the cluster's words, when a block of the index refused documents.
-    They are in none of the other lists. `gram_os.cluster.blocks.explain_block` knows the cure.
+    conflicts: somebody changed them since they were read; read and code them again. deleted: somebody deleted them.
+    refused: the cluster does not take their codes. block: the cluster's words when a block refused documents, else
+    None. Those documents are in no list. `explain_block` in `gram_os.cluster.blocks` has the cure.
     """
 
     written: list[str] = field(default_factory=list)
@@ -109,7 +109,7 @@ def source_hash(product: Product, bundle: Bundle) -> str:
 
 
 def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Generator[CodedDocument]:
-    """Code a stream of documents. The coder reads ahead, and works on that while the caller writes what it got."""
+    """Code a stream of documents. The coder reads ahead, and works while the caller writes."""
     uncoded: deque[Document] = deque()
 
     def read_ahead() -> Iterator[Product]:
@@ -122,7 +122,7 @@ def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Genera
 
 
 def build_code_fields(codes: Sequence[ScoredCode], source: str) -> dict[str, Any]:
-    """Build what stands in a document under `code_field(label)`; see `build_code_mapping`."""
+    """Build the value of a document's field `code_field(label)`. `build_code_mapping` explains its parts."""
     packed = pack_codes(codes)
     return {
         "codes": list(packed.codes),

@@ -1,7 +1,7 @@
-"""A catalogue file into an index: create it when it is missing, write every product under its id, say what was refused.
+"""A catalogue file into an index: create the index, write every product under its id, and report what was refused.
 
-Loading again replaces the same documents, so an interrupted load is simply run once more. A file is read twice: the first
-time finds every fault of the file before anything is written, and the fields for the mapping.
+Loading again replaces the same documents, so an interrupted load is run once more. A file is read twice. The first
+reading finds all faults of the file before anything is written, and the fields for the mapping.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ OnItem = Callable[[BulkItem], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A catalogue file and how its columns are to be read."""
+    """A catalogue file and how to read its columns.
+
+    path: JSONL, CSV, TSV or Parquet; "-" is JSONL on standard input. fields: the user's choice of a kind for a column,
+    name -> one of `FIELD_KINDS`.
+    """
 
     path: Path | str
     id_field: str = "id"
@@ -34,16 +38,16 @@ class Source:
     fields: Mapping[str, str] | None = None
 
     def read(self) -> Iterator[Product]:
-        """Stream the products."""
+        """Stream the products. Raises FileFormatError with the line and the field."""
         return read_products(self.path, id_field=self.id_field, title_field=self.title_field, fields=self.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load did; `written + refused` is the number of products read.
+    """What a load did. `written + refused` is the number of products read.
 
-    `replaced` of the written ones were in the index already, or twice in the file. `unmapped` fields are in the documents but
-    cannot be filtered by.
+    replaced: how many of the written products were in the index before, or twice in the file. unmapped: fields that the
+    documents have, but that nobody can filter by.
     """
 
     index: str
@@ -55,7 +59,10 @@ class LoadReport:
 
 
 def survey_source(source: Source) -> Survey | None:
-    """Read a file once through; None for standard input, which can be read only once."""
+    """Read a file through and return its fields. None for standard input, which can be read only once.
+
+    Raises FileFormatError for a fault of the file, and InputError for a second title column.
+    """
     if str(source.path) == STDIN:
         return None
     products = source.read()
@@ -74,7 +81,10 @@ def _check_title_column(product: Product) -> Product:
 def load_products(
     cluster: Cluster, index: str, source: Source, survey: Survey | None, *, on_item: OnItem
 ) -> LoadReport:
-    """Write every product of `source`; `on_item` hears of each one, the refused included."""
+    """Write every product of `source`. `on_item` is called for each one, also when it was refused.
+
+    Raises IndexUnfitError when the index has no text field for titles, or takes no writes.
+    """
     created = prepare_index(cluster, index, survey, source.fields)
     written = replaced = refused = 0
     for item in cluster.bulk(_make_action(index, source, product) for product in source.read()):
@@ -92,13 +102,17 @@ def load_products(
 
 
 def prepare_index(cluster: Cluster, index: str, survey: Survey | None, kinds: Mapping[str, str] | None = None) -> bool:
-    """Create the index when it is missing and return whether it was; an index that is there must have a text title."""
+    """Create the index when it is missing, and return whether it was.
+
+    survey: the fields of the catalogue; without one, `kinds` are the fields known so far. Raises IndexUnfitError for an
+    existing index without a text field for titles.
+    """
     if cluster.index_exists(index):
         _check_mapping(index, cluster.get_mapping(index))
         return False
     fields = dict(kinds or {}) if survey is None else survey.fields
-    whole = survey is None or not survey.left_out
-    cluster.create_index(index, build_index_body(fields, dynamic=whole))
+    has_all_fields = survey is None or not survey.left_out
+    cluster.create_index(index, build_index_body(fields, dynamic=has_all_fields))
     return True
 
 

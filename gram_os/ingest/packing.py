@@ -1,4 +1,6 @@
-"""The probabilities of a product's codes as its document keeps them: one byte a value, to explain from, not to search by.
+"""The probabilities of a product's codes in the form that its document keeps: one byte a value.
+
+They explain a hit, and nothing searches by them.
 
 Knows codes and their probabilities, not the cluster.
 """
@@ -12,17 +14,17 @@ from dataclasses import dataclass
 
 from gram_os.model.generator import ScoredCode
 
-_STEPS = 16  # steps of the packed byte in one nat
+_STEPS = 16  # steps of a byte in one nat
 _UNKNOWN = 255
 
 
 @dataclass(frozen=True, slots=True)
 class PackedCodes:
-    """A product's codes as they stand in its document.
+    """A product's codes in the form that its document keeps.
 
-    codes: the canonical texts, ascending, as doc values give them back; probabilities: base64 of one byte a value, code
-    by code: round(-16 ln P), 254 at most, 255 where the model does not know the value. Where someone edited the codes the
-    bytes no longer match them.
+    codes: the canonical texts, in the order in which doc values return them (by their UTF-8 bytes). probabilities:
+    base64 of one byte a value, code by code: round(-16 ln P), at most 254, and 255 where the model does not know the
+    value. When somebody edits the codes, the bytes no longer match them.
     """
 
     codes: tuple[str, ...]
@@ -30,10 +32,11 @@ class PackedCodes:
 
 
 def pack_codes(codes: Iterable[ScoredCode]) -> PackedCodes:
-    """Codes and the probabilities of their values in the form that documents store.
+    """Return codes and the probabilities of their values in the form that documents keep.
 
     >>> from gram_os.text.code import Code
-    >>> packed = pack_codes([ScoredCode(Code(("toner",)), (0.5,), own=True), ScoredCode(Code(("006r",)), None, own=True)])
+    >>> toner, part = Code(("toner",)), Code(("006r",))
+    >>> packed = pack_codes([ScoredCode(toner, (0.5,), own=True), ScoredCode(part, None, own=True)])
     >>> packed.codes, list(base64.b64decode(packed.probabilities))
     (('006r', 'toner'), [255, 11])
     """

@@ -1,4 +1,4 @@
-"""Which fields a catalogue has and of which type, found by reading it once; knows nothing of OpenSearch.
+"""Which fields a catalogue has, and of which kind. Found by reading it once. Knows nothing of OpenSearch.
 
 Memory grows with the number of different fields, not with the number of products.
 """
@@ -12,16 +12,19 @@ from datetime import date, datetime
 
 from gram_os.catalogue import Product
 
-# Each field costs every node of the cluster some memory for good; the rarest are kept in the documents only.
+# Each field costs every node of the cluster some memory for good. The rarest fields are kept in the documents only.
 MAX_FIELDS = 10_000
-PROSE_CHARACTERS = 80
+PROSE_CHARACTERS = 80  # a longer text is prose, which is also searched by its words
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The fields of a catalogue: `fields` maps name -> kind, the most frequent first; `left_out` did not fit."""
+    """The fields of a catalogue.
+
+    products: their number. fields: name -> kind, the most frequent first. left_out: names beyond the limit.
+    """
 
     products: int
     fields: Mapping[str, str]
@@ -29,7 +32,9 @@ class Survey:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _FieldStats:
+    """What the values of one field are like. longest: characters of the longest text."""
+
     products: int = 0
     kinds: set[str] = field(default_factory=set)
     longest: int = 0
@@ -38,35 +43,36 @@ class _Seen:
 def survey_fields(
     products: Iterable[Product], kinds: Mapping[str, str] | None = None, *, limit: int = MAX_FIELDS
 ) -> Survey:
-    """Read all products; `kinds` are the user's own choices and win.
+    """Read all products and choose a kind for each field. `kinds` are the user's choices, name -> kind, and they win.
 
     >>> rows = [Product("1", "Nut", {"size": 4, "colour": "red"}), Product("2", "Bolt", {"size": 4.5})]
     >>> survey_fields(rows).fields
     {'size': 'float', 'colour': 'keyword'}
     """
-    seen: dict[str, _Seen] = {}
+    stats: dict[str, _FieldStats] = {}
     count = 0
     for product in products:
         count += 1
         for name, value in product.fields.items():
-            _look_at(seen.setdefault(name, _Seen()), value)
+            _add_value(stats.setdefault(name, _FieldStats()), value)
     chosen = dict(kinds or {})
-    # A name with a dot is a path to OpenSearch, and one with an underscore in front its own: both stay its business.
-    names = [name for name in seen if name.strip() and not name.startswith("_") and "." not in name]
-    ranked = sorted(names, key=lambda name: (name not in chosen, -seen[name].products, name))
-    fields = {name: chosen.get(name) or _choose_kind(seen[name]) for name in ranked[:limit]}
+    # To OpenSearch a name with a dot is a path, and a name that starts with an underscore is one of its own. They are
+    # not mapped here.
+    names = [name for name in stats if name.strip() and not name.startswith("_") and "." not in name]
+    ranked = sorted(names, key=lambda name: (name not in chosen, -stats[name].products, name))
+    fields = {name: chosen.get(name) or _choose_kind(stats[name]) for name in ranked[:limit]}
     return Survey(count, fields, tuple(ranked[limit:]))
 
 
-def _look_at(seen: _Seen, value: object) -> None:
-    seen.products += 1
+def _add_value(stats: _FieldStats, value: object) -> None:
+    stats.products += 1
     for item in value if isinstance(value, list) else [value]:
         kind = _kind_of(item)
         if kind is None:
             continue
-        seen.kinds.add(kind)
+        stats.kinds.add(kind)
         if isinstance(item, str):
-            seen.longest = max(seen.longest, len(item))
+            stats.longest = max(stats.longest, len(item))
 
 
 def _kind_of(value: object) -> str | None:
@@ -95,9 +101,9 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _choose_kind(seen: _Seen) -> str:
-    """Choose the one kind that takes every value without losing any of it."""
-    kinds = seen.kinds
+def _choose_kind(stats: _FieldStats) -> str:
+    """Choose the kind that takes every value without losing any of it."""
+    kinds = stats.kinds
     if len(kinds) == 1:
         (only,) = kinds
     elif kinds == {"integer", "float"}:
@@ -106,4 +112,4 @@ def _choose_kind(seen: _Seen) -> str:
         only = "mixed"
     else:
         only = "keyword"
-    return "prose" if only == "keyword" and seen.longest > PROSE_CHARACTERS else only
+    return "prose" if only == "keyword" and stats.longest > PROSE_CHARACTERS else only

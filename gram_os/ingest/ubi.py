@@ -1,7 +1,7 @@
-"""Clicks out of a cluster's User Behavior Insights: the indices `ubi_queries` and `ubi_events` (UBI schema 1.3 and before).
+"""Clicks out of a cluster's User Behavior Insights (UBI, schema 1.3 and before): `ubi_queries` and `ubi_events`.
 
-Knows UBI's fields and which events say what; how clicks become pairs is the business of `clicks`. Both indices are read
-once, as they stand at the start; memory grows with the number of queries asked and of results seen.
+Knows UBI's fields and what its events mean. How clicks become pairs is up to the training. Each index is read once, as
+it is at the start. Memory grows with the number of searches and of results that were seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gram_os.text.normalise import fold
 log = logging.getLogger(__name__)
 
 QUERIES, EVENTS = "ubi_queries", "ubi_events"
-# The actions of the schema that a shopper takes on a product; `view` and `watch` may be a page that opened by itself.
+# What a shopper does to a product, in the words of the schema. `view` and `watch` may be a page that opened by itself.
 CLICK_ACTIONS = frozenset({"click", "click_through", "add_to_cart", "purchase"})
 IMPRESSION = "impression"
 _OBJECT = "event_attributes.object.object_id"
@@ -37,39 +37,50 @@ def read_ubi_clicks(
     events: str = EVENTS,
     actions: Collection[str] = CLICK_ACTIONS,
 ) -> list[Click]:
-    """Clicks and impressions by query text, product and position.
+    """Return clicks and impressions, added up by query text, product and position.
 
-    Impressions are the `impression` events; where the log holds none of these, every hit of `query_response_hit_ids` is one,
-    at its place in that list (counted from 1). A product counts once for a search (a `query_id`), however often it
-    scrolled by or was clicked, and what was clicked was also seen. A query's text is the `user_query` of its search, or
-    of its event (schema 1.3); events without either, and those of an earlier search than `since`, are left out.
+    since: only events and searches from then on; an event of an older search is left out. queries, events: names of the
+    two indices. actions: the names of actions that count as a click.
+
+    Impressions are the `impression` events. Where the log has none, every hit in `query_response_hit_ids` is an
+    impression, at its place in that list, counted from 1. A product counts once for a search (a `query_id`), however
+    often it was seen or clicked. A product that was clicked was also seen. A query's text is the `user_query` of its
+    search, or of its event (schema 1.3). Events without either are left out, and a warning says how many.
+
+    Raises InputError when no event ties a click to a query, and IndexMissingError without the index of events.
     """
     when: Mapping[str, object] = {"range": {"timestamp": {"gte": since.isoformat()}}} if since else {"match_all": {}}
     searches = _read_searches(cluster, queries, when)
-    seen = _read_events(cluster, events, when, searches, frozenset(actions))
-    if not seen.clicked:
+    event_log = _read_events(cluster, events, when, searches, frozenset(actions))
+    if not event_log.clicked:
         raise InputError(
             f"index '{events}' holds no event that ties a click to a query"
             + (f" since {since.isoformat()}" if since else "")
             + f": looked for the actions {', '.join(sorted(actions))} with a query_id and {_OBJECT} "
-            f"({seen.untied} had no query text or product)"
+            f"({event_log.untied} had no query text or product)"
         )
-    if seen.untied:
-        log.warning("%d events without query text or product are left out", seen.untied)
-    if not seen.shown:
-        _show_hits(searches, seen)
-    return list(_count(seen))
+    if event_log.untied:
+        log.warning("%d events without query text or product are left out", event_log.untied)
+    if not event_log.shown:
+        _show_hits(searches, event_log)
+    return list(_count(event_log))
 
 
 @dataclass(slots=True)
 class _Search:
+    """One search: the query's text and the ids of its hits, best first."""
+
     text: str
     hits: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class _Seen:
-    """Per (query_id, product): the position, of a click and of an impression; per query_id the text."""
+class _EventLog:
+    """What the events say.
+
+    texts: query_id -> the query's text. clicked, shown: (query_id, product) -> the product's position. untied: events
+    without a query's text or a product.
+    """
 
     texts: dict[str, str] = field(default_factory=dict)
     clicked: dict[tuple[str, str], int | None] = field(default_factory=dict)
@@ -78,7 +89,7 @@ class _Seen:
 
 
 def _read_searches(cluster: Cluster, index: str, when: Mapping[str, object]) -> dict[str, _Search]:
-    """Searches by query_id; none where the client logs events alone."""
+    """Return the searches by query_id; none where the client logs events alone."""
     if not cluster.index_exists(index):
         return {}
     wanted = ["query_id", "user_query", "query_response_hit_ids"]
@@ -98,31 +109,31 @@ def _read_events(
     when: Mapping[str, object],
     searches: Mapping[str, _Search],
     actions: Collection[str],
-) -> _Seen:
+) -> _EventLog:
     query = {"bool": {"filter": [when, {"terms": {"action_name": sorted({*actions, IMPRESSION})}}]}}
     wanted = ["action_name", "query_id", "user_query", _OBJECT, _INNER, _ORDINAL]
-    seen = _Seen()
+    event_log = _EventLog()
     for hit in cluster.scan(index, query=query, source=wanted):
         source = hit["_source"]
         action, query_id, text = (source.get(name) for name in ("action_name", "query_id", "user_query"))
-        if action not in actions and action != IMPRESSION:  # the query has matched a word of an analysed text
+        if action not in actions and action != IMPRESSION:  # in an analysed text, the query matches single words
             continue
         if str(query_id) in searches:
             text = searches[str(query_id)].text
         product = read_field(source, _OBJECT) or read_field(source, _INNER)
         if query_id is None or product is None or not isinstance(text, str) or not text.strip():
-            seen.untied += 1
+            event_log.untied += 1
             continue
-        seen.texts[str(query_id)] = text.strip()
-        place = seen.shown if action == IMPRESSION else seen.clicked
-        _note(place, (str(query_id), str(product)), _read_position(source))
-    return seen
+        event_log.texts[str(query_id)] = text.strip()
+        positions = event_log.shown if action == IMPRESSION else event_log.clicked
+        _note(positions, (str(query_id), str(product)), _read_position(source))
+    return event_log
 
 
-def _note(place: dict[tuple[str, str], int | None], key: tuple[str, str], position: int | None) -> None:
-    """Keep the best position that a product had in a search: which of its events is read first is chance."""
-    known = place.get(key)
-    place[key] = position if known is None else known if position is None else min(known, position)
+def _note(positions: dict[tuple[str, str], int | None], key: tuple[str, str], position: int | None) -> None:
+    """Keep the best position of a product in a search, because its events come in no particular order."""
+    known = positions.get(key)
+    positions[key] = position if known is None else known if position is None else min(known, position)
 
 
 def _read_position(source: Mapping[str, Any]) -> int | None:
@@ -133,27 +144,30 @@ def _read_position(source: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _show_hits(searches: Mapping[str, _Search], seen: _Seen) -> None:
-    """Take the hits of all searches as impressions; clicks get the hits' positions, since clients count from 0 or 1."""
+def _show_hits(searches: Mapping[str, _Search], event_log: _EventLog) -> None:
+    """Take the hits of all searches as impressions.
+
+    Clicks get the positions of the hits, because some clients count from 0 and some from 1.
+    """
     for query_id, search in searches.items():
-        seen.texts[query_id] = search.text
+        event_log.texts[query_id] = search.text
         for position, product in enumerate(search.hits, start=1):
-            seen.shown.setdefault((query_id, product), position)
-    if seen.shown:
-        seen.clicked = {key: seen.shown.get(key) for key in seen.clicked}
+            event_log.shown.setdefault((query_id, product), position)
+    if event_log.shown:
+        event_log.clicked = {key: event_log.shown.get(key) for key in event_log.clicked}
 
 
-def _count(seen: _Seen) -> Iterator[Click]:
-    """Add up by text, product and position; without any impression in the log, impressions stay unsaid."""
+def _count(event_log: _EventLog) -> Iterator[Click]:
+    """Add up by text, product and position. Without any impression in the log, a click's impressions are None."""
     counts: dict[tuple[str, str, int | None], list[int]] = {}
     spelling: dict[str, str] = {}
-    everything: Iterable[tuple[str, str]] = dict.fromkeys((*seen.shown, *seen.clicked))
-    for key in everything:
+    keys: Iterable[tuple[str, str]] = dict.fromkeys((*event_log.shown, *event_log.clicked))
+    for key in keys:
         query_id, product = key
-        text = spelling.setdefault(fold(seen.texts[query_id]), seen.texts[query_id])
-        position = seen.shown.get(key)
-        row = counts.setdefault((text, product, seen.clicked.get(key) if position is None else position), [0, 0])
-        row[0] += key in seen.clicked
+        text = spelling.setdefault(fold(event_log.texts[query_id]), event_log.texts[query_id])
+        position = event_log.shown.get(key)
+        row = counts.setdefault((text, product, event_log.clicked.get(key) if position is None else position), [0, 0])
+        row[0] += key in event_log.clicked
         row[1] += 1
     for (text, product, place), (clicks, impressions) in counts.items():
-        yield Click(text, product, clicks, impressions if seen.shown else None, place)
+        yield Click(text, product, clicks, impressions if event_log.shown else None, place)

@@ -1,4 +1,4 @@
-"""Backfill on a real node: what stands in the documents afterwards, and that nobody's change is lost."""
+"""Backfill on a real node: the documents get their codes, and nobody's change is lost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def index(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> str:
 
 
 class Meddler:
-    """A coder during whose work others write: `acts[n]` happens after round n was read and before it is written."""
+    """A coder that lets others write meanwhile: `acts[n]` happens between reading and writing round n."""
 
     def __init__(self, generator: Generator, *acts: Callable[[], object]):
         self.bundle = generator.bundle
@@ -153,13 +153,13 @@ def test_only_what_changed_is_coded_again(
 
 def test_weights_of_an_old_title_do_not_stay(cluster: Cluster, index: str, generator: Generator) -> None:
     # A partial update merges objects; what is left over would be found for ever.
-    for title, held in (("zebra", True), ("Red HP laptop", False)):
+    for title, is_zebra in (("zebra", True), ("Red HP laptop", False)):
         _write(cluster, index, {"1": {"doc": {"title": title}}}, op="update")
         backfill(cluster, index, _state(generator), generator)
         fields = _read(cluster, index)["1"]["_source"]["gram_t1"]
         (weights,) = fields["weights"]
         assert set(weights) == set(fields["codes"])
-        assert ("zebra" in weights) == held
+        assert ("zebra" in weights) == is_zebra
 
 
 def test_a_chunk_says_what_became_of_each_document(cluster: Cluster, index: str, generator: Generator) -> None:
@@ -333,8 +333,8 @@ def test_read_only_index_is_refused_with_the_cure(
     _write(cluster, index, DOCUMENTS)
     attach(cluster, index, _state(generator))
     _put_settings(cluster, index, {f"index.blocks.{block}": True})
-    told = f"'{index}' takes no writes.* 0 products were coded.* lift the block .*index.blocks.{block}.* command again"
-    with pytest.raises(IndexUnfitError, match=told):
+    text = f"'{index}' takes no writes.* 0 products were coded.* lift the block .*index.blocks.{block}.* command again"
+    with pytest.raises(IndexUnfitError, match=text):
         backfill(cluster, index, _state(generator), generator)
     _put_settings(cluster, index, {f"index.blocks.{block}": None})
     assert backfill(cluster, index, _state(generator), generator) == BackfillReport(3)

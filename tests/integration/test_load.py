@@ -162,10 +162,10 @@ def test_read_only_index_is_refused_with_the_cure(
 ) -> None:
     # `read_only_allow_delete` is what the cluster sets itself when a disk is full.
     index = make_index(settings={"number_of_shards": 1, "number_of_replicas": 0, f"blocks.{block}": True})
-    told = (
+    text = (
         f"'{index}' takes no writes.* 0 products were written.* lift the block .*index.blocks.{block}.* command again"
     )
-    with pytest.raises(IndexUnfitError, match=told):
+    with pytest.raises(IndexUnfitError, match=text):
         _load(cluster, index, Source(_write(tmp_path, PRODUCTS)))
 
 
@@ -236,8 +236,8 @@ def test_verb_writes_json_and_exit_codes(
     columns = ["--id-field", "sku", "--title-field", "name"]
     where = ["--url", cluster.url, "--json"]
     assert main(["load", str(path), "--index", index, *columns, "--field", "price=float", *where]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["created_index"]) == (2, True)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["written"], printed["created_index"]) == (2, True)
     assert _ids(cluster, index, {"range": {"price": {"lt": 1.9}}}) == {"1"}
     (hit,) = cluster.search(index, {"query": {"ids": {"values": ["2"]}}})["hits"]["hits"]
     assert hit["_source"] == {"sku": "2", "title": "Bolt", "price": 2.0}
@@ -246,8 +246,8 @@ def test_verb_writes_json_and_exit_codes(
     path.write_text("sku,name,price\n1,Nut,1\n2,Bolt,999\n", encoding="utf-8")
     assert main(["load", str(path), "--index", narrow, *columns, *where]) == 3
     captured = capsys.readouterr()
-    told = json.loads(captured.out)
-    assert (told["written"], told["refused"], told["refusals"][0]["id"]) == (1, 1, "2")
+    printed = json.loads(captured.out)
+    assert (printed["written"], printed["refused"], printed["refusals"][0]["id"]) == (1, 1, "2")
     assert "refused: product '2'" in captured.err
 
     assert main(["load", str(tmp_path / "no.csv"), "--index", index, *where]) == 2

@@ -1,4 +1,4 @@
-"""What blocks are told as: the cure of each, in the cluster's own words for them."""
+"""Each block has its cure, in the words that a user reads."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_each_block_of_an_index_has_its_cure(block: str, cure: str) -> None:
 
 
 def test_two_blocks_have_two_cures() -> None:
-    told = str(explain_block(f"index [shop] blocked by: {WRITE};{FULL};"))
-    assert "index.blocks.write" in told and "index.blocks.read_only_allow_delete" in told
+    text = str(explain_block(f"index [shop] blocked by: {WRITE};{FULL};"))
+    assert "index.blocks.write" in text and "index.blocks.read_only_allow_delete" in text
 
 
 def test_the_callers_name_of_the_index_comes_first() -> None:
@@ -59,7 +59,8 @@ def test_a_run_of_writes_says_how_far_it_came() -> None:
     assert isinstance(error, IndexUnfitError)
     assert str(error) == (
         f"index 'shop' takes no writes (cluster_block_exception: {WRITE};); 7 products were written; "
-        'writing is blocked; lift the block with PUT /shop/_settings {"index.blocks.write": null}, and run the same command again'
+        'writing is blocked; lift the block with PUT /shop/_settings {"index.blocks.write": null}, '
+        "and run the same command again"
     )
     waiting = explain_block("x: [SERVICE_UNAVAILABLE/1/state not recovered]", "shop", progress="7 were written")
     assert isinstance(waiting, ClusterBusyError)

@@ -76,17 +76,17 @@ def test_chunks_by_number_and_by_bytes_keep_the_order() -> None:
 
 
 def test_an_endless_stream_is_written_as_it_comes() -> None:
-    asked = 0
+    taken = 0
 
     def endless() -> Iterator[dict[str, Any]]:
-        nonlocal asked
+        nonlocal taken
         for number in itertools.count():
-            asked += 1
+            taken += 1
             yield index(number)
 
     items = write_bulk(endless(), Sink(), chunk=10)
     assert len(list(itertools.islice(items, 20))) == 20
-    assert asked <= 31
+    assert taken <= 31
 
 
 def test_only_what_was_refused_for_now_is_sent_again() -> None:

@@ -25,8 +25,8 @@ CHEAP = {"range": {"price": {"lt": 5}}}
 
 
 def test_codes_query_adds_up_products_of_weights_and_finds_codes_without_one() -> None:
-    asked = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
-    assert build_codes_query("gram_v1.codes", "gram_v1.weights", asked) == {
+    query_codes = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
+    assert build_codes_query("gram_v1.codes", "gram_v1.weights", query_codes) == {
         "bool": {
             "should": [
                 {"rank_feature": {"field": "gram_v1.weights.toner", "linear": {}, "boost": 2.5}},

@@ -1,4 +1,4 @@
-"""A hit becomes a product or a refusal, and codes become the fields of a document. Writing needs a node (test_backfill)."""
+"""A hit becomes a product or a refusal, and codes become fields of a document. `test_backfill` writes to a node."""
 
 from __future__ import annotations
 
