@@ -20,14 +20,14 @@ CODES = {"1": ["toner", "black | toner"], "2": ["toner"], "3": ["mouse"], "4": [
 
 
 class Counted:
-    """The cluster, and how many searches each request held."""
+    """The cluster, and the number of searches in each request."""
 
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
-        self.asked: list[int] = []
+        self.sizes: list[int] = []
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
-        self.asked.append(len(bodies))
+        self.sizes.append(len(bodies))
         return self._cluster.msearch(index, bodies)
 
 
@@ -60,7 +60,7 @@ def test_repeated_codes_are_asked_for_once(cluster: Cluster, index: str) -> None
     counted = Counted(cluster)
     found = CodeFrequencies(counted, index, FIELD).idf(["toner", "mouse", "toner"])  # type: ignore[arg-type]
     assert found[0] == found[2] == pytest.approx(_idf(5, 2))
-    assert counted.asked == [3]  # all documents, toner, mouse
+    assert counted.sizes == [3]  # all documents, toner, mouse
 
 
 def test_counts_are_remembered_and_expire(cluster: Cluster, index: str) -> None:
@@ -70,10 +70,10 @@ def test_counts_are_remembered_and_expire(cluster: Cluster, index: str) -> None:
     _write(cluster, index, {"6": ["toner", "absent"]})
     now[0] = 59.9
     assert frequencies.idf(["toner", "absent"]) == before == pytest.approx([_idf(5, 2), 0.0])
-    assert sum(counted.asked) == 3
+    assert sum(counted.sizes) == 3
     now[0] = 60.0
     assert frequencies.idf(["toner", "absent"]) == pytest.approx([_idf(6, 3), _idf(6, 1)])
-    assert sum(counted.asked) == 6
+    assert sum(counted.sizes) == 6
 
 
 def test_only_what_is_missing_is_asked_for(cluster: Cluster, index: str) -> None:
@@ -82,7 +82,7 @@ def test_only_what_is_missing_is_asked_for(cluster: Cluster, index: str) -> None
     frequencies.idf(["toner"])
     frequencies.idf(["toner", "mouse"])
     frequencies.idf(["toner"])
-    assert counted.asked == [2, 1, 0]
+    assert counted.sizes == [2, 1, 0]
 
 
 def test_memory_is_bounded(cluster: Cluster, index: str) -> None:
@@ -91,7 +91,7 @@ def test_memory_is_bounded(cluster: Cluster, index: str) -> None:
     codes = ["toner", "mouse", "Toner"]
     assert frequencies.idf(codes) == pytest.approx([_idf(5, 2), _idf(5, 1), _idf(5, 1)])
     assert frequencies.idf(["Toner"]) == pytest.approx([_idf(5, 1)])
-    assert counted.asked == [4, 1]  # the count of all documents was the oldest
+    assert counted.sizes == [4, 1]  # the count of all documents was the oldest
 
 
 def test_weight_stays_positive_while_an_index_is_filled(cluster: Cluster, index: str) -> None:

@@ -1,4 +1,4 @@
-"""Queries on a real index, held against the whole ranking worked out in Python."""
+"""Queries on a real index, compared with the whole ranking computed in Python."""
 
 from __future__ import annotations
 
@@ -88,17 +88,17 @@ def own_corpus(cluster: Cluster, make_index: MakeIndex, generator: Generator) ->
 
 @dataclass(slots=True)
 class CountingGenerator:
-    """Another generator, and how many queries it was asked for."""
+    """Another generator, and the number of queries that it coded."""
 
     inner: Generator
-    asked: int = 0
+    queries: int = 0
 
     @property
     def bundle(self) -> Bundle:
         return self.inner.bundle
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        self.asked += len(texts)
+        self.queries += len(texts)
         return self.inner.code_queries(texts)
 
 
@@ -115,12 +115,12 @@ def _reference(generator: Generator, text: str) -> dict[str, PairScore]:
     titles = _title_weights(generator)
     counts = Counter(code for weights in titles.values() for code in weights)
     total = len(PRODUCTS)
-    asked = [
+    query_codes = [
         WeightedCode(s, s.weight * log(1 + (total - counts[c] + 0.5) / (counts[c] + 0.5)) ** 1.2)
         for s in generator.code_queries([text])[0]
         if counts[c := str(s.code)]
     ]
-    scores = {id_: score_pair(asked, weights) for id_, weights in titles.items()}
+    scores = {id_: score_pair(query_codes, weights) for id_, weights in titles.items()}
     return {id_: score for id_, score in scores.items() if score.parts}
 
 
@@ -170,7 +170,7 @@ def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
 def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -> None:
     answer = corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100, explain=True)
     expected = _reference(corpus.generator, QUERY)
-    asked = {str(w.code.code): w.weight for w in answer.codes}
+    query_codes = {str(w.code.code): w.weight for w in answer.codes}
     titles = _title_weights(corpus.generator)
     assert answer.hits
     for hit in answer.hits:
@@ -179,7 +179,7 @@ def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -
         parts = hit.pair.parts
         assert sum(p.query_weight * p.title_weight for p in parts) == pytest.approx(hit.score, rel=BITS, abs=2e-4)
         assert {p.code for p in parts} == {p.code for p in expected[hit.id].parts}
-        assert all(p.query_weight == asked[p.code] for p in parts)
+        assert all(p.query_weight == query_codes[p.code] for p in parts)
         assert {p.code: p.title_weight for p in parts} == pytest.approx(
             {p.code: titles[hit.id][p.code] for p in parts}, abs=1e-5
         )
@@ -189,10 +189,10 @@ def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -
 @pytest.mark.parametrize("source", [False, True, ["title"]])
 def test_explaining_changes_neither_hits_nor_their_fields(corpus: Corpus, source: list[str] | bool) -> None:
     plain = corpus.pipeline.search(QUERY, size=40, source=source)
-    told = corpus.pipeline.search(QUERY, size=40, source=source, explain=True)
+    explained = corpus.pipeline.search(QUERY, size=40, source=source, explain=True)
     assert all(hit.pair is None or not hit.pair.parts for hit in plain.hits)
-    assert any(hit.pair and hit.pair.parts for hit in told.hits)
-    bare = [replace(h, pair=h.pair and replace(h.pair, parts=())) for h in told.hits]
+    assert any(hit.pair and hit.pair.parts for hit in explained.hits)
+    bare = [replace(h, pair=h.pair and replace(h.pair, parts=())) for h in explained.hits]
     assert tuple(bare) == plain.hits
 
 
@@ -204,9 +204,9 @@ def test_explaining_bm25_has_nothing_to_say(corpus: Corpus) -> None:
 
 def test_codes_that_no_product_holds_are_not_asked_for(corpus: Corpus) -> None:
     answer = corpus.pipeline.search("zebra toner", mode=Mode.GRAM)
-    asked = [str(w.code.code) for w in answer.codes]
-    assert "toner" in asked
-    assert "zebra" not in asked
+    query_codes = [str(w.code.code) for w in answer.codes]
+    assert "toner" in query_codes
+    assert "zebra" not in query_codes
     assert [w.weight for w in answer.codes] == sorted((w.weight for w in answer.codes), reverse=True)
 
 
@@ -417,7 +417,7 @@ def test_evaluation_times_the_model_and_no_memory(corpus: Corpus) -> None:
     systems = {mode.value: ModeSystem(pipeline, mode) for mode in (Mode.GRAM, Mode.HYBRID)}
     runs = collect_runs(systems, {"q1": QUERY, "q2": "apple mouse"}, depth=10)
     assert [len(run.rankings) for run in runs] == [2, 2]
-    assert counting.asked == 2 * (2 + 2)  # both systems, both queries, untimed and timed
+    assert counting.queries == 2 * (2 + 2)  # both systems, both queries, untimed and timed
 
 
 def test_index_without_attach(cluster: Cluster, make_index: MakeIndex, generator: Generator) -> None:

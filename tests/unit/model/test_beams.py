@@ -1,4 +1,4 @@
-"""Reading ahead against one token a step: the same codes from fewer questions, on tries and models drawn at random."""
+"""Reading ahead against one token a step: the same codes from fewer steps, on tries and models drawn at random."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def test_reading_ahead_gives_what_one_token_a_step_gives(
     model, trie = ChainTable(VALUES, seed=seed, decimals=decimals), CodeTrie.build(allowed)
     assert reads_chains(model)
     found = beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
-    assert len(model.steps) == 1  # the start; `advance` was never asked
+    assert len(model.steps) == 1  # the start; `advance` was never called
 
     plain = _Stepwise(model)
     assert found == beam_search(plain, trie, plain.start(texts, Side.QUERY), width=width)
-    assert len(model.reads) <= plain.asked
+    assert len(model.reads) <= plain.advances
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class _Stepwise:
     """The same model as one that reads one token at a step."""
 
     inner: ChainTable
-    asked: int = 0
+    advances: int = 0
 
     @property
     def end(self) -> int:
@@ -95,7 +95,7 @@ class _Stepwise:
         return TableModel.start(self.inner, texts, side)
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        self.asked += 1
+        self.advances += 1
         return TableModel.advance(self.inner, state, parents, tokens)
 
 

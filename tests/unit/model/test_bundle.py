@@ -1,4 +1,4 @@
-"""Bundles on disk: tables come back as they were written, and every kind of damage is named with its cure."""
+"""Bundles on disk: tables read as they were written, errors that name damage and cure, and the id."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ def test_flat_arrays_give_what_one_object_a_beam_gave(
     model = RoundedModel(VALUES, seed=seed, decimals=decimals)
     trie = CodeTrie.build(allowed)
     found = beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
-    asked, model.steps = model.steps, []
+    steps, model.steps = model.steps, []
     assert found == object_beam_search(model, trie, model.start(texts, Side.QUERY), width=width)
-    assert asked == model.steps
+    assert steps == model.steps
 
 
 @settings(deadline=None, max_examples=80)
@@ -188,8 +188,8 @@ def test_the_likeliest_codes_of_one_token_are_found_without_a_further_step(
     first = model.start(["a", "b"], side)
     tokens, log_probs = likeliest_tokens(first, CodeTrie.build(allowed), width)
     for text, row, scores in zip(["a", "b"], tokens, log_probs, strict=True):
-        said = {code: model.log_probs(text, side, code)[0] for code in allowed if len(code) == 1}
-        expected = sorted(said.items(), key=lambda item: -item[1])[:width]
+        singles = {code: model.log_probs(text, side, code)[0] for code in allowed if len(code) == 1}
+        expected = sorted(singles.items(), key=lambda item: -item[1])[:width]
         assert [(token,) for token in row.tolist()] == [code for code, _ in expected]
         assert scores.tolist() == pytest.approx([score for _, score in expected], rel=1e-6)
     assert model.steps[-1:] == [(1, 0)]

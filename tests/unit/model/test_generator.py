@@ -1,4 +1,4 @@
-"""Codes of texts: own values first, what a code counts, and that batches change nothing."""
+"""Codes of texts: own values first, weights, and batches that change no code."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
     (codes,) = generator.code_products([Product("1", "black zebra", {})])
     best = max(_mean(scored) for scored in codes if scored.probabilities)
     assert [(str(s.code), s.weight) for s in codes if s.own] == [("black", 2), ("zebra", 3)]
-    made = [scored for scored in codes if not scored.own]
-    assert [s.weight for s in made] == pytest.approx([0.3 * _mean(s) / best for s in made])
-    assert len(made) == 5
+    generated = [scored for scored in codes if not scored.own]
+    assert [s.weight for s in generated] == pytest.approx([0.3 * _mean(s) / best for s in generated])
+    assert len(generated) == 5
 
 
 def test_numbers_and_phrases_of_the_text_itself_have_weights_of_their_own(tmp_path: Path) -> None:
@@ -122,10 +122,10 @@ def test_single_values_go_on_where_the_beam_ends(tmp_path: Path) -> None:
     (fewer,) = make_generator(tmp_path / "narrow").code_queries(["zebra"], width=3)
     assert {str(s.code) for s in codes} > {str(s.code) for s in fewer}
     model = TableModel(len(VALUES))
-    said = {value: exp(model.log_probs("zebra", Side.QUERY, (at,))[0]) for at, value in enumerate(VALUES)}
-    likeliest = sorted(said, key=lambda value: -said[value])[:4]
+    probabilities = {value: exp(model.log_probs("zebra", Side.QUERY, (at,))[0]) for at, value in enumerate(VALUES)}
+    likeliest = sorted(probabilities, key=lambda value: -probabilities[value])[:4]
     found = {str(s.code): s.probability for s in codes}
-    assert {value: found.get(value) for value in likeliest} == pytest.approx({v: said[v] for v in likeliest})
+    assert {value: found.get(value) for value in likeliest} == pytest.approx({v: probabilities[v] for v in likeliest})
     (title,) = generator.code_products([Product("1", "zebra", {})])
     assert {str(s.code) for s in title if len(s.code.values) == 1} == {*VALUES, "zebra"}
 

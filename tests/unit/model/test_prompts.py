@@ -1,4 +1,4 @@
-"""The two prompts and codes as text, on a byte-level tokenizer made here."""
+"""The two prompts and codes as text, on a small byte-level tokenizer."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ CODES = [Code(("black",)), Code(("toner", "xerox")), Code(("black", "toner cartr
 
 @pytest.fixture
 def tokenizer() -> Tokenizer:
-    """Bytes with a few merges; a text opens with <s>, as Llama's do."""
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
+    """A byte-level tokenizer with a few merges. A text opens with <s>, as Llama's do."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=300,
         special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    made.train_from_iterator(["query: red shoes; codes: shoes", "title: black toner cartridge"], trainer)
-    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return made
+    tokenizer.train_from_iterator(["query: red shoes; codes: shoes", "title: black toner cartridge"], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return tokenizer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Queries of many threads in one generator: who gets what, who waits, who is refused."""
+"""Queries of many threads in one generator: which codes each gets, which ones wait, which ones are refused."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LONG_MS = 60_000.0  # a wait that no test outlives
 
 @dataclass(slots=True)
 class GatedGenerator:
-    """Codes a text as itself, once the gate is open; refuses batches with "bad" in them; remembers what it was asked."""
+    """Codes a text as itself while the gate is open, and fails at a batch with "bad" in it. It keeps its batches."""
 
     gate: Event = field(default_factory=Event)
-    asked: list[list[str]] = field(default_factory=list)
+    batches: list[list[str]] = field(default_factory=list)
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        self.asked.append(list(texts))
+        self.batches.append(list(texts))
         assert self.gate.wait(PATIENCE_S)
         if "bad" in texts:
             raise ValueError(f"cannot code {texts}")
@@ -62,12 +62,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def ask(pool: ThreadPoolExecutor, batcher: QueryBatcher, *texts: str) -> Future[list[str]]:
-    """Ask in another thread, and go on when the texts are being coded (the first) or wait."""
+    """Code texts in another thread. Return when they are being coded (the first call) or wait."""
     generator, waiting = batcher._generator, len(batcher._waiting)
     assert isinstance(generator, GatedGenerator)
-    first = not generator.asked
+    first = not generator.batches
     future = pool.submit(lambda: [str(codes[0].code) for codes in batcher.code_queries(texts)])
-    wait_until(lambda: bool(generator.asked) if first else len(batcher._waiting) > waiting)
+    wait_until(lambda: bool(generator.batches) if first else len(batcher._waiting) > waiting)
     return future
 
 
@@ -86,16 +86,16 @@ def test_nothing_is_lost_or_coded_twice_and_no_batch_is_too_large(pool: ThreadPo
     with make_batcher(generator, max_batch=4, max_wait_ms=0.2) as batcher:
         found = list(pool.map(lambda text: str(batcher.code_queries([text])[0][0].code), texts))
     assert found == texts
-    assert sorted(text for batch in generator.asked for text in batch) == sorted(texts)
-    assert max(map(len, generator.asked)) <= 4
+    assert sorted(text for batch in generator.batches for text in batch) == sorted(texts)
+    assert max(map(len, generator.batches)) <= 4
 
 
 def test_what_waits_is_coded_in_one_batch_in_its_order(generator: GatedGenerator, pool: ThreadPoolExecutor) -> None:
     with make_batcher(generator, max_batch=3) as batcher:
-        asked = [ask(pool, batcher, text) for text in "abcde"]
+        futures = [ask(pool, batcher, text) for text in "abcde"]
         generator.gate.set()
-        assert [future.result() for future in asked] == [["a"], ["b"], ["c"], ["d"], ["e"]]
-    assert generator.asked == [["a"], ["b", "c", "d"], ["e"]]
+        assert [future.result() for future in futures] == [["a"], ["b"], ["c"], ["d"], ["e"]]
+    assert generator.batches == [["a"], ["b", "c", "d"], ["e"]]
 
 
 def test_a_lone_query_never_waits(generator: GatedGenerator) -> None:
@@ -114,27 +114,27 @@ def test_a_batch_waits_for_those_who_were_just_here(generator: GatedGenerator, p
         generator.gate.set()
         assert first.result() == ["a"]
         assert batcher.code_queries(["c"]) and second.result() == ["b"]
-    assert generator.asked == [["a"], ["b", "c"]]
+    assert generator.batches == [["a"], ["b", "c"]]
 
 
 def test_a_batch_does_not_wait_longer_than_it_may(generator: GatedGenerator, pool: ThreadPoolExecutor) -> None:
     with make_batcher(generator, max_wait_ms=20) as batcher:
-        asked = [ask(pool, batcher, text) for text in "ab"]
+        futures = [ask(pool, batcher, text) for text in "ab"]
         generator.gate.set()
-        assert [future.result(PATIENCE_S) for future in asked] == [["a"], ["b"]]
+        assert [future.result(PATIENCE_S) for future in futures] == [["a"], ["b"]]
 
 
 def test_one_query_of_several_callers_is_coded_once_and_shared_by_none(
     generator: GatedGenerator, pool: ThreadPoolExecutor
 ) -> None:
     with make_batcher(generator) as batcher:
-        asked = [ask(pool, batcher, "a")]
+        futures = [ask(pool, batcher, "a")]
         answers = [pool.submit(batcher.code_queries, ["b"]) for _ in range(2)]
         wait_until(lambda: len(batcher._waiting) == 2)
         generator.gate.set()
         left, right = (future.result()[0] for future in answers)
-        assert asked[0].result() == ["a"]
-    assert generator.asked == [["a"], ["b"]]
+        assert futures[0].result() == ["a"]
+    assert generator.batches == [["a"], ["b"]]
     left.clear()
     assert len(right) == 1
 
@@ -143,13 +143,13 @@ def test_a_full_queue_refuses_and_says_so_and_loses_nothing(
     generator: GatedGenerator, pool: ThreadPoolExecutor
 ) -> None:
     with make_batcher(generator, max_waiting=2) as batcher:
-        asked = [ask(pool, batcher, text) for text in "abc"]  # one is being coded, two wait
+        futures = [ask(pool, batcher, text) for text in "abc"]  # one is being coded, two wait
         with pytest.raises(QueryRefusedError, match=r"2 queries wait.*1 more.*limit of 2"):
             batcher.code_queries(["d"])
         generator.gate.set()
-        assert [future.result() for future in asked] == [["a"], ["b"], ["c"]]
+        assert [future.result() for future in futures] == [["a"], ["b"], ["c"]]
         assert len(batcher.code_queries(["d"])) == 1
-    assert generator.asked == [["a"], ["b", "c"], ["d"]]
+    assert generator.batches == [["a"], ["b", "c"], ["d"]]
 
 
 def test_a_call_that_does_not_fit_whole_is_refused_whole(generator: GatedGenerator) -> None:
@@ -159,18 +159,18 @@ def test_a_call_that_does_not_fit_whole_is_refused_whole(generator: GatedGenerat
             batcher.code_queries(["a", "b", "c"])
         assert len(batcher.code_queries(["d", "e"])) == 2
         assert batcher.code_queries([]) == []
-    assert generator.asked == [["d", "e"]]
+    assert generator.batches == [["d", "e"]]
 
 
 def test_an_error_comes_to_all_of_its_batch_and_to_no_other(
     generator: GatedGenerator, pool: ThreadPoolExecutor
 ) -> None:
     with make_batcher(generator, max_batch=2) as batcher:
-        asked = [ask(pool, batcher, text) for text in ["a", "b", "bad", "c", "d"]]
+        futures = [ask(pool, batcher, text) for text in ["a", "b", "bad", "c", "d"]]
         generator.gate.set()
-        assert [future.exception() is None for future in asked] == [True, False, False, True, True]
+        assert [future.exception() is None for future in futures] == [True, False, False, True, True]
         with pytest.raises(ValueError, match=r"cannot code \['b', 'bad'\]"):
-            asked[1].result()
+            futures[1].result()
         assert len(batcher.code_queries(["b"])) == 1
 
 
@@ -178,11 +178,11 @@ def test_closing_answers_those_who_wait_and_refuses_later_ones(
     generator: GatedGenerator, pool: ThreadPoolExecutor
 ) -> None:
     batcher = make_batcher(generator, max_wait_ms=LONG_MS)
-    asked = [ask(pool, batcher, text) for text in "abc"]
+    futures = [ask(pool, batcher, text) for text in "abc"]
     closing = pool.submit(batcher.close)
     generator.gate.set()
     closing.result(PATIENCE_S)
-    assert [future.result(PATIENCE_S) for future in asked] == [["a"], ["b"], ["c"]]
+    assert [future.result(PATIENCE_S) for future in futures] == [["a"], ["b"], ["c"]]
     with pytest.raises(QueryRefusedError, match="closed"):
         batcher.code_queries(["d"])
     batcher.close()

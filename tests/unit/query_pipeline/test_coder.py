@@ -1,4 +1,4 @@
-"""A process's query codes: remembered, batched where that changes nothing, and one by one where it would."""
+"""The coder of queries: it remembers, it batches where batches change no code, and else codes one by one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TEXTS = [f"{value} zebra {at}" for at in range(8) for value in VALUES]
 
 @dataclass(slots=True)
 class ObservedGenerator:
-    """Another generator's codes, and how many texts it was asked for at a time.
+    """Another generator's codes, and the sizes of its batches.
 
-    drift: what a text's company adds to its probabilities, as activations do that are scaled over a batch.
+    drift: what each other text of a batch adds to the probabilities, as in graphs that scale activations over a batch.
     """
 
     inner: Generator
@@ -60,11 +60,11 @@ def test_threads_get_what_each_would_alone_and_repeats_are_remembered(generator:
     with QueryCoder(generator) as coder, ThreadPoolExecutor(8) as pool:
         probing = len(generator.sizes)
         first = list(pool.map(lambda text: coder.code_queries([text])[0], TEXTS))
-        asked = sum(generator.sizes[probing:])
+        coded = sum(generator.sizes[probing:])
         again = list(pool.map(lambda text: coder.code_queries([text.upper()])[0], TEXTS))
         found = coder.statistics()
     assert first == again == [generator.inner.code_queries([text])[0] for text in TEXTS]
-    assert asked == sum(generator.sizes[probing:]) == len(TEXTS)
+    assert coded == sum(generator.sizes[probing:]) == len(TEXTS)
     assert max(generator.sizes[probing:]) > 1
     assert (found.queries, found.hits, found.misses, found.hit_rate) == (88, 88, 88, 0.5)
 

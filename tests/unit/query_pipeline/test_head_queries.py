@@ -1,4 +1,4 @@
-"""The memory of head queries: what it answers, what it forgets, how much it takes and what it says of itself."""
+"""The memory of head queries: what it answers and forgets, how much memory it takes, and its statistics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gram_os.text.code import Code
 
 @dataclass(slots=True)
 class CountingGenerator:
-    """Gives each text `codes` codes that name it; remembers what it was asked."""
+    """Gives each text `codes` codes that name it, and keeps its batches."""
 
     codes: int = 3
-    asked: list[list[str]] = field(default_factory=list)
+    batches: list[list[str]] = field(default_factory=list)
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        self.asked.append(list(texts))
+        self.batches.append(list(texts))
         return [
             [
                 ScoredCode(Code((f"{text} {i}",)), (0.5 / (i + 1),), own=False, weight=i + 0.25)
@@ -37,14 +37,14 @@ def test_a_query_is_generated_once() -> None:
     memory = HeadQueries(generator, megabytes=1)
     first = memory.code_queries(["toner"])
     assert memory.code_queries(["toner"]) == first == CountingGenerator().code_queries(["toner"])
-    assert generator.asked == [["toner"]]
+    assert generator.batches == [["toner"]]
 
 
 def test_case_and_spaces_make_no_other_query_and_no_other_answer() -> None:
     generator = CountingGenerator()
     memory = HeadQueries(generator, megabytes=1)
     assert memory.code_queries(["  HP  Toner"]) == memory.code_queries(["hp toner\t"])
-    assert generator.asked == [["hp toner"]]
+    assert generator.batches == [["hp toner"]]
 
 
 def test_a_batch_asks_for_each_unknown_query_once_and_keeps_the_order() -> None:
@@ -53,7 +53,7 @@ def test_a_batch_asks_for_each_unknown_query_once_and_keeps_the_order() -> None:
     memory.code_queries(["b"])
     found = memory.code_queries(["c", "b", "a", "c"])
     assert found == CountingGenerator().code_queries(["c", "b", "a", "c"])
-    assert generator.asked == [["b"], ["c", "a"]]
+    assert generator.batches == [["b"], ["c", "a"]]
     assert (memory.statistics().hits, memory.statistics().misses) == (2, 3)
     assert memory.code_queries([]) == []
 
@@ -64,16 +64,16 @@ def test_what_a_caller_does_to_its_answer_changes_no_other() -> None:
     assert len(memory.code_queries(["a"])[0]) == 3
 
 
-def test_the_least_recently_asked_is_forgotten_when_memory_is_full() -> None:
+def test_the_query_that_was_used_least_recently_is_forgotten_when_memory_is_full() -> None:
     generator = CountingGenerator()
     memory = HeadQueries(generator, megabytes=1)
     memory.code_queries(["a"])
     one = memory.statistics().megabytes
     memory = HeadQueries(generator, megabytes=2.5 * one)
-    generator.asked.clear()
+    generator.batches.clear()
     for text in ["a", "b", "a", "c", "a", "b"]:
         memory.code_queries([text])
-    assert generator.asked == [["a"], ["b"], ["c"], ["b"]]
+    assert generator.batches == [["a"], ["b"], ["c"], ["b"]]
     assert memory.statistics().queries == 2
     assert memory.statistics().megabytes == pytest.approx(2 * one)
 
@@ -104,13 +104,13 @@ def test_it_takes_the_memory_that_it_says() -> None:
     memory = HeadQueries(CountingGenerator(codes=10), megabytes=2)
     tracemalloc.start()
     for at in range(1500):
-        memory._generator.asked.clear()  # type: ignore[attr-defined]
+        memory._generator.batches.clear()  # type: ignore[attr-defined]
         memory.code_queries([f"query number {at}"])
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    said = memory.statistics().megabytes
-    assert 1.9 < said <= 2
-    assert 0.7 * said < used / MEGABYTE < 1.1 * said
+    reported = memory.statistics().megabytes
+    assert 1.9 < reported <= 2
+    assert 0.7 * reported < used / MEGABYTE < 1.1 * reported
 
 
 def test_threads_get_their_own_answers_and_every_query_is_counted() -> None:

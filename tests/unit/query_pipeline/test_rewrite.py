@@ -1,4 +1,4 @@
-"""What becomes of a query before the cluster sees it: its text, its codes' weights, its clause."""
+"""A query before the cluster sees it: its text, its codes' weights, its clause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pair score by hand: what is shared counts the product of both sides' weights."""
+"""The pair score by hand: each shared code adds the product of both sides' weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gram_os.query_pipeline.scorer import CodeScore, PairScore, WeightedCode, sc
 from gram_os.text.code import Code
 
 
-def _asked(weight: float, text: str) -> WeightedCode:
+def _weighted(weight: float, text: str) -> WeightedCode:
     return WeightedCode(ScoredCode(Code.parse(text), None, own=True), weight)
 
 
-QUERY = [_asked(2.0, "toner"), _asked(0.5, "black | toner"), _asked(3.0, "xerox")]
+QUERY = [_weighted(2.0, "toner"), _weighted(0.5, "black | toner"), _weighted(3.0, "xerox")]
 
 
 def test_shared_codes_count_the_product_of_both_weights() -> None:

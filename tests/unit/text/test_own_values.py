@@ -1,4 +1,4 @@
-"""What a query and a product say by themselves."""
+"""The own values of a query and of a product."""
 
 from __future__ import annotations
 
