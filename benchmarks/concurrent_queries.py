@@ -1,11 +1,12 @@
-"""Queries of many threads at once: each alone in the generator, one at a time, and in batches; and remembered ones.
+"""Time of queries from many threads: directly in the generator, one at a time, in batches, and remembered.
 
 python benchmarks/concurrent_queries.py [--bundle FOLDER] [--queries 400] [--clients 1,4,16] [--threads 1] [--json]
 
-The queries are the first words of the sample's titles, each asked once. A client asks the next one as soon as it has its answer.
-"alone" is the generator shared by all clients, "single" a `QueryBatcher` with batches of one, "batched" one with the default
-settings, whatever the bundle: where its codes depend on the batch (`batch.invariant` is 0), a `QueryCoder` serves as "single" does.
-Clock time; "cpu" is the process's, which a busy machine changes less.
+The queries are the first words of the sample's titles, each different. A client sends the next query when it has its
+answer. "alone": all clients share the generator. "single": a `QueryBatcher` with batches of one. "batched": a
+`QueryBatcher` with the default settings, for every bundle. A `QueryCoder` uses batches only where codes do not depend
+on the batch (`batch.invariant` is 1), and works like "single" elsewhere. "remembered": a `QueryCoder` gets queries
+again. Times are clock time. "cpu" is the CPU time of the process, which a busy machine changes less.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ DEFAULT = QuerySettings()
 
 
 def draw_queries(count: int) -> list[str]:
-    """The first three words of titles, no two alike."""
+    """Return `count` different queries: the first three words of titles."""
     titles = read_products(sample_file("products.jsonl.gz"))
     found = dict.fromkeys(" ".join(product.title.split()[:3]).lower() for product in titles)
     return list(found)[:count]
 
 
 def time_clients(name: str, coder: CodeGenerator, texts: Sequence[str], clients: int) -> list[Measure]:
-    """Queries a second, milliseconds of one, and the process's milliseconds for one, of so many clients."""
+    """Measure `coder` with so many clients: queries a second, milliseconds of a query, CPU milliseconds of a query."""
 
     def ask(text: str) -> float:
         started = time.perf_counter()
@@ -49,7 +50,7 @@ def time_clients(name: str, coder: CodeGenerator, texts: Sequence[str], clients:
         return time.perf_counter() - started
 
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(ask, texts[:clients]))  # warm
+        list(pool.map(ask, texts[:clients]))  # warm up
         started, spent = time.perf_counter(), time.process_time()
         seconds = np.array(list(pool.map(ask, texts)))  # (queries,)
         whole, cpu = time.perf_counter() - started, time.process_time() - spent
@@ -62,7 +63,7 @@ def time_clients(name: str, coder: CodeGenerator, texts: Sequence[str], clients:
 
 
 def time_remembered(generator: Generator, texts: Sequence[str]) -> list[Measure]:
-    """Queries that a `QueryCoder` was asked before, and what it remembers of them."""
+    """Measure queries that a `QueryCoder` has coded before, and the memory that they take."""
     with QueryCoder(generator) as coder:
         for text in texts:
             coder.code_queries([text])
@@ -76,7 +77,7 @@ def time_remembered(generator: Generator, texts: Sequence[str]) -> list[Measure]
 
 
 def measure(generator: Generator, texts: Sequence[str], clients: Sequence[int]) -> list[Measure]:
-    """All systems with all numbers of clients."""
+    """Measure all systems with all numbers of clients."""
     found = [Measure("batch.invariant", float(is_batch_invariant(generator)), "")]
     with ExitStack() as stack:
         wait, most = DEFAULT.max_wait_ms, DEFAULT.max_waiting
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="by default the shipped one")
     parser.add_argument("--queries", type=int, default=400)
     parser.add_argument("--clients", default="1,4,16")
-    parser.add_argument("--threads", type=int, default=1, help="of ONNX Runtime")
+    parser.add_argument("--threads", type=int, default=1, help="threads of ONNX Runtime")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     generator = load_generator(args.bundle, "cpu", args.threads)

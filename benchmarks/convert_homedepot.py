@@ -1,10 +1,11 @@
-"""Kaggle's "Home Depot Product Search Relevance" files into the form that the benchmarks read.
+"""Convert Kaggle's "Home Depot Product Search Relevance" files into the form that the benchmarks read.
 
 python benchmarks/convert_homedepot.py --from FOLDER --to FOLDER [--like FOLDER]
 
-FOLDER holds train.csv, attributes.csv and product_descriptions.csv as Kaggle gives them. Queries are split by their text:
-all pairs of a query are on one side. --like takes the split and the ids from a folder that was made before, and leaves out
-queries that it does not name. The data are for the competition's terms of use: nothing of them goes into the repository.
+The folder of --from holds train.csv, attributes.csv and product_descriptions.csv as Kaggle gives them. Queries are
+split by their text: all pairs of a query are on one side. --like names a folder of an earlier conversion. Its split and
+its query ids are used, and queries that it lacks are left out. The competition's terms of use apply to the data, so
+nothing of it goes into the repository.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from pathlib import Path
 from gram_os.catalogue import read_queries
 from gram_os.errors import GramError, InputError
 
-ENCODING = "iso-8859-1"  # what Kaggle's files are in; every byte is a character of it
+ENCODING = "iso-8859-1"  # of Kaggle's files; every byte is a character of it
 SPLITS = ("train", "dev")
-DEV_SHARE = 8  # one query text of so many, by its hash, is dev
+DEV_SHARE = 8  # one of so many query texts, chosen by its hash, is in dev
 ATTRIBUTES: Mapping[str, str] = {
     "MFG Brand Name": "brand",
     "Color Family": "color",
@@ -32,13 +33,13 @@ ATTRIBUTES: Mapping[str, str] = {
     "Color": "color",
     "Material": "material",
 }
-SEVERAL = ("color", "material")  # lists; a product has one brand
+SEVERAL = ("color", "material")  # fields that are lists; a product has one brand
 
 Judged = dict[str, dict[str, list[float]]]
 
 
 def convert(source: Path, target: Path, like: Path | None) -> dict[str, int]:
-    """Write products, queries and judgments; returns how many of each."""
+    """Write products, queries and judgments. Returns the number of each."""
     judged, titles = read_pairs(source / "train.csv")
     ids = name_queries(judged) if like is None else read_split(like)
     kept = {text: query_id for text, query_id in ids.items() if text in judged}
@@ -52,7 +53,7 @@ def convert(source: Path, target: Path, like: Path | None) -> dict[str, int]:
 
 
 def read_pairs(path: Path) -> tuple[Judged, dict[str, str]]:
-    """Query text -> product id -> grades, and product id -> title."""
+    """Return query text -> product id -> grades, and product id -> title."""
     judged: Judged = {}
     titles: dict[str, str] = {}
     for row in read_csv(path, "product_uid", "product_title", "search_term", "relevance"):
@@ -63,7 +64,7 @@ def read_pairs(path: Path) -> tuple[Judged, dict[str, str]]:
 
 
 def name_queries(judged: Judged) -> dict[str, str]:
-    """Query text -> id, the split in its name; the text's hash decides, so that the order of the file does not."""
+    """Return query text -> id. The id names the split. The hash of the text decides it, not the order of the file."""
     ids = {}
     counted: dict[str, int] = defaultdict(int)
     for text in sorted(judged):
@@ -75,12 +76,15 @@ def name_queries(judged: Judged) -> dict[str, str]:
 
 
 def read_split(folder: Path) -> dict[str, str]:
-    """Query text -> id of a folder that was made before."""
+    """Return query text -> id of a folder that an earlier conversion wrote."""
     return {query.text: query.id for split in SPLITS for query in read_queries(folder / f"queries.{split}.tsv")}
 
 
 def write_products(target: Path, source: Path, titles: Mapping[str, str]) -> int:
-    """Every product that has a judgment, with brand, colours, materials and description where they are known."""
+    """Write every judged product, with brand, colours, materials and description where they are known.
+
+    Returns the number of products.
+    """
     fields: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in read_csv(source / "attributes.csv", "product_uid", "name", "value"):
         field, value = ATTRIBUTES.get(row["name"]), row["value"].strip()
@@ -97,7 +101,10 @@ def write_products(target: Path, source: Path, titles: Mapping[str, str]) -> int
 
 
 def write_split(target: Path, split: str, ids: Mapping[str, str], judged: Judged) -> int:
-    """Queries and judgments of one split; a pair that was judged twice has the mean."""
+    """Write the queries and judgments of one split. A pair that was judged twice gets the mean of its grades.
+
+    Returns the number of judgments.
+    """
     in_order = sorted(ids.items(), key=lambda item: item[1])
     queries = "".join(f"{query_id}\t{text}\n" for text, query_id in in_order)
     lines = [
@@ -112,23 +119,23 @@ def write_split(target: Path, split: str, ids: Mapping[str, str], judged: Judged
 
 
 def read_csv(path: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """Rows of one of Kaggle's files; InputError names the file or the column that is missing."""
+    """Stream the rows of one of Kaggle's files. Raises InputError for a missing file or column."""
     if not path.is_file():
         raise InputError(f"there is no {path}; download the competition's files and unpack them there")
     with path.open(encoding=ENCODING, newline="") as file:
         rows = csv.DictReader(file)
         if missing := set(columns) - set(rows.fieldnames or ()):
             raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
-        # attributes.csv has rows without a product: nothing can be done with them
+        # attributes.csv has rows without a product. They are useless.
         yield from (row for row in rows if all(row[column] for column in columns))
 
 
 def main() -> int:
-    """Convert and say how much there was."""
+    """Convert, and print the number of products, queries and judgments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", type=Path, required=True)
     parser.add_argument("--to", dest="target", type=Path, required=True)
-    parser.add_argument("--like", type=Path, help="a folder whose split and query ids are taken over")
+    parser.add_argument("--like", type=Path, help="folder of an earlier conversion, whose split and query ids are used")
     options = parser.parse_args()
     try:
         counts = convert(options.source, options.target, options.like)

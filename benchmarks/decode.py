@@ -1,14 +1,19 @@
-"""How fast codes are decoded: ours beside plain torch, `generate`, CTranslate2 and onnxruntime-genai on the same weights.
+"""Speed of decoding: ours beside plain torch, `generate`, CTranslate2 and onnxruntime-genai, all with the same weights.
 
 python benchmarks/decode.py [--only compact,causal,trie] [--threads 2] [--repeats 3] [--queries 30] [--json]
 
-compact: the shipped bundle on the sample's queries and titles. causal: a Llama of 7.2M parameters with random weights and
-random codes of 14 tokens, so that every system takes the same 15 steps; two tokens decide which of them it is, so ours is
-also measured on codes with a choice of two at every token ("ours, all choices"). CTranslate2 and onnxruntime-genai know no
-trie: they generate anything of that length. onnxruntime-genai needs uv (its model builder wants a newer transformers), and
-takes a batch as runs of prompts of one length, since it masks padding wrongly or reads it at a cost. trie: a million codes.
-Systems take turns text by text; a ratio is the peer's median over ours, its interval from resampling the timed pairs. Clock
-time; "cpu" is the process's.
+compact: the shipped bundle on the sample's queries and titles.
+
+causal: a Llama of 7.2M parameters with random weights, and random codes of 14 tokens, so that every system takes the
+same 15 steps. The first two tokens decide which of these codes it is. So ours is also measured on codes with a choice
+of two at every token ("ours, all choices"). CTranslate2 and onnxruntime-genai have no trie: they generate anything of
+that length. onnxruntime-genai needs uv, because its model builder needs a newer transformers. Its batches are cut into
+prompts of one length, because it masks padding wrongly, or correctly at a cost.
+
+trie: a million codes, built and loaded.
+
+Systems take turns text by text. A ratio is the peer's median over ours. Its interval comes from resampling the timed
+pairs. Times are clock time. "cpu" is the CPU time of the process.
 """
 
 from __future__ import annotations
@@ -55,15 +60,16 @@ from gram_os.train.export.causal import export_causal
 from gram_os.train.models.causal import CausalSource
 
 WIDTH = 10
-PRODUCTS = 1000  # of the sample, spread over it
+PRODUCTS = 1000  # taken at equal distances from the sample
 CAUSAL_BATCH = 16
-CODE_TOKENS = 14  # of the causal LM's codes; the closing token is the fifteenth step
+CODE_TOKENS = 14  # tokens of each of the causal LM's codes; the closing token is the fifteenth step
 HEAD_MEGABYTES = 64
+RESAMPLES = 2000
 Work = Callable[[Sequence[str], Side], object]
 
 
 def ours(model: LanguageModel, trie: CodeTrie) -> Search:
-    """Our search as the peers have it."""
+    """Wrap our search in the form of the peers."""
     return lambda texts, side: [
         [g.tokens for g in found] for found in beam_search(model, trie, model.start(texts, side), width=WIDTH)
     ]
@@ -72,12 +78,16 @@ def ours(model: LanguageModel, trie: CodeTrie) -> Search:
 def time_in_turns(
     systems: Mapping[str, Work], inputs: Sequence[Sequence[str]], side: Side, repeats: int
 ) -> tuple[dict[str, DoubleArray], dict[str, DoubleArray]]:
-    """Seconds by the clock and of the process's CPU, by system: float64 (repeats * inputs,), pairs at equal places."""
+    """Time every system on every input.
+
+    Returns two dicts of system -> float64 (repeats * inputs,): seconds by the clock, and CPU seconds of the process.
+    Equal places are the same input at nearly the same time, so they are pairs.
+    """
     names = list(systems)
     clock: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        systems[name](inputs[0], side)  # warm
+        systems[name](inputs[0], side)  # warm up
     for at, texts in enumerate(list(inputs) * repeats):
         for name in names[at % len(names) :] + names[: at % len(names)]:
             before, spent = time.perf_counter(), time.process_time()
@@ -87,9 +97,9 @@ def time_in_turns(
     return ({name: np.array(clock[name]) for name in names}, {name: np.array(cpu[name]) for name in names})
 
 
-def interval(peer: DoubleArray, own: DoubleArray, resamples: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of the ratio of medians, over resampled pairs."""
-    places = np.random.default_rng(0).integers(len(own), size=(resamples, len(own)))
+def interval(peer: DoubleArray, own: DoubleArray) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the ratio of medians, over resampled pairs."""
+    places = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
     ratios = np.median(peer[places], axis=1) / np.median(own[places], axis=1)
     low, high = np.percentile(ratios, [2.5, 97.5])
     return float(low), float(high)
@@ -99,7 +109,10 @@ def compare(
     group: str, systems: Mapping[str, Work], inputs: Sequence[Sequence[str]], side: Side, repeats: int,
     goals: Mapping[str, float],
 ) -> list[Measure]:  # fmt: skip
-    """Percentiles (inputs of one text) or rates (batches) of every system, and every peer's ratio to the first one."""
+    """Return the measures of every system, and the ratio of every peer to the first system.
+
+    Inputs of one text give percentiles, batches give rates.
+    """
     clock, cpu = time_in_turns(systems, inputs, side, repeats)
     own, *peers = systems
     batch = len(inputs[0])
@@ -126,13 +139,13 @@ def compare(
 
 
 def batches(texts: Sequence[str], size: int) -> list[list[str]]:
-    """Batches of texts of like length, the last incomplete one left out."""
+    """Return batches of texts of similar length. An incomplete last batch is left out."""
     ordered = sorted(texts, key=len)
     return [ordered[at : at + size] for at in range(0, len(ordered) - size + 1, size)]
 
 
 def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[Measure]:
-    """The shipped bundle against plain torch, and where its time goes."""
+    """Measure the shipped bundle against plain torch, and what its time is spent on."""
     bundle = Bundle.load()
     model = open_model(bundle, "cpu", threads)
     own = {"ours": ours(model, bundle.trie)}
@@ -154,7 +167,7 @@ def measure_compact(queries: Sequence[str], threads: int, repeats: int) -> list[
 
 
 def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: Path) -> list[Measure]:
-    """The causal LM against `generate`, CTranslate2 and onnxruntime-genai."""
+    """Measure the causal LM against `generate`, CTranslate2 and onnxruntime-genai."""
     titles = _sample_titles(4000)
     tokenizer = train_tokenizer([*queries, *titles])
     rng = np.random.default_rng(0)
@@ -191,7 +204,7 @@ def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: P
 
 
 def measure_trie(folder: Path) -> list[Measure]:
-    """A million codes of three tokens, common ones and rare ones: seconds to build and to load, and their size."""
+    """Measure a trie of a million codes of three tokens, common and rare: seconds to build, seconds to load, size."""
     drawn = np.random.default_rng(0).zipf(1.2, (2_000_000, 3)) % 40_000
     codes = np.unique(drawn, axis=0)[:1_000_000].tolist()
     before = time.perf_counter()
@@ -210,7 +223,7 @@ def measure_trie(folder: Path) -> list[Measure]:
     ]
 
 
-#: What a generator's time goes into: functions whose time counts, and those beneath them whose time is another part's.
+# Part of a generator's time -> the functions whose time counts, and the functions that these call whose time does not.
 PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "ONNX Runtime": (["onnx_lm.py:run"], []),
     "search": (["decode.py:beam_search", "decode.py:likeliest_tokens", "decode.py:score_sequences"],
@@ -222,8 +235,8 @@ PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 
 
 def profile(name: str, work: Callable[[], object]) -> list[Measure]:
-    """Shares of the time that `work` takes, in percent; the rest is the generator's own."""
-    profiler = cProfile.Profile(time.process_time)  # blind to what else the machine does
+    """Return the shares of the time of `work` by part, in percent. The rest is the generator's own code."""
+    profiler = cProfile.Profile(time.process_time)  # CPU time: other processes do not change it
     profiler.runcall(work)
     stats = pstats.Stats(profiler)
     seconds: dict[str, float] = {}
@@ -244,7 +257,7 @@ def _sample_titles(count: int) -> list[str]:
 
 
 def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
-    """Byte pairs, 8,192 of them where the texts have as many; token 0 closes a code."""
+    """Train a tokenizer of byte pairs: 8,192 tokens, or fewer where the texts are too short. Token 0 closes a code."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -257,7 +270,7 @@ def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
 
 
 def main() -> int:
-    """Measure, print, and answer 1 when a goal is missed."""
+    """Measure and print. Returns the exit code, which is 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="compact,causal,trie")
     parser.add_argument("--threads", type=int, default=2)

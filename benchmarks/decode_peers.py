@@ -1,6 +1,6 @@
-"""What a user would decode with instead: plain torch, Hugging Face `generate`, CTranslate2, onnxruntime-genai, all on our own weights.
+"""Other ways to decode the same weights: plain torch, Hugging Face `generate`, CTranslate2, onnxruntime-genai.
 
-Each peer is a function of texts that answers a list of codes for each, as token sequences.
+Each peer is a function of texts that returns a list of codes for each text, as token sequences.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from gram_os.model.onnx_lm import MAX_TEXT_TOKENS
 from gram_os.model.prompts import PromptEncoder, pad_left
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import pad
 
 Search = Callable[[Sequence[str], Side], list[list[Prefix]]]
 
-#: onnxruntime-genai's model builder imports classes that the project's own transformers (4.57) does not have yet.
+# onnxruntime-genai's model builder imports classes that the project's own transformers (4.57) lacks.
 BUILDER_TRANSFORMERS = "transformers==5.23.0"
 
 
@@ -45,7 +46,7 @@ BUILDER_TRANSFORMERS = "transformers==5.23.0"
 
 
 def read_compact(bundle: Bundle) -> CompactModel:
-    """The torch model whose weights are a compact int8 bundle's, in float32."""
+    """Return the torch model with the weights of a compact int8 bundle, in float32."""
     model = bundle.manifest.model
     shape = CompactShape(**{name: int(size) for name, size in model.items() if name != "pieces"})
     encoder, decoder = (_read_weights(bundle.path / f"{part}.onnx") for part in ("encoder", "decoder"))
@@ -55,38 +56,42 @@ def read_compact(bundle: Bundle) -> CompactModel:
         num_hidden_layers=len(biases), num_attention_heads=shape.width // 32,
         max_position_embeddings=len(encoder["encoder.embeddings.position_embeddings.weight"]),
     )  # fmt: skip
-    made = CompactModel(BertModel(config, add_pooling_layer=False), CompactDecoder(shape))
+    compact = CompactModel(BertModel(config, add_pooling_layer=False), CompactDecoder(shape))
     state = {**encoder, **decoder}
     state["decoder.tokens.weight"] = state.pop("output.weight")  # one table for both ends of the decoder
-    state["decoder.bias"] = state.pop("bias")[: shape.values + 1]  # the side tokens' are that of the graph
-    made.load_state_dict({name: state[name] for name in made.state_dict()})
-    return made.eval()
+    state["decoder.bias"] = state.pop("bias")[: shape.values + 1]  # only the graph has a bias for the side tokens
+    compact.load_state_dict({name: state[name] for name in compact.state_dict()})
+    return compact.eval()
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
-    """A graph's weights under the names of `CompactModel`; a matrix product is named after the bias that is added to it."""
+    """Return a graph's weights under the names of `CompactModel`.
+
+    The weight of a matrix product has no name in the graph, so it gets the name of the bias that is added to the
+    product.
+    """
     graph = onnx.load(file).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    made_by = {name: node for node in graph.node for name in node.output}
+    node_of = {name: node for node in graph.node for name in node.output}
     found = {name.removeprefix("model.").replace(".linear.", "."): array for name, array in arrays.items()}
     for name in [name for name in found if name.endswith(".table")]:
         stem = name.removesuffix(".table")
         found[f"{stem}.weight"] = found[name] * found[f"{stem}.scale"]
     for node in graph.node:
-        product = next((made_by[n] for n in node.input if n in made_by and made_by[n].op_type == "MatMul"), None)
+        product = next((node_of[n] for n in node.input if n in node_of and node_of[n].op_type == "MatMul"), None)
         bias = next((n for n in node.input if n.endswith("bias")), None)
         if node.op_type == "Add" and product is not None and bias is not None:
             layer = bias.removeprefix("model.").removesuffix("bias").replace(".linear.", ".")
-            weight = _matrix(product.input[1], arrays, made_by).T
+            weight = _matrix(product.input[1], arrays, node_of).T
             found[f"{layer or 'output.'}weight"] = weight * found.get(f"{layer}share", np.float32(1))
     return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
 
 
-def _matrix(name: str, arrays: Mapping[str, AnyArray], made_by: Mapping[str, onnx.NodeProto]) -> AnyArray:
-    """A constant of a graph, (inputs, outputs), in float32, whether it is kept so, in half precision or in eight bits."""
+def _matrix(name: str, arrays: Mapping[str, AnyArray], node_of: Mapping[str, onnx.NodeProto]) -> AnyArray:
+    """Return a constant of a graph, (inputs, outputs), in float32. It may be stored in 32, 16 or 8 bits."""
     if name in arrays:
         return arrays[name]
-    parts = [arrays[part] for part in made_by[name].input]
+    parts = [arrays[part] for part in node_of[name].input]
     if len(parts) == 1:
         return parts[0].astype(np.float32)
     values, scale, zero = parts
@@ -94,7 +99,7 @@ def _matrix(name: str, arrays: Mapping[str, AnyArray], made_by: Mapping[str, onn
 
 
 def plain_torch(model: CompactModel, bundle: Bundle, width: int) -> Search:
-    """A plain beam search: one text after the other, every step reads the beams' whole prefixes again, as one batch."""
+    """Return a plain beam search: one text after the other. Every step reads all prefixes again, as one batch."""
     shape = model.decoder.shape
 
     @torch.inference_mode()
@@ -119,7 +124,7 @@ def plain_torch(model: CompactModel, bundle: Bundle, width: int) -> Search:
 
 
 def make_llama(tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """The issue's shape (6 layers, 256 wide, 7.2M parameters with a vocabulary of 8,192), weights drawn at random."""
+    """Return a Llama with random weights: 6 layers, 256 wide, 7.2M parameters with a vocabulary of 8,192."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=256, intermediate_size=768, num_hidden_layers=6,
@@ -130,14 +135,14 @@ def make_llama(tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 
 def save_llama(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> Path:
-    """The model as Hugging Face keeps it, for the peers that convert one."""
+    """Save the model in Hugging Face's form, for the peers that convert it."""
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="</s>").save_pretrained(folder)
     return folder
 
 
 def hugging_face(model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, width: int, length: int) -> Search:
-    """`generate` in float32, held to the trie by `prefix_allowed_tokens_fn`, as its documentation shows it."""
+    """Return `generate` in float32. `prefix_allowed_tokens_fn` restricts it to the trie, as its documentation shows."""
     prompts = PromptEncoder(tokenizer)
     logging.getLogger("transformers").setLevel(logging.ERROR)
 
@@ -162,7 +167,7 @@ def hugging_face(model: LlamaForCausalLM, tokenizer: Tokenizer, trie: CodeTrie, 
 
 
 def ctranslate2_int8(source: Path, tokenizer: Tokenizer, folder: Path, width: int, length: int, threads: int) -> Search:
-    """CTranslate2 in int8. It knows no trie, so it may generate anything, as many tokens as the codes have."""
+    """Return CTranslate2's beam search in int8. It has no trie, so it generates anything with the codes' length."""
     import ctranslate2
 
     ctranslate2.converters.TransformersConverter(str(source)).convert(str(folder), quantization="int8")
@@ -183,10 +188,11 @@ def ctranslate2_int8(source: Path, tokenizer: Tokenizer, folder: Path, width: in
 
 
 def build_genai(source: Path, folder: Path, precision: str) -> Path:
-    """onnxruntime-genai's own conversion of a Hugging Face model, to fp32 or int8, by this environment with a newer transformers.
+    """Convert a Hugging Face model with onnxruntime-genai's model builder, to `precision` "fp32" or "int8".
 
-    The head reads a prompt's last token only, the builder's own option: without it the logits of every token of every
-    prompt are computed, once a beam. int8 in blocks of 256, the quickest of the quantised ones, int4 included.
+    The builder runs in this environment with a newer transformers. Its option `prune_lm_head` makes the head read only
+    the last token of a prompt. Without it, the logits of every token of every prompt are computed for every beam. int8
+    is in blocks of 256, the fastest of the quantised forms, int4 included. Raises GramError when the builder fails.
     """
     uv = shutil.which("uv")
     if uv is None:
@@ -194,8 +200,8 @@ def build_genai(source: Path, folder: Path, precision: str) -> Path:
     extra = ["prune_lm_head=true", *(["block_size=256"] if precision == "int8" else [])]
     command = [
         uv, "run", "--no-project", "--python", sys.executable, "--with", BUILDER_TRANSFORMERS,
-        "python", "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(folder), "-p", precision, "-e", "cpu",
-        "-c", str(folder / "cache"), "--extra_options", *extra,
+        "python", "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(folder), "-p", precision,
+        "-e", "cpu", "-c", str(folder / "cache"), "--extra_options", *extra,
     ]  # fmt: skip
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -205,10 +211,12 @@ def build_genai(source: Path, folder: Path, precision: str) -> Path:
 
 
 def onnxruntime_genai(folder: Path, tokenizer: Tokenizer, width: int, length: int, threads: int) -> Search:
-    """onnxruntime-genai's beam search. Unconstrained: its grammars keep one state a text, not one a beam, and fail.
+    """Return onnxruntime-genai's beam search, without constraints.
 
-    A batch is cut into runs of prompts of one length. Padded on the left its beams are wrong, and on the right too where
-    the head reads the last token only; with a head that reads every token they are right, but slower than this.
+    Its grammars cannot constrain a beam search: they keep one state for each text and not one for each beam, and fail.
+    A batch is cut into prompts of one length. With padding on the left its beams are wrong. With padding on the right
+    they are wrong too where the head reads only the last token. A head that reads every token gives the right beams,
+    but is slower than this.
     """
     import onnxruntime_genai as genai
 

@@ -1,15 +1,16 @@
-"""What a run misses, and why: relevant products that are not among a query's first 300, sorted by what kept them away.
+"""What a run misses, and why: the relevant products outside a query's first 300, sorted by reason.
 
 python benchmarks/failures.py --catalogue FILE --queries FILE --judgments FILE --run FILE.trec [--bundle FOLDER]
-    [--relevant 2.33] [--examples 5] [--json]
+    [--relevant 2.33] [--examples 3] [--json]
 
-Both texts are coded again by the bundle; what they share says what the index could have found. A missed product is in one class:
+The bundle codes both texts again. The codes that they share tell what the index could have found. A missed product is
+in one class:
 
-    crowded       it has every own value of the query that any product has, and 300 others stand above it
-    partly        it has some of them
-    generated     it meets the query in codes that only the model gave one of the two
-    unknown word  nothing is shared, and a word of the query is in no product
-    no link       nothing is shared, though the catalogue knows every word of the query
+    crowded       it has every own value of the query that any product has, and 300 others rank above it
+    partly        it has some own values of the query
+    generated     it shares codes with the query, but the model generated them for at least one of the two
+    unknown word  it shares nothing, and a word of the query is in no product
+    no link       it shares nothing, although the catalogue knows every word of the query
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers.data import RELEVANT
+from benchmarks.peers.interface import DEPTH
 from gram_os.catalogue import Product, read_judgments, read_products, read_queries
 from gram_os.errors import GramError
 from gram_os.model.backbone import load_generator
@@ -32,13 +35,15 @@ from gram_os.model.generator import Generator, ScoredCode
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.runs import Run, read_trec_run
 
-DEPTH = 300
 CLASSES = ("crowded", "partly", "generated", "unknown word", "no link")
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A relevant product that was not found: shared and lacking are own values of the query; first: what was found first."""
+    """A relevant product that was not found.
+
+    `shared` and `lacking` are own values of the query. `first` is the title of the product that was found first.
+    """
 
     kind: str
     query: str
@@ -49,20 +54,23 @@ class Miss:
 
 
 def classify(query: Sequence[ScoredCode], title: Sequence[ScoredCode], known: frozenset[str]) -> str:
-    """Why a product with these codes is not found by a query with those; `known`: the values of the dictionary's words."""
+    """Return the class of a product that a query missed, by the codes of both.
+
+    `known` are the words of the vocabulary and the values of the dictionary.
+    """
     own = {str(scored.code) for scored in query if scored.own}
-    held = {str(scored.code) for scored in title if scored.own}
-    if not own & held:
+    title_own = {str(scored.code) for scored in title if scored.own}
+    if not own & title_own:
         if {str(scored.code) for scored in query} & {str(scored.code) for scored in title}:
             return "generated"
         return "no link" if own <= known else "unknown word"
-    return "crowded" if own & known <= held else "partly"
+    return "crowded" if own & known <= title_own else "partly"
 
 
 def find_misses(
     generator: Generator, products: Sequence[Product], texts: dict[str, str], judged: JudgmentSet, run: Run
 ) -> Iterator[Miss]:
-    """Every relevant product that the run does not have among its first `DEPTH`."""
+    """Yield every relevant product that is not among the first `DEPTH` of the run."""
     named = {product.id: product for product in products}
     known = frozenset(generator.bundle.vocabulary.counts) | frozenset(generator.bundle.dictionary.values)
     for query, relevant in judged.relevant.items():
@@ -70,27 +78,29 @@ def find_misses(
         missed = [named[product] for product in sorted(set(relevant) - set(found)) if product in named]
         if not missed:
             continue
-        (asked,) = generator.code_queries([texts[query]])
-        own = [str(scored.code) for scored in asked if scored.own]
+        (query_codes,) = generator.code_queries([texts[query]])
+        own = [str(scored.code) for scored in query_codes if scored.own]
         for product, codes in zip(missed, generator.code_products(missed), strict=True):
-            held = {str(scored.code) for scored in codes if scored.own}
+            title_own = {str(scored.code) for scored in codes if scored.own}
             yield Miss(
-                classify(asked, codes, known), texts[query], product.title,
-                tuple(value for value in own if value in held), tuple(value for value in own if value not in held),
+                classify(query_codes, codes, known), texts[query], product.title,
+                tuple(value for value in own if value in title_own),
+                tuple(value for value in own if value not in title_own),
                 named[found[0]].title if found else "",
             )  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Count the classes and show some of each."""
+    """Count the products of each class, and show examples."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, text in (
-        ("catalogue", "products"), ("queries", "TSV"), ("judgments", "TSV"), ("run", "TREC run, as `gram-os evaluate` writes it"),
+        ("catalogue", "products"), ("queries", "TSV"), ("judgments", "TSV"),
+        ("run", "TREC run, as `gram-os evaluate` writes it"),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=Path, required=True, help=text)
     parser.add_argument("--bundle", type=Path, help="model folder; by default the shipped one")
-    parser.add_argument("--relevant", type=float, default=2.33, help="grade from which a product is relevant")
-    parser.add_argument("--examples", type=int, default=3, help="of each class")
+    parser.add_argument("--relevant", type=float, default=RELEVANT, help="grade from which a product is relevant")
+    parser.add_argument("--examples", type=int, default=3, help="examples of each class to show")
     parser.add_argument("--json", action="store_true", help="print the counts as measures")
     options = parser.parse_args(arguments)
     try:
@@ -123,8 +133,8 @@ def _show(misses: Sequence[Miss], counts: Counter[str], examples: int) -> None:
     for kind in CLASSES:
         for miss in [miss for miss in misses if miss.kind == kind][:examples]:
             console.print(f"[bold]{kind}[/]: {miss.query!r} misses {miss.title!r}", highlight=False)
-            console.print(f"    has {', '.join(miss.shared) or 'nothing'}; lacks {', '.join(miss.lacking) or 'nothing'}; "
-                f"found first: {miss.first!r}", highlight=False)  # fmt: skip
+            shared, lacking = (", ".join(values) or "nothing" for values in (miss.shared, miss.lacking))
+            console.print(f"    has {shared}; lacks {lacking}; found first: {miss.first!r}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures with their goals, printed as a table or as JSON: what the benchmarks of this folder have in common."""
+"""Figures with their goals, printed as a table or as JSON, for the benchmarks of this folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure; `goal` is a most, or a least where `at_least` says so."""
+    """One figure. `goal` is the largest good value, or the smallest where `at_least` is true."""
 
     name: str
     value: float
@@ -23,14 +23,14 @@ class Measure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the goal is met, None where there is none."""
+        """Whether the goal is met; None where there is no goal."""
         if self.goal is None:
             return None
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
 def print_measures(title: str, measures: Sequence[Measure], *, as_json: bool) -> None:
-    """One JSON object, `{"measures": [{"name", "value", "unit", "goal", "holds"}]}`, or a table."""
+    """Print one JSON object, `{"measures": [{"name", "value", "unit", "goal", "holds"}]}`, or a table."""
     rows = [
         {"name": m.name, "value": float(f"{m.value:.4g}"), "unit": m.unit, "goal": m.goal, "holds": m.holds}
         for m in measures

@@ -1,6 +1,6 @@
-"""The textbook beam search, for tests and benchmarks to compare `gram_os.model.decode` with: clear, exact, slow.
+"""The textbook beam search: clear, exact and slow. Tests and benchmarks compare `gram_os.model.decode` with it.
 
-Every beam is a Python tuple that is extended token by token; nothing is cached and nothing is cut short.
+Every beam is a Python tuple that grows token by token. Nothing is cached, and no branch is cut early.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ Prefix = tuple[int, ...]
 def plain_beam_search(
     next_log_probs: Callable[[Sequence[Prefix]], FloatArray], end: int, trie: CodeTrie, width: int
 ) -> list[Generated]:
-    """The `width` most probable codes of one text, best first.
+    """Return the `width` most probable codes of one text, best first.
 
-    `next_log_probs` gives float32 (prefixes, vocabulary), natural log-probabilities of the token after each prefix; the
-    prefixes of one call are of one length. Equal scores: lesser tokens first.
+    `next_log_probs` returns float32 (prefixes, vocabulary): natural log-probabilities of the token after each prefix.
+    All prefixes of one call have the same length. `end` is the closing token. Codes with equal scores are in the order
+    of their tokens.
     """
     beams = [Generated((), ())]
     closed: list[Generated] = []

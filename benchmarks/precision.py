@@ -1,10 +1,11 @@
-"""What eight bits cost: the codes of an int8 bundle beside those of the same model in float32, and alone beside in a batch.
+"""What eight bits cost: the codes of an int8 bundle compared with those of the same model in float32.
 
 python benchmarks/precision.py --reference FP32_BUNDLE [--bundle BUNDLE] [--queries FILE.tsv] [--limit 1000] [--json]
 
-`gram-os train` with `precision = "fp32"` in the recipe and the same `--out` folder's `work` writes the reference from the same stages. Of each
-query: the share of the reference's ten generated codes that the bundle generates too. `FILE.tsv` holds `query_id<TAB>text`; by
-default the sample's queries are asked.
+The figure is the share of the reference's ten generated codes of a query that the bundle generates too. The codes of a
+query alone are also compared with its codes in a batch. To write the reference from the same stages, run `gram-os
+train` with `precision = "fp32"` in the recipe and the same `work` in the `--out` folder. `FILE.tsv` holds
+`query_id<TAB>text`; the default is the sample's queries.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from gram_os.model.generator import Generator, ScoredCode
 from gram_os.text.code import Code
 
 BATCH = 16
+COMPARED_CODES = 10
 OVERLAP_GOAL = 0.97
 
 
 def measure(bundle: Generator, reference: Generator, texts: Sequence[str]) -> list[Measure]:
-    """Overlap with the reference, and how far a query's codes depend on the queries beside it."""
+    """Measure the overlap with the reference, and whether a query's codes depend on the other queries of its batch."""
     alone = [_generated(bundle.code_queries([text])[0]) for text in texts]
     batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
     together = [_generated(codes) for batch in batches for codes in bundle.code_queries(batch)]
@@ -38,18 +40,19 @@ def measure(bundle: Generator, reference: Generator, texts: Sequence[str]) -> li
     firsts = [a[:1] == b[:1] for a, b in zip(alone, exact, strict=True)]
     same = [set(a) == set(b) for a, b in zip(alone, together, strict=True)]
     return [
-        Measure("overlap of generated codes with float32", float(np.mean(overlaps)), "ratio", OVERLAP_GOAL, at_least=True),
+        Measure("overlap of generated codes with float32", float(np.mean(overlaps)), "ratio", OVERLAP_GOAL,
+                at_least=True),
         Measure("queries with the same likeliest code", float(np.mean(firsts)), "ratio"),
         Measure("queries with the same codes alone and in a batch", float(np.mean(same)), "ratio", 1.0, at_least=True),
     ]  # fmt: skip
 
 
-def _generated(codes: Sequence[ScoredCode], most: int = 10) -> list[Code]:
-    return [scored.code for scored in codes if not scored.own][:most]
+def _generated(codes: Sequence[ScoredCode]) -> list[Code]:
+    return [scored.code for scored in codes if not scored.own][:COMPARED_CODES]
 
 
 def main() -> int:
-    """Measure, print, and answer 1 when a goal is missed."""
+    """Measure and print. Returns the exit code, which is 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--bundle", type=Path)

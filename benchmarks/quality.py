@@ -2,8 +2,8 @@
 
 python benchmarks/quality.py --data FOLDER [--only bm25,dense] [--seeds 0,1,2] [--run NAME=FILE] [--json]
 
-Runs are kept under --work as TREC files, so the second call only measures; --report-only never trains. The method, where
-the data come from and the results are in docs/quality.md.
+Runs are kept under --work as TREC files, so a second call only measures. --report-only never trains. docs/quality.md
+has the method, the source of the data and the results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMPARED = ("R@100", "R@300")
 
 
 def measure(library: Library, names: Sequence[str], seeds: Sequence[int]) -> tuple[list[RowResult], list[str]]:
-    """Results of the rows whose runs are there or can be made, and why the others are not."""
+    """Return the results of the rows whose runs exist or can be produced, and notes on the others."""
     rows: list[RowResult] = []
     notes: list[str] = []
     for name in names:
@@ -47,7 +47,7 @@ def measure(library: Library, names: Sequence[str], seeds: Sequence[int]) -> tup
 
 
 def compare(rows: Sequence[RowResult], winner: str) -> list[Difference]:
-    """The winner's row against every other, where it is among them."""
+    """Return the differences of the winner's row to every other row; nothing when the winner has no row."""
     named = {row.name: row for row in rows}
     if winner not in named:
         return []
@@ -55,7 +55,7 @@ def compare(rows: Sequence[RowResult], winner: str) -> list[Difference]:
 
 
 def build_library(options: argparse.Namespace) -> Library:
-    """All runs there are for the options."""
+    """Open the runs that the options name."""
     bench = read_benchmark(options.data, options.work, relevant=options.relevant, lowest_grade=options.lowest_grade)
     foreign = {
         (name, part): [Path(file) for file in files.split(",")]
@@ -74,7 +74,7 @@ def build_library(options: argparse.Namespace) -> Library:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with products, queries and judgments")
@@ -86,27 +86,28 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="a TREC run as a row; FILE,FILE for seeds",
+        help="a TREC run as a row; NAME=FILE,FILE for several seeds",
     )
     add(
         "--held-run",
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="its run of the held-out train queries",
+        help="the run of the same row for the held-out train queries",
     )
     add("--expansion", action="append", default=[], metavar="PART=FILE",
-        help="extra texts for bm25_expanded: dev=FILE, and held=FILE by a generator that has not seen those clicks")  # fmt: skip
+        help="extra texts for bm25_expanded: dev=FILE, and held=FILE by a generator without those clicks")  # fmt: skip
     add(
         "--tune",
         metavar="ROW",
-        help="try the settings of a peer on the held-out train queries, and nothing else",
+        help="only try the settings of a peer, on the held-out train queries",
     )
     add(
         "--gram-weight",
         type=float,
         default=Library.gram_weight,
-        help="weight of GRAM against BM25's 1 in the row 'hybrid', the recipe's [serving] gram_weight (default %(default)g)",
+        help="weight of GRAM in the row 'hybrid', where BM25's is 1; the recipe's [serving] gram_weight "
+        "(default %(default)g)",
     )
     add("--winner", default="hybrid", help="the row that is tested against every other (default hybrid)")
     add(
@@ -123,7 +124,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and answer 1 when a goal is missed or no row is there."""
+    """Measure and print. Returns the exit code, which is 1 when a goal is missed or there is no row."""
     options = parse_options(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("benchmarks").setLevel(logging.INFO)

@@ -1,11 +1,12 @@
-"""From the start of a process to its first answer: `gram-os search` on an index that is there.
+"""Time from the start of a process to its first answer: `gram-os search` on an existing index.
 
 python benchmarks/start_up.py [--url URL] [--products 300] [--repeats 5] [--json]
 
-The cluster is up before (by default a node that is started and stopped here): what counts is ours, imports, bundle, graphs, first
-codes, first search. Bytecode is compiled in an untimed run, as an installed package's is. `start.search` is the whole command with
-its end, `start.<part>` the parts of it in a process of their own. Medians; clock time, and the process's CPU, which is what a
-process alone on its machine would take at most, ONNX Runtime's threads added up.
+The cluster runs before the clock starts; by default it is a node that is started and stopped here. So only our own work
+counts: imports, bundle, graphs, first codes, first search. An untimed run compiles the bytecode, as an installation
+does. `start.search` is the whole command from start to exit. `start.<part>` are its parts, in another process. All
+figures are medians, of clock time and of CPU time. CPU time adds up the threads of ONNX Runtime, so it is the most that
+the process would take on an idle machine.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ GOAL_S = 2.0
 
 @contextmanager
 def coded_index(cluster: Cluster, products: int) -> Iterator[None]:
-    """An index of so many products of the sample, coded by the shipped bundle, deleted afterwards."""
+    """Load so many products of the sample into an index and code them with the shipped bundle. Delete it afterwards."""
     cluster.create_index(INDEX, build_index_body({}, dynamic=False))
     try:
         some = islice(read_products(sample_file("products.jsonl.gz")), products)
@@ -59,7 +60,7 @@ def coded_index(cluster: Cluster, products: int) -> Iterator[None]:
 
 
 def run(words: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float, str]:
-    """Seconds by the clock and of CPU that a Python process took, from its start to its end, and what it printed."""
+    """Run a Python process. Returns its seconds by the clock, its CPU seconds, and its output."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", *words], env=dict(environment), capture_output=True, text=True, check=False
@@ -72,7 +73,7 @@ def run(words: Sequence[str], environment: Mapping[str, str]) -> tuple[float, fl
 
 
 def measure(url: str, repeats: int, folder: Path) -> list[Measure]:
-    """The whole command, and its parts."""
+    """Measure the whole command and its parts."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(folder)
     command = ["gram_os.cli.main", "search", QUERY, "--index", INDEX, "--url", url, "--json"]
@@ -96,7 +97,7 @@ def measure(url: str, repeats: int, folder: Path) -> list[Measure]:
 
 
 def main() -> None:
-    """Start a node, measure and print."""
+    """Start a node where none is given, measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--url", help="a cluster that is up; by default a node of its own")
     parser.add_argument("--products", type=int, default=300)

@@ -1,8 +1,9 @@
-"""One search in this process, from its first import on, and how long each part took: a child of start_up.py.
+"""One search in this process, timed part by part from the first import on. start_up.py starts this process.
 
 python -m benchmarks.start_up_laps URL INDEX QUERY
 
-Prints {part: [seconds by the clock, seconds of the process's CPU]}. Imports stand where a verb has them, since they are a part.
+Prints {part: [seconds by the clock, CPU seconds of the process]}. Imports stand where a verb has them, because their
+time is measured too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _lap(part: str) -> None:
 
 
 def run(url: str, index: str, query: str) -> None:
-    """What `gram-os search` does, step by step."""
+    """Do what `gram-os search` does, step by step."""
     from gram_os.cli.main import build_app
 
     build_app("search")

@@ -1,11 +1,12 @@
-"""How much memory coding a catalogue takes: `backfill` over a stream of titles, read at 10,000, 100,000 and a million.
+"""Memory that coding a catalogue takes: `backfill` over a stream of titles, read after 10,000, 100,000 and a million.
 
 python benchmarks/stream_memory.py [--titles 10000,100000,1000000] [--json]
 
-All of ours runs as it does on a cluster: documents page by page, own values, beam search, packing, the bulk requests' bytes. The
-cluster is a stand-in that makes the documents as they are read and forgets what is written. So that a million titles take
-minutes, the model is tiny: it gives every text one drawn distribution. Each title has five words of 20,000, by Zipf's law, and
-a part number that no other has, the worst case for whatever remembers words. Peak resident memory of the process, by the system.
+Our code runs as it does on a cluster: documents page by page, own values, beam search, packing, the bytes of the bulk
+requests. A stand-in for the cluster produces each document when it is read, and drops what is written. The model is
+tiny, so that a million titles take minutes: it gives every text the same random distribution. Each title has five of
+20,000 words, by Zipf's law, and a part number of its own. That is the worst case for everything that remembers words.
+The figure is the peak resident memory of the process, as the system reports it.
 """
 
 from __future__ import annotations
@@ -37,16 +38,17 @@ from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
 
-VALUES = 200  # that the tiny model knows
-WORDS = 20_000  # of the titles
-# From the first reading to the last. What fills up once may (the normaliser remembers the last 100,000 words, some 30 MB; with
-# 1,000 of them 250,000 titles take 2 MB more than 10,000), what grows with the titles may not.
+VALUES = 200  # values of the tiny model
+WORDS = 20_000  # different words of the titles
+# Growth from the first reading to the last. Memory may fill up once: the normaliser remembers the last 100,000 words,
+# some 30 MB. (With 1,000 remembered words, 250,000 titles take 2 MB more than 10,000.) Memory may not grow with the
+# titles.
 MOST_GROWTH_MB = 64.0
 PAGE = 1000
 
 
 class TinyModel:
-    """A `LanguageModel` with one distribution for every text and every place."""
+    """A `LanguageModel` that has the same distribution for every text and prefix."""
 
     end = VALUES
 
@@ -71,16 +73,16 @@ class TinyModel:
 
 @dataclass(slots=True)
 class StandIn:
-    """As much of a `Cluster` as `backfill` uses: documents made as they are read, writes counted and forgotten."""
+    """The part of a `Cluster` that `backfill` uses. It produces documents when they are read, and counts writes."""
 
     titles: Iterable[str]
     written_bytes: int = 0
 
     def refresh(self, index: str) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def scan(self, index: str, *, query: Mapping[str, object], source: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Documents in pages, as the real one holds them."""
+        """Yield documents, page by page as a real cluster does."""
         del index, query, source
         numbered = enumerate(self.titles)
         while page := list(islice(numbered, PAGE)):
@@ -89,7 +91,7 @@ class StandIn:
             ]
 
     def bulk(self, actions: Iterable[Mapping[str, object]]) -> Iterator[BulkItem]:
-        """The real requests' bytes, and an answer of success to each."""
+        """Build the bytes of the real requests, and answer success to each action."""
         return write_bulk(actions, self._send, backoff=Backoff())
 
     def _send(self, lines: bytes) -> list[dict[str, Any]]:
@@ -98,7 +100,7 @@ class StandIn:
 
 
 def draw_titles(count: int) -> Iterator[str]:
-    """Titles of five drawn words and a part number of their own."""
+    """Yield titles of five random words and a part number of their own."""
     rng = np.random.default_rng(0)
     for start in range(0, count, PAGE):
         ranks = rng.zipf(1.3, (min(PAGE, count - start), 5)) % WORDS
@@ -107,7 +109,7 @@ def draw_titles(count: int) -> Iterator[str]:
 
 
 def _spell(rank: int) -> str:
-    """A word of letters, another one for every rank.
+    """Return a word of letters, a different one for every rank.
 
     >>> _spell(0), _spell(27)
     ('qa', 'qbb')
@@ -120,7 +122,7 @@ def _spell(rank: int) -> str:
 
 
 def make_bundle(folder: Path) -> Bundle:
-    """A bundle of `VALUES` words, with every single one and 2,000 pairs as codes."""
+    """Write a bundle of `VALUES` values. Its codes are every value and 2,000 pairs."""
     names = tuple(sorted(_spell(rank) for rank in range(VALUES)))
     pairs = np.random.default_rng(1).integers(0, VALUES, (2000, 2))
     codes = [
@@ -138,13 +140,13 @@ def make_bundle(folder: Path) -> Bundle:
 
 
 def peak_megabytes() -> float:
-    """The most memory that the process has held so far."""
+    """Return the peak resident memory of the process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def measure(marks: Sequence[int], folder: Path) -> list[Measure]:
-    """Peak memory when so many titles were coded, and what the last reading has more than the first."""
+    """Measure the peak memory after each number of titles in `marks`, and its growth from the first to the last."""
     generator = Generator(make_bundle(folder), TinyModel())
     cluster = StandIn(draw_titles(marks[-1]))
     state = LabelState("m1", generator.bundle.id, "title")
@@ -173,7 +175,7 @@ def measure(marks: Sequence[int], folder: Path) -> list[Measure]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--titles", default="10000,100000,1000000", help="where memory is read, ascending")
+    parser.add_argument("--titles", default="10000,100000,1000000", help="numbers of titles after which memory is read")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     marks = sorted(int(part) for part in args.titles.split(","))

@@ -1,9 +1,10 @@
-"""Exact-span precision, recall and F1 of a bundle's tagger on any file in QueryNER's or OA-Mine's form.
+"""Exact-span precision, recall and F1 of a bundle's tagger on a file in the form of QueryNER or OA-Mine.
 
 python benchmarks/tagger.py --data FILE.jsonl [--bundle FOLDER] [--json]
 
-A span counts when its type and both ends agree (seqeval's default reading), micro-averaged. Queries are measured on
-QueryNER's own 17 types, titles on the 16 types of gram_os.text.attribute. The goal stands for QueryNER's validation set.
+A span counts when its type and both ends agree (seqeval's default mode). Figures are micro-averages. Queries are
+measured on QueryNER's own 17 types, titles on the 16 types of gram_os.text.attribute. The goal is for QueryNER's
+validation set.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ QUERY_GOAL = 0.64
 
 
 def load_tagger(bundle: Path | None) -> Tagger:
-    """The tagger of a bundle (the default one when None), or of a checkpoint of training stage 1."""
+    """Load the tagger of a bundle (None: the shipped one), or of a checkpoint of the tagger's own training."""
     if bundle is not None and (bundle / "model.safetensors").is_file():
         from gram_os.train.models.encoder import load_tokenizer
         from gram_os.train.models.tagger import make_tagger
@@ -40,7 +41,7 @@ def load_tagger(bundle: Path | None) -> Tagger:
 
 
 def measure_rows(texts: list[MarkedText], scores: dict[str, SpanScore]) -> list[dict[str, object]]:
-    """Micro F1 with its goal where the file holds queries only, then precision and recall, then each type's F1."""
+    """Return micro F1, precision and recall, then each type's F1. F1 has a goal where the file has only queries."""
     micro = scores["micro"]
     goal = QUERY_GOAL if all(text.side == Side.QUERY for text in texts) else None
     rows = [
@@ -57,7 +58,7 @@ def _row(name: str, value: float, goal: float | None = None) -> dict[str, object
 
 
 def show(texts: list[MarkedText], scores: dict[str, SpanScore]) -> None:
-    """The same figures as a table."""
+    """Print the figures as a table."""
     table = Table("label", "precision", "recall", "F1", "marked", title=f"{len(texts)} texts, exact spans")
     for label, score in sorted(scores.items(), key=lambda item: -item[1].marked):
         table.add_row(label, f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}", str(score.marked))
@@ -65,7 +66,7 @@ def show(texts: list[MarkedText], scores: dict[str, SpanScore]) -> None:
 
 
 def main() -> int:
-    """Measure, print, and answer 1 when the goal is missed."""
+    """Measure and print. Returns the exit code, which is 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", type=Path)

@@ -1,1 +1,1 @@
-"""Systems that GRAM is compared with in benchmarks/quality.py, each behind the interface of `interface.Peer`."""
+"""The systems that benchmarks/quality.py compares GRAM with. Each implements `interface.Peer`."""

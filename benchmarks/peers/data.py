@@ -1,6 +1,6 @@
-"""A benchmark from a folder, and the fingerprint of what a ranking depends on.
+"""The benchmark in a folder, and the fingerprint of everything that a ranking depends on.
 
-Knows the files' names and the scale of the judgments. docs/quality.md says where each data set comes from.
+Knows the names of the files and the scale of the judgments. docs/quality.md says where each data set comes from.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from gram_os.catalogue import read_judgments, read_products, read_queries
 from gram_os.errors import InputError
 from gram_os.relevance import JudgmentSet
 
-# Home Depot's scale: 1..3, mean of three raters; 2.33 is the first mean at which one of them said "perfect match" and
-# no other said "irrelevant".
+# Home Depot's scale is 1..3, the mean of three raters. 2.33 is the lowest mean at which one rater said "perfect match"
+# and no rater said "irrelevant".
 RELEVANT, LOWEST_GRADE = 2.33, 1.0
 FILES = ("products.jsonl.gz", "queries.{}.tsv", "judgments.{}.tsv")
 
@@ -24,10 +24,10 @@ FILES = ("products.jsonl.gz", "queries.{}.tsv", "judgments.{}.tsv")
 def read_benchmark(
     folder: Path, work: Path, *, relevant: float = RELEVANT, lowest_grade: float = LOWEST_GRADE
 ) -> Benchmark:
-    """Read products, train and dev of a folder; InputError names the file that is missing."""
+    """Read the products, the train split and the dev split of a folder. Raises InputError for a missing file."""
     for name in (FILES[0], *(file.format(split) for file in FILES[1:] for split in ("train", "dev"))):
         if not (folder / name).is_file():
-            raise InputError(f"{folder} holds no {name}; docs/quality.md says how the folder is made")
+            raise InputError(f"{folder} holds no {name}; docs/quality.md says how to make the folder")
 
     def read_split(split: str) -> Split:
         queries = {query.id: query.text for query in read_queries(folder / FILES[1].format(split))}
@@ -39,7 +39,7 @@ def read_benchmark(
 
 
 def fingerprint(bench: Benchmark, queries: Mapping[str, str], settings: str) -> str:
-    """Hash of all that a ranking depends on: the catalogue, what was learned from, the queries, the settings."""
+    """Return a hash of everything that a ranking depends on: catalogue, training data, queries, settings."""
     digest = hashlib.sha256(settings.encode())
     for product in bench.products:
         digest.update(json.dumps([product.id, product.title, product.fields], sort_keys=True).encode())

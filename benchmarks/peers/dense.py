@@ -1,6 +1,6 @@
-"""Dense retrieval with sentence-transformers: MiniLM as published, and fine-tuned on the train clicks.
+"""Dense retrieval with sentence-transformers: MiniLM as published, and MiniLM fine-tuned on the train clicks.
 
-Both search exactly over all titles, so that no index's approximation costs them anything.
+Both search all titles exactly, so that no approximate index costs them quality.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ log = logging.getLogger(__name__)
 
 
 MOST_TOKENS = 64
-# Batches are padded to their longest text; a title's first 32 tokens are all of it in nine of ten cases, at half the cost.
-MOST_TOKENS_LEARNED = 32
+# In training. Batches are padded to their longest text. 32 tokens are the whole title in nine of ten cases, and cost
+# half.
+MOST_TRAINING_TOKENS = 32
 QUERIES_AT_ONCE = 256
 LOG_EVERY = 50
 
 
 @dataclass(frozen=True)
 class Dense:
-    """The encoder as published (zero-shot)."""
+    """The encoder as published, without training (zero-shot)."""
 
     name: str = "dense"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Learns nothing."""
+        """Rank without learning anything."""
         return rank_densely(load_sentence_model(), bench, queries)
 
 
@@ -49,10 +50,10 @@ class Dense:
 class TunedDense:
     """The same encoder after contrastive training on the clicks.
 
-    Each query is seen once an epoch, with one of its clicks, against the other titles of the batch and `negatives`
-    titles of its own: judged ones that are not relevant, and for the rest titles that BM25 ranks from `hard_from` to
-    `hard_to` and nobody judged relevant (the very best of BM25 are often relevant and merely not judged).
-    `lexical` gives BM25's run of the train queries.
+    An epoch uses each query once, with one of its clicked titles. Negatives are the other titles of the batch, and
+    `negatives` titles for the query itself. Those are judged titles that are not relevant, and titles that BM25 ranks
+    from `hard_from` to `hard_to` and nobody judged relevant. BM25's very best titles are not used, because many of them
+    are relevant but not judged. `lexical` returns BM25's run of the train queries.
     """
 
     lexical: Callable[[], Run] = field(repr=False, compare=False)
@@ -72,7 +73,7 @@ class TunedDense:
         return rank_densely(self.train(bench), bench, queries)
 
     def train(self, bench: Benchmark) -> SentenceTransformer:
-        """The fine-tuned model."""
+        """Return the fine-tuned model."""
         torch.manual_seed(self.seed)
         model = load_sentence_model()
         loss = MultipleNegativesRankingLoss(model, scale=self.scale)
@@ -80,7 +81,7 @@ class TunedDense:
         steps = self.epochs * -(-len(lessons) // self.batch)
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.rate, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _ramp(step, steps, self.warm_up))
-        model.max_seq_length = MOST_TOKENS_LEARNED
+        model.max_seq_length = MOST_TRAINING_TOKENS
         model.train()
         for step, columns in enumerate(self._batches(bench, lessons)):
             with torch.autocast(model.device.type, torch.bfloat16):
@@ -96,7 +97,7 @@ class TunedDense:
         return model
 
     def _batches(self, bench: Benchmark, lessons: Sequence[Lesson]) -> Iterator[list[list[str]]]:
-        """Columns of texts of each batch: queries, clicked titles, and one column for each negative."""
+        """Yield the columns of texts of each batch: queries, clicked titles, and one column for each negative."""
         titles = {product.id: product.title for product in bench.products}
         rng = random.Random(self.seed)
         for _ in range(self.epochs):
@@ -108,7 +109,11 @@ class TunedDense:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A train query with its clicked products, those judged not relevant, and BM25's that nobody judged relevant."""
+    """A train query with three kinds of products.
+
+    `clicked`: the clicked ones. `passed_over`: judged ones that are not relevant. `lexical`: ones of BM25 that nobody
+    judged relevant.
+    """
 
     text: str
     clicked: tuple[str, ...]
@@ -116,7 +121,10 @@ class Lesson:
     lexical: tuple[str, ...]
 
     def draw(self, titles: Mapping[str, str], negatives: int, rng: random.Random) -> list[str]:
-        """Query, a clicked title, and `negatives` titles, judged ones as often as lexical ones where there are both."""
+        """Return the query, a clicked title and `negatives` titles.
+
+        Where there are judged and lexical titles, both kinds are drawn equally often.
+        """
         drawn = [self.text, titles[rng.choice(self.clicked)]]
         for _ in range(negatives):
             pools = [pool for pool in (self.passed_over, self.lexical) if pool] or [tuple(titles)]
@@ -125,7 +133,7 @@ class Lesson:
 
 
 def find_lessons(bench: Benchmark, lexical: Run, hard_from: int, hard_to: int) -> list[Lesson]:
-    """One lesson a train query that has a click."""
+    """Return one lesson for each train query that has a click."""
     known = {product.id for product in bench.products}
     clicked: dict[str, list[str]] = {}
     for query_id, product_id in bench.clicks:
@@ -144,13 +152,13 @@ def find_lessons(bench: Benchmark, lexical: Run, hard_from: int, hard_to: int) -
 
 
 def load_sentence_model() -> SentenceTransformer:
-    """MiniLM with mean pooling and unit vectors, as its authors publish it."""
+    """Load MiniLM with mean pooling and unit vectors, as its authors publish it."""
     words = Transformer(str(pretrained_folder()), max_seq_length=MOST_TOKENS)
     return SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension()), Normalize()])
 
 
 def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-    """Exact search by inner product of unit vectors."""
+    """Rank all titles exactly, by the inner product of unit vectors."""
     product_ids = [product.id for product in bench.products]
     titles = _encode(model, [product.title for product in bench.products])
     vectors = _encode(model, list(queries.values()))
@@ -164,7 +172,7 @@ def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[
 
 
 def top_places(scores: FloatArray, most: int) -> IntArray:
-    """Places of the `most` highest scores, best first, equal ones in the order of places."""
+    """Return the places of the `most` highest scores, best first. Equal scores are in the order of places."""
     if most < len(scores):
         floor = np.partition(scores, -most)[-most]
         places = np.flatnonzero(scores >= floor)
@@ -184,6 +192,6 @@ def _features(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Any
 
 
 def _ramp(step: int, steps: int, warm_up: float) -> float:
-    """Share of the peak rate: up over `warm_up` of the steps, then down to 0 in a line."""
+    """Return the share of the peak rate. It rises over `warm_up` of the steps, then falls to 0, both linearly."""
     first = max(1.0, warm_up * steps)
     return min((step + 1) / first, max(0.0, (steps - step) / max(1.0, steps - first)))

@@ -1,7 +1,7 @@
-"""One run out of several: reciprocal ranks as everybody does it, or scores with weights chosen inside train.
+"""One run out of several: by the usual reciprocal ranks, or by scores with weights that are chosen inside train.
 
-Knows runs and judgments, not systems. Any pair or triple of peers' runs gets a choice of forms and weights no smaller than the one
-GRAM's hybrid had, so that no fusion wins by having been tuned alone.
+Knows runs and judgments. Knows nothing of systems. Any two or three runs of peers have at least the choice of forms and
+weights that GRAM's hybrid had, so that no fusion wins only because it was tuned.
 """
 
 from __future__ import annotations
@@ -15,28 +15,33 @@ from itertools import product as all_combinations
 import numpy as np
 
 from benchmarks.peers.interface import DEPTH
+from benchmarks.peers.statistics import CUTS
 from gram_os.arrays import DoubleArray, IntArray
 from gram_os.errors import InputError
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.relevance import JudgmentSet, Ranking, Run
+from gram_os.relevance.results import FIRST_PAGE
 
 RRF_K = 60
 FOLDS = 5
 STEPS = {2: 20, 3: 10}  # weights are multiples of 1/20 for two runs, 1/10 for three
-CUTS = (10, 100, 300)
 
 
 class Form(StrEnum):
-    """How a branch's scores become comparable; what a branch lacks counts 0 in every form."""
+    """How the scores of a branch become comparable. A product that a branch lacks counts 0 in every form."""
 
-    SHARE = "share"  # of its best score
-    RANGE = "range"  # 1 for its best, towards 0 for its last: for scores that do not begin at 0, such as cosines
-    RANK = "rank"  # 1 / (k + rank)
+    SHARE = "share"  # score / best score
+    RANGE = "range"  # 1 for the best, near 0 for the last: for scores that do not begin at 0, such as cosines
+    RANK = "rank"  # 1 / (RRF_K + rank)
 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """A form and weights: their mean objective on the queries they were chosen on, and on ones that had no say."""
+    """A form and weights.
+
+    `objective` is their mean objective on the queries that chose them, `validated` that on queries left out of the
+    choice.
+    """
 
     form: Form
     weights: tuple[float, ...]
@@ -44,24 +49,24 @@ class Fusion:
     validated: float
 
 
-def fuse_ranks(name: str, runs: Sequence[Run], *, k: int = RRF_K) -> Run:
-    """Reciprocal rank fusion: the sum of 1 / (k + rank) over the runs, ranks from 1."""
-    return fuse_runs(name, runs, Form.RANK, [1.0] * len(runs), k=k)
+def fuse_ranks(name: str, runs: Sequence[Run]) -> Run:
+    """Fuse by reciprocal ranks: the sum of 1 / (RRF_K + rank) over the runs, with ranks from 1."""
+    return fuse_runs(name, runs, Form.RANK, [1.0] * len(runs))
 
 
-def fuse_runs(name: str, runs: Sequence[Run], form: Form, weights: Sequence[float], *, k: int = RRF_K) -> Run:
-    """Weighted sum of the runs' scores in a form; at most `DEPTH` products, equal ones by id."""
+def fuse_runs(name: str, runs: Sequence[Run], form: Form, weights: Sequence[float]) -> Run:
+    """Fuse by the weighted sum of the scores in a form, to at most `DEPTH` products. Equal scores are ordered by id."""
     rankings = {}
     for query_id in dict.fromkeys(id_ for run in runs for id_ in run.rankings):
-        ids, table = _score_table(runs, query_id, form, k)
+        ids, table = _score_table(runs, query_id, form)
         total = table @ np.asarray(weights)
-        order = np.argsort(-total, kind="stable")[:DEPTH]  # `ids` are sorted, so equal scores are in their order
+        order = np.argsort(-total, kind="stable")[:DEPTH]  # `ids` are sorted, so equal scores are ordered by id
         rankings[query_id] = Ranking(tuple(ids[at] for at in order), tuple(float(total[at]) for at in order))
     return Run(name, rankings)
 
 
 def fuse_as_product(name: str, runs: Sequence[Run], weights: Sequence[float]) -> Run:
-    """What `gram-os search --mode hybrid` does with its branches' hits."""
+    """Fuse as `gram-os search --mode hybrid` fuses the hits of its branches."""
     rankings = {}
     for query_id in dict.fromkeys(id_ for run in runs for id_ in run.rankings):
         found = [run.rankings.get(query_id, Ranking((), ())) for run in runs]
@@ -72,19 +77,20 @@ def fuse_as_product(name: str, runs: Sequence[Run], weights: Sequence[float]) ->
     return Run(name, rankings)
 
 
-def cross_validated_fusion(runs: Sequence[Run], judgments: JudgmentSet, *, folds: int = FOLDS) -> Fusion:
-    """Choose form and weights on queries of train that no run's system has learned from.
+def cross_validated_fusion(runs: Sequence[Run], judgments: JudgmentSet) -> Fusion:
+    """Choose form and weights on queries of train that no run's system was trained on.
 
-    `runs` answer those queries; `judgments` are theirs. The objective is the mean of R@10, R@100, R@300 and nDCG@10.
-    The best candidate on all queries is returned; `validated` is what this way of choosing gives on queries that it did
-    not look at, each fold in turn being left out.
+    `runs` answer those queries, and `judgments` are theirs. The objective is the mean of R@10, R@100, R@300 and
+    nDCG@10. Returns the best candidate on all queries. Its `validated` comes from cross-validation: each of `FOLDS`
+    folds is left out of the choice in turn, and the chosen candidate is measured on it. Raises InputError for fewer
+    queries than folds.
     """
     query_ids = [id_ for id_ in judgments.relevant if any(id_ in run.rankings for run in runs)]
-    if len(query_ids) < folds:
-        raise InputError(f"{len(query_ids)} judged queries are too few to choose fusion weights in {folds} folds")
+    if len(query_ids) < FOLDS:
+        raise InputError(f"{len(query_ids)} judged queries are too few to choose fusion weights in {FOLDS} folds")
     candidates = [(form, weights) for form in Form for weights in simplex(len(runs))]
     values = np.stack([_objectives(runs, judgments, id_) for id_ in query_ids])  # (queries, candidates)
-    fold = np.asarray([zlib.crc32(id_.encode()) % folds for id_ in query_ids])
+    fold = np.asarray([zlib.crc32(id_.encode()) % FOLDS for id_ in query_ids])
     left_out = []
     for each in np.unique(fold):
         chosen = int(values[fold != each].mean(axis=0).argmax())
@@ -95,7 +101,7 @@ def cross_validated_fusion(runs: Sequence[Run], judgments: JudgmentSet, *, folds
 
 
 def simplex(branches: int) -> list[tuple[float, ...]]:
-    """All weights that add up to 1 in equal steps, none of them 0.
+    """Return all weights that add up to 1 in equal steps, none of them 0.
 
     >>> simplex(3)[0]
     (0.1, 0.1, 0.8)
@@ -111,16 +117,17 @@ def simplex(branches: int) -> list[tuple[float, ...]]:
 
 
 def _objectives(runs: Sequence[Run], judgments: JudgmentSet, query_id: str) -> DoubleArray:
-    """Objective of each candidate for one query, float64 (candidates,).
+    """Return the objective of each candidate for one query, float64 (candidates,).
 
-    Only the judged products' ranks are needed: the number of products that stand before each.
+    Only the ranks of the judged products are needed. A rank is one more than the number of products before it.
     """
     gains, relevant = judgments.gains(query_id), judgments.relevant[query_id]
-    ideal = _discounted(np.sort(list(gains.values()))[::-1][:10], np.arange(1, 11)[: len(gains)])
+    best_gains = np.sort(list(gains.values()))[::-1][:FIRST_PAGE]
+    ideal = _discounted(best_gains, np.arange(1, len(best_gains) + 1))
     weights = np.asarray(simplex(len(runs))).T  # (runs, weights)
     objectives = []
     for form in Form:
-        ids, table = _score_table(runs, query_id, form, RRF_K)
+        ids, table = _score_table(runs, query_id, form)
         scores = table @ weights  # (products, weights)
         judged = [at for at, id_ in enumerate(ids) if id_ in gains]
         total = np.zeros(weights.shape[1])
@@ -129,7 +136,7 @@ def _objectives(runs: Sequence[Run], judgments: JudgmentSet, query_id: str) -> D
             rank = ahead + 1  # (weights,)
             if ids[at] in relevant:
                 total += sum((rank <= cut) / len(relevant) for cut in CUTS)
-            total += np.where(rank <= 10, gains[ids[at]] / np.log2(rank + 1), 0.0) / ideal
+            total += np.where(rank <= FIRST_PAGE, gains[ids[at]] / np.log2(rank + 1), 0.0) / ideal
         objectives.append(total / (len(CUTS) + 1))
     return np.concatenate(objectives)
 
@@ -138,26 +145,26 @@ def _discounted(gains: DoubleArray, ranks: IntArray) -> float:
     return float((gains / np.log2(ranks + 1)).sum())
 
 
-def _score_table(runs: Sequence[Run], query_id: str, form: Form, k: int) -> tuple[list[str], DoubleArray]:
-    """Sorted ids of all products that some run has, and their scores in a form, float64 (products, runs)."""
+def _score_table(runs: Sequence[Run], query_id: str, form: Form) -> tuple[list[str], DoubleArray]:
+    """Return the sorted ids of all products of all runs, and their scores in a form, float64 (products, runs)."""
     ids = sorted({id_ for run in runs for id_ in run.product_ids(query_id)})
     place = {id_: at for at, id_ in enumerate(ids)}
     table = np.zeros((len(ids), len(runs)))
     for column, run in enumerate(runs):
         ranking = run.rankings.get(query_id)
         if ranking and ranking.product_ids:
-            table[[place[id_] for id_ in ranking.product_ids], column] = _shape(ranking.scores, form, k)
+            table[[place[id_] for id_ in ranking.product_ids], column] = _shape(ranking.scores, form)
     return ids, table
 
 
-def _shape(scores: Sequence[float], form: Form, k: int) -> DoubleArray:
+def _shape(scores: Sequence[float], form: Form) -> DoubleArray:
     values = np.asarray(scores, dtype=np.float64)
     if form is Form.RANK:
-        return 1.0 / (k + np.arange(1.0, len(values) + 1))
+        return 1.0 / (RRF_K + np.arange(1.0, len(values) + 1))
     if form is Form.SHARE:
         best = values.max()
         return values / best if best > 0 else np.zeros_like(values)
-    # One step below the last one is 0: a product that is found last still counts for more than one that is not found.
+    # The last score is one step above 0, so the last product counts more than one that was not found.
     span = values.max() - values.min()
     floor = values.min() - (span / len(values) if span > 0 else 1.0)
     return np.asarray((values - floor) / (values.max() - floor), dtype=np.float64)

@@ -1,7 +1,7 @@
-"""What the generative-retrieval peers share: clicks as lessons, the model and its training, a beam search in torch.
+"""The shared part of the generative-retrieval peers: clicks as lessons, the model, its training, helpers of ranking.
 
-All of them have the encoder and the decoder of GRAM's compact backbone, and its loss, so that what is compared is the
-identifiers that they generate. This module knows token sequences; what they stand for is each peer's own business.
+All of them use the encoder, the decoder and the loss of GRAM's compact backbone. So the comparison is between the
+identifiers that they generate. This module knows token sequences. Each peer knows what its sequences stand for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from benchmarks.peers.interface import Benchmark
 from gram_os.arrays import FloatArray
 from gram_os.text.attribute import Side
 from gram_os.text.normalise import Normaliser
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import embed, load_encoder, load_tokenizer, pad
 from gram_os.train.models.torch_lm import TorchLanguageModel
 
@@ -39,14 +40,14 @@ QUERY_TOKENS, TITLE_TOKENS = 32, 64
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a peer is trained; rates are AdamW's peaks, batches are texts a step."""
+    """Settings of a peer's training. `queries` and `titles` are texts in a step, rates are AdamW's peak rates."""
 
     steps: int = 400
     queries: int = 64
     titles: int = 32
     title_weight: float = 0.7
-    drawn: int = 4  # sequences of a text whose later tokens are learned in a step
-    any_order: bool = False  # the tokens of a sequence are a set: learned in a new order each time
+    drawn: int = 4  # sequences of a text whose later tokens are in the loss of a step
+    any_order: bool = False  # the tokens of a sequence are a set, in a new random order each time
     encoder_rate: float = 1e-4
     decoder_rate: float = 6e-4
     warm_up: float = 0.06
@@ -54,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Clicked:
-    """A train query with the places in the catalogue of what was clicked for it and of what was judged and was not."""
+    """A train query with places in the catalogue: its clicked products, and those judged but not clicked."""
 
     text: str
     clicked: tuple[int, ...]
@@ -63,7 +64,7 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A text's token ids and the sequences that it should get, with shares that add up to 1."""
+    """A text's token ids and its target sequences, with shares that add up to 1."""
 
     ids: Sequence[int]
     sequences: tuple[Tokens, ...]
@@ -71,7 +72,7 @@ class Lesson:
 
 
 def clicked_queries(bench: Benchmark) -> list[Clicked]:
-    """The train queries with at least one click on a product of the catalogue."""
+    """Return the train queries with at least one click on a product of the catalogue."""
     place = {product.id: at for at, product in enumerate(bench.products)}
     clicked: dict[str, list[int]] = {}
     for query_id, product_id in bench.clicks:
@@ -85,7 +86,7 @@ def clicked_queries(bench: Benchmark) -> list[Clicked]:
 
 
 def words_of(texts: Sequence[str]) -> list[list[str]]:
-    """Normalised words of each text in order; a measure ("1/4 in.") is one word, "strong-tie" is two."""
+    """Return the normalised words of each text in order. A measure ("1/4 in.") is one word, "strong-tie" is two."""
     normaliser = Normaliser()
     return [
         [
@@ -98,17 +99,17 @@ def words_of(texts: Sequence[str]) -> list[list[str]]:
 
 
 def encode_texts(texts: Sequence[str], most: int, encoder: Path | None = None) -> list[list[int]]:
-    """Token ids of each text, `most` at most, by the tokenizer of the encoder's folder (None: MiniLM)."""
+    """Return at most `most` token ids of each text, by the tokenizer in the encoder's folder (None: MiniLM)."""
     return [item.ids[:most] for item in load_tokenizer(encoder).encode_batch(list(texts))]
 
 
 def embed_texts(texts: Sequence[str], encoder: Path | None = None) -> FloatArray:
-    """Unit vectors of texts by the encoder as published, float32 (texts, width)."""
+    """Return unit vectors of texts by the encoder as published, float32 (texts, width)."""
     return embed(load_encoder(encoder), load_tokenizer(encoder), texts, most=TITLE_TOKENS)
 
 
 def title_vectors(bench: Benchmark, encoder: Path | None = None) -> FloatArray:
-    """Unit vectors of the titles, float32 (products, width), kept under `bench.work`."""
+    """Return unit vectors of the titles, float32 (products, width). They are cached under `bench.work`."""
     titles = [product.title for product in bench.products]
     path = bench.work / "vectors" / f"titles-{fingerprint(titles, str(encoder))}.npy"
     if not path.is_file():
@@ -122,18 +123,18 @@ def title_vectors(bench: Benchmark, encoder: Path | None = None) -> FloatArray:
 
 
 def fingerprint(*parts: object) -> str:
-    """Ten hexadecimal digits that stand for JSON-like values."""
+    """Return a hash of JSON-like values, ten hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()[:10]
 
 
 def data_fingerprint(bench: Benchmark) -> str:
-    """What a model was trained on: the catalogue's titles, and the clicks with their queries."""
+    """Return a hash of a model's training data: the catalogue's titles, and the clicks with their queries."""
     products = [(product.id, product.title) for product in bench.products]
     return fingerprint(products, [(bench.train.queries[query], product) for query, product in bench.clicks])
 
 
 def trained_model(path: Path, make: Callable[[], CompactModel], train: Callable[[CompactModel], None]) -> CompactModel:
-    """The model whose weights lie at `path`; trained and kept there when there are none yet."""
+    """Return the model with the weights at `path`. Without such a file, the model is trained and saved there."""
     model = make()
     if path.is_file():
         log.info("model from %s", path)
@@ -148,7 +149,11 @@ def trained_model(path: Path, make: Callable[[], CompactModel], train: Callable[
 
 
 def make_model(vectors: FloatArray, longest: int, seed: int, folder: Path | None = None) -> CompactModel:
-    """The encoder with a new decoder; vectors: float32 (values, width), where the values' embeddings start from."""
+    """Return the encoder with a new decoder.
+
+    vectors: float32 (values, width), the initial embeddings of the decoder's values. `longest` is the length of the
+    longest sequence.
+    """
     torch.manual_seed(seed)
     encoder = load_encoder(folder)
     encoder.embeddings.word_embeddings.weight.requires_grad_(False)
@@ -167,7 +172,7 @@ def train_model(
     *,
     extra_loss: Callable[[], Tensor] | None = None,
 ) -> None:
-    """Train in place on L_q + title_weight * L_t, and on `extra_loss` where there is one."""
+    """Train in place on L_q + title_weight * L_t, plus `extra_loss` where there is one."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
@@ -202,15 +207,15 @@ def train_model(
         if step % 50 == 0 or step == plan.steps:
             each = (time.monotonic() - started) / step
             log.info("step %d of %d: loss %.3f, %.2f s a step", step, plan.steps, np.mean(losses[-50:]), each)
-    # Without this the model's forward would go on computing in bfloat16.
+    # Without this, the model would still compute in bfloat16.
     accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
 
 
 def sequence_loss(model: CompactModel, batch: Sequence[Lesson], side: Side, plan: Plan, rng: random.Random) -> Tensor:
-    """Mean negative log-likelihood of the batch's sequences, natural logarithm.
+    """Return the mean negative log-likelihood of the batch's sequences, natural logarithm.
 
-    The first token's part is exact, over all sequences of a text at once; the later tokens' part is taken over
-    `plan.drawn` sequences, drawn by share.
+    The part of the first token is exact, over all sequences of a text. The part of the later tokens is estimated from
+    `plan.drawn` sequences, which are drawn by share.
     """
     shape = model.decoder.shape
     ids, mask = (part.to(_device(model)) for part in pad([lesson.ids for lesson in batch]))
@@ -222,14 +227,14 @@ def sequence_loss(model: CompactModel, batch: Sequence[Lesson], side: Side, plan
     first = functional.log_softmax(model.decoder.logits(hidden[:, 0, 0]).float(), -1)
     shares = first_shares(batch, shape.end + 1, any_order=plan.any_order).to(first.device)
     later = labels[:, :, 1:]
-    learned = later >= 0  # only what is learned goes through the large output layer
-    logits = model.decoder.logits(hidden[:, :, 1:][learned]).float()
-    rest = functional.cross_entropy(logits, later[learned], reduction="sum")
+    labelled = later >= 0  # the output layer is large, so it only gets positions with a label
+    logits = model.decoder.logits(hidden[:, :, 1:][labelled]).float()
+    rest = functional.cross_entropy(logits, later[labelled], reduction="sum")
     return -(shares * first).sum(-1).mean() + rest / (len(batch) * plan.drawn)
 
 
 def first_shares(batch: Sequence[Lesson], values: int, *, any_order: bool) -> Tensor:
-    """How probable each value should be as the first token: float (texts, values), rows add up to 1."""
+    """Return the target probability of each value as the first token, float (texts, values). Rows add up to 1."""
     shares = torch.zeros(len(batch), values)
     for row, lesson in enumerate(batch):
         for sequence, share in zip(lesson.sequences, lesson.shares, strict=True):
@@ -240,10 +245,10 @@ def first_shares(batch: Sequence[Lesson], values: int, *, any_order: bool) -> Te
 
 
 def prefix_grid(drawn: Sequence[Sequence[Tokens]], opening: int, end: int) -> tuple[Tensor, Tensor]:
-    """Sequences of each text (the same number for all) as the decoder's input and what it should answer.
+    """Return the decoder's inputs and labels for the sequences of each text.
 
-    Returns prefixes and labels, int64 (texts, sequences, longest + 1): the opening token and the sequence; the
-    sequence and the end, -1 where there is nothing to learn.
+    All texts have the same number of sequences. Both results are int64 (texts, sequences, longest + 1). Prefixes are
+    the opening token and the sequence. Labels are the sequence and the end token, and -1 behind it.
     """
     longest = max(len(sequence) for row in drawn for sequence in row)
     prefixes = torch.full((len(drawn), len(drawn[0]), longest + 1), end)
@@ -258,7 +263,7 @@ def prefix_grid(drawn: Sequence[Sequence[Tokens]], opening: int, end: int) -> tu
 def sequence_log_probs(
     model: CompactModel, ids: Sequence[Sequence[int]], sequences: Sequence[Sequence[Tokens]]
 ) -> Tensor:
-    """Log P(sequence | query), closing token included: float (texts, sequences), natural logarithm."""
+    """Return log P(sequence | query) with the closing token, float (texts, sequences), natural logarithm."""
     shape = model.decoder.shape
     rows, mask = (part.to(_device(model)) for part in pad(ids))
     prefixes, labels = (part.to(rows.device) for part in prefix_grid(sequences, shape.side_tokens[0], shape.end))
@@ -273,7 +278,7 @@ def _draw(lesson: Lesson, plan: Plan, rng: random.Random) -> list[Tokens]:
 
 
 def _batches(lessons: Sequence[Lesson], size: int, rng: random.Random) -> Iterator[list[Lesson]]:
-    """Endless batches of texts of like length in random order; texts without sequences are left out."""
+    """Yield batches of texts of similar length in random order, without end. Texts without sequences are left out."""
     usable = [lesson for lesson in lessons if lesson.sequences]
     while True:
         shuffled = rng.sample(usable, len(usable))
@@ -288,7 +293,7 @@ def _device(model: CompactModel) -> torch.device:
 
 
 class TorchModel(TorchLanguageModel):
-    """A trained model as `gram_os.model.decode.LanguageModel`, reading as many tokens of a text as the peers' training does."""
+    """A trained model as `gram_os.model.decode.LanguageModel`. It reads the same number of tokens as the training."""
 
     def __init__(self, model: CompactModel, encoder: Path | None = None):
         most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}
@@ -296,7 +301,7 @@ class TorchModel(TorchLanguageModel):
 
 
 def in_batches(queries: Mapping[str, str], size: int) -> Iterator[tuple[list[str], list[str]]]:
-    """Ids and texts of the queries, texts of like length together; says how far it is."""
+    """Yield batches of ids and texts of the queries, with texts of similar length together. Logs the progress."""
     order = sorted(queries, key=lambda id_: (len(queries[id_]), id_))
     started = time.monotonic()
     for start in range(0, len(order), size):
@@ -310,9 +315,10 @@ def in_batches(queries: Mapping[str, str], size: int) -> Iterator[tuple[list[str
 def rank_down(
     generated: Sequence[tuple[int, float]], fill: Iterator[int], depth: int, ids: Sequence[str]
 ) -> list[tuple[str, float]]:
-    """`depth` products at most: the generated ones by score, then `fill` in its order, each a little below the one before.
+    """Return at most `depth` products: the generated ones by score, then those of `fill` in their order.
 
-    Products come as places in the catalogue; equal scores keep the order in which they came.
+    Each product of `fill` scores a little less than the one before it. Products are places in the catalogue. Equal
+    scores keep their order.
     """
     best: dict[int, float] = {}
     for place, score in sorted(generated, key=lambda pair: -pair[1]):
@@ -330,7 +336,7 @@ def rank_down(
 
 
 def unit(vectors: Any) -> FloatArray:
-    """Rows of length 1, float32; rows of zeros stay."""
+    """Scale rows to length 1, float32. Rows of zeros stay."""
     array = np.asarray(vectors, np.float32)
     lengths: FloatArray = np.linalg.norm(array, axis=1, keepdims=True)
     return cast(FloatArray, array / np.maximum(lengths, 1e-9))

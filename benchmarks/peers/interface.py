@@ -1,6 +1,6 @@
-"""What a peer is: something that learns from a benchmark's train clicks and ranks products for queries.
+"""The interface of a peer: it learns from a benchmark's train clicks and ranks products for queries.
 
-Knows the benchmark as values in memory. Does not know how a peer works, nor how rankings are measured or kept.
+Knows the benchmark as values in memory. Does not know how a peer works, or how rankings are measured and cached.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Protocol
 from gram_os.catalogue import Product
 from gram_os.relevance import JudgmentSet
 
-# Every table looks at 300 products of a query at most, so nobody ranks more.
+# Every table uses at most 300 products of a query, so nobody ranks more.
 DEPTH = 300
-# Every n-th train query (by a hash of its text) is held out where something is tuned.
+# One of so many train queries, chosen by a hash of its text, is held out for tuning.
 HELD_OUT_SHARE = 10
 
 Rankings = dict[str, list[tuple[str, float]]]
@@ -25,13 +25,13 @@ Rankings = dict[str, list[tuple[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Queries (id -> text) and what people judged for them."""
+    """Queries (id -> text) and their judgments."""
 
     queries: Mapping[str, str]
     judgments: JudgmentSet
 
     def restrict(self, query_ids: Sequence[str]) -> Split:
-        """The same split with these queries only."""
+        """Return the same split with only these queries."""
         kept = set(query_ids)
         grades = {id_: found for id_, found in self.judgments.grades.items() if id_ in kept}
         return Split({id_: self.queries[id_] for id_ in query_ids}, replace(self.judgments, grades=grades))
@@ -39,9 +39,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A catalogue with a train and a dev split (no slots: derived views are cached on the instance).
+    """A catalogue with a train and a dev split.
 
-    `folder` is where the data lie, `work` a git-ignored folder for what a peer wants to keep (models, vectors).
+    `folder` holds the data. `work` is a git-ignored folder where peers cache models and vectors. The class has no
+    slots, because derived views are cached on the instance.
     """
 
     products: Sequence[Product] = field(repr=False)
@@ -52,7 +53,7 @@ class Benchmark:
 
     @cached_property
     def clicks(self) -> list[tuple[str, str]]:
-        """(query id, product id) of each relevant train pair whose product is in the catalogue: what stands in for clicks."""
+        """(query id, product id) of each relevant train pair with a product of the catalogue. They stand for clicks."""
         known = {product.id for product in self.products}
         return [
             (query_id, product_id)
@@ -62,27 +63,27 @@ class Benchmark:
         ]
 
     def hold_out(self) -> Benchmark:
-        """The same task inside `train`, for tuning: nine tenths of its queries are `train`, the last tenth `dev`.
+        """Return the same task inside `train`, for tuning: nine tenths of its queries as `train`, the last as `dev`.
 
-        Settings and fusion weights are chosen here, so that nothing is ever chosen on the real dev queries. A query
-        belongs to the last tenth by a hash of its text, whatever else is in the file.
+        Settings and fusion weights are chosen here, so that nothing is ever chosen on the real dev queries. The hash of
+        a query's text decides whether it belongs to the last tenth, so other queries of the file do not matter.
         """
-        held = [id_ for id_, text in self.train.queries.items() if _is_held_out(text)]
+        held_out = [id_ for id_, text in self.train.queries.items() if _is_held_out(text)]
         kept = [id_ for id_, text in self.train.queries.items() if not _is_held_out(text)]
-        return replace(self, train=self.train.restrict(kept), dev=self.train.restrict(held))
+        return replace(self, train=self.train.restrict(kept), dev=self.train.restrict(held_out))
 
 
 class Peer(Protocol):
-    """A system to compare with. A frozen dataclass: its fields are its settings, and name its cached runs with their hash."""
+    """A system to compare with: a frozen dataclass, whose fields are its settings and the key of its cached runs."""
 
     @property
     def name(self) -> str:
         """Name of its row."""
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Learn from `bench.train` (never from `bench.dev`) and rank at most `DEPTH` products for each query, best first.
+        """Learn from `bench.train` and rank at most `DEPTH` products for each query, best first.
 
-        `queries` is id -> text; the ids are there to name the answers and say nothing.
+        A peer never learns from `bench.dev`. `queries` is id -> text. The ids only name the answers.
         """
 
 

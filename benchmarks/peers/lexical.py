@@ -1,6 +1,6 @@
 """BM25 in a real OpenSearch: on the titles, and on titles with extra text (document expansion).
 
-Starts a node of its own where no address is given, and leaves nothing on a cluster.
+Starts a node of its own where no address is given. Deletes its index afterwards.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SEARCHES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Bm25:
-    """`match` on the title, `english` analyzer, Lucene's own parameters (k1 = 1.2, b = 0.75)."""
+    """`match` on the title with the `english` analyzer and Lucene's default parameters (k1 = 1.2, b = 0.75)."""
 
-    url: str | None = field(default=None, repr=False)  # where it runs is no setting
+    url: str | None = field(default=None, repr=False)  # no setting: the address does not change the run
     name: str = "bm25"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Learns nothing."""
+        """Rank without learning anything."""
         return rank_lexically({p.id: p.title for p in bench.products}, queries, self.url)
 
 
@@ -41,15 +41,15 @@ class Bm25:
 class ExpandedBm25:
     """The same query on titles with extra text appended, as docTTTTTquery does.
 
-    `extra`: JSON lines of `id` and `text` (a text or a list of texts), for instance the values that a generator wrote for
-    the title. What is in there was learned from clicks: for held-out queries it must be of a generator that has not seen
-    theirs.
+    `extra` is a file of JSON lines with `id` and `text` (a text or a list of texts), for example the values that a
+    generator wrote for the title. Such a generator was trained on clicks. For held-out queries, use a generator that
+    was trained without their clicks. Raises InputError when the file does not exist.
     """
 
     extra: Path = field(repr=False)
     url: str | None = field(default=None, repr=False)
     name: str = "bm25_expanded"
-    digest: str = field(init=False)  # of the file: another text is another setting
+    digest: str = field(init=False)  # hash of the file, because its text is a setting
 
     def __post_init__(self) -> None:
         if not self.extra.is_file():
@@ -57,12 +57,12 @@ class ExpandedBm25:
         object.__setattr__(self, "digest", hashlib.sha256(self.extra.read_bytes()).hexdigest()[:12])
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Learns nothing itself; what it appends was learned."""
+        """Rank without learning anything; only the generator of the extra texts has learned."""
         return rank_lexically(expand_titles(bench.products, read_extra(self.extra)), queries, self.url)
 
 
 def read_extra(path: Path) -> dict[str, str]:
-    """Product id -> extra text."""
+    """Return product id -> extra text. Raises FileFormatError for a text of another form."""
     found = {}
     for line, row in read_rows(path, required=("id", "text")):
         text = row["text"]
@@ -74,21 +74,24 @@ def read_extra(path: Path) -> dict[str, str]:
 
 
 def expand_titles(products: Sequence[Product], extra: Mapping[str, str]) -> dict[str, str]:
-    """Titles with their extra text; InputError when no product has any, as ids then do not fit."""
+    """Return product id -> title with its extra text.
+
+    Raises InputError when no product has an extra text: then the ids do not match.
+    """
     if not any(product.id in extra for product in products):
         raise InputError(f"none of the {len(extra)} extra texts has the id of a product of the catalogue")
     return {p.id: f"{p.title} {extra[p.id]}" if p.id in extra else p.title for p in products}
 
 
 def rank_lexically(texts: Mapping[str, str], queries: Mapping[str, str], url: str | None) -> Rankings:
-    """BM25 of the queries over the texts (product id -> text), in an index that is dropped afterwards."""
+    """Rank texts (product id -> text) for the queries by BM25, in an index that is deleted afterwards."""
     with _open_index(texts, url) as (cluster, index):
         found: Rankings = {}
         pairs = list(queries.items())
         for start in range(0, len(pairs), SEARCHES_AT_ONCE):
-            asked = pairs[start : start + SEARCHES_AT_ONCE]
-            bodies = [build_search(build_text_query("title", text), DEPTH) for _, text in asked]
-            for (query_id, _), answer in zip(asked, cluster.msearch(index, bodies), strict=True):
+            batch = pairs[start : start + SEARCHES_AT_ONCE]
+            bodies = [build_search(build_text_query("title", text), DEPTH) for _, text in batch]
+            for (query_id, _), answer in zip(batch, cluster.msearch(index, bodies), strict=True):
                 found[query_id] = [(hit["_id"], float(hit["_score"])) for hit in answer["hits"]["hits"]]
         return found
 

@@ -1,8 +1,8 @@
-"""Multi-span identifiers with preference optimisation, in the spirit of arXiv 2407.19829, scored as in SEAL (2204.10628).
+"""Multi-span identifiers with preference optimisation, after arXiv 2407.19829, scored as in SEAL (arXiv 2204.10628).
 
-An identifier is a span: one to three words in a row of a title. A query generates many spans, and a product's score is
-the sum over those in its title. Where we differ: a trie of the spans that exist stands in for the FM-index, so spans of
-a single title are left out; the words are a vocabulary of their own instead of word pieces.
+An identifier is a span: one to three consecutive words of a title. A query generates many spans. The score of a product
+is the sum over the spans in its title. Two things differ from the papers. A trie of the spans of several titles
+replaces the FM-index, so spans of a single title are left out. Whole words replace word pieces.
 """
 
 from __future__ import annotations
@@ -51,27 +51,34 @@ from gram_os.train.models.compact import CompactModel
 
 log = logging.getLogger(__name__)
 
-PLAN = Plan(steps=340)  # the preferences take the rest of the time
+PLAN = Plan(steps=340)  # the preference optimisation takes the rest of the time
 
 LONGEST = 3  # words of a span
 
 
 @dataclass(frozen=True)
 class Spans:
-    """The spans that exist. words: the vocabulary; counts: titles that hold a span; titles: the spans of each title."""
+    """The spans of a catalogue.
+
+    `words` is the vocabulary, `counts` is span -> number of titles with it, `titles` are the spans of each title.
+    """
 
     words: list[str]
     counts: dict[Tokens, int]
     titles: list[list[Tokens]]
 
     def idf(self, span: Tokens) -> float:
-        """Natural logarithm of how many times fewer titles hold the span than there are."""
+        """Return ln(number of titles / number of titles with the span)."""
         return math.log(len(self.titles) / self.counts[span])
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """A query's token ids, the spans that only clicked titles hold, and those that only titles passed over hold."""
+    """A query's preferences between spans.
+
+    `ids` are its token ids. `better` are the spans that only clicked titles have, `worse` those that only titles have
+    which were judged and not clicked.
+    """
 
     ids: Sequence[int]
     better: list[Tokens]
@@ -80,21 +87,22 @@ class Preferences:
 
 @dataclass(frozen=True)
 class MultiSpan:
-    """The peer. `beam` spans are generated for a query; `power` and `repeat_discount` are SEAL's alpha and beta.
+    """The peer.
 
-    The other fields change the training; `preference_steps` 0 leaves the preference optimisation out.
+    `beam` is the number of spans that are generated for a query. `power` and `repeat_discount` are SEAL's alpha and
+    beta. The other fields change the training. `preference_steps` = 0 leaves the preference optimisation out.
     """
 
     seed: int = 0
     beam: int = 100
     power: float = 2.0
     repeat_discount: float = 0.8
-    least_products: int = 3  # that hold a span
+    least_products: int = 3  # titles that must have a span
     most_words: int = 16_000
     spans_a_query: int = 20
     rarity: float = 0.5  # power of idf in a span's share
     plan: Plan = PLAN
-    encoder: Path | None = None  # its folder; None is MiniLM
+    encoder: Path | None = None  # folder; None is MiniLM
     preference_steps: int = 60
     preference_rate: float = 0.1  # of the peak rates of `plan`
     preference_beta: float = 0.1
@@ -105,7 +113,7 @@ class MultiSpan:
         return "multi_span"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Products by the weights of the generated spans that they hold."""
+        """Rank products by the weights of the generated spans in their titles."""
         titles = words_of([product.title for product in bench.products])
         spans = find_spans(titles, least_products=self.least_products, most_words=self.most_words)
         log.info("%d words, %d spans", len(spans.words), len(spans.counts))
@@ -121,7 +129,7 @@ class MultiSpan:
         return found
 
     def _model(self, bench: Benchmark, spans: Spans) -> CompactModel:
-        """Fine-tuned on spans, then, when asked for, on preferences; both are kept."""
+        """Return the model: fine-tuned on spans, then on preferences where there are steps. Both models are cached."""
         clicked = clicked_queries(bench)
         texts = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
         queries = [
@@ -129,8 +137,8 @@ class MultiSpan:
             for text, query in zip(texts, clicked, strict=True)
         ]
         titles = [
-            Lesson(text, *_shares({span: spans.idf(span) ** self.rarity for span in held}))
-            for text, held in zip(
+            Lesson(text, *_shares({span: spans.idf(span) ** self.rarity for span in title_spans}))
+            for text, title_spans in zip(
                 encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder),
                 spans.titles,
                 strict=True,
@@ -169,9 +177,9 @@ class MultiSpan:
 
 
 def find_spans(titles: Sequence[Sequence[str]], *, least_products: int, most_words: int) -> Spans:
-    """Spans of at least `least_products` titles, out of the `most_words` words that most titles hold."""
-    held = Counter(word for title in titles for word in set(title))
-    common = sorted((w for w in held if held[w] >= least_products), key=lambda w: (-held[w], w))[:most_words]
+    """Return the spans of at least `least_products` titles, made of the `most_words` most frequent words."""
+    counted = Counter(word for title in titles for word in set(title))
+    common = sorted((w for w in counted if counted[w] >= least_products), key=lambda w: (-counted[w], w))[:most_words]
     token = {word: at for at, word in enumerate(common)}
     rows: list[list[Tokens]] = []
     for title in titles:
@@ -186,9 +194,9 @@ def find_spans(titles: Sequence[Sequence[str]], *, least_products: int, most_wor
 def query_spans(
     spans: Spans, query: Clicked, *, most: int, rarity: float
 ) -> tuple[tuple[Tokens, ...], tuple[float, ...]]:
-    """The `most` spans that say most of what was clicked, and their shares.
+    """Return the `most` spans that describe the clicked titles best, and their shares.
 
-    A span's share goes with the share of clicked titles that hold it, times idf ** rarity.
+    A span's share is proportional to the number of clicked titles with it, times idf ** rarity.
     """
     support = Counter(span for place in query.clicked for span in spans.titles[place])
     weights = {span: count * spans.idf(span) ** rarity for span, count in support.items()}
@@ -203,7 +211,7 @@ def _shares(weights: Mapping[Tokens, float]) -> tuple[tuple[Tokens, ...], tuple[
 
 
 def find_preferences(spans: Spans, texts: Sequence[Sequence[int]], clicked: Sequence[Clicked]) -> list[Preferences]:
-    """Preferences of the queries that have spans of both kinds; texts: the queries' token ids."""
+    """Return the preferences of the queries that have better and worse spans. `texts` are the queries' token ids."""
     found = []
     for ids, query in zip(texts, clicked, strict=True):
         good = {span for place in query.clicked for span in spans.titles[place]}
@@ -216,10 +224,11 @@ def find_preferences(spans: Spans, texts: Sequence[Sequence[int]], clicked: Sequ
 def preference_loss(
     model: CompactModel, pairs: Sequence[Preferences], plan: Plan, beta: float, seed: int
 ) -> Callable[[], Tensor]:
-    """Direct preference optimisation (arXiv 2305.18290, equation 7) on a new batch at each call.
+    """Return the loss of direct preference optimisation (arXiv 2305.18290, equation 7). Each call draws a new batch.
 
-    -log sigmoid(beta * (gain of the better span - gain of the worse one)), a gain being log P(span | query) now minus
-    that of the model as it is when this function is called. Every pair of a batch is `plan.drawn` pairs of spans.
+    The loss is -log sigmoid(beta * (gain of the better span - gain of the worse span)). A gain is log P(span | query)
+    of the model during training, minus that of the model at the time of this call. `plan.drawn` pairs of spans are
+    drawn for each query of a batch.
     """
     rng = random.Random(seed)
     reference = deepcopy(model).eval()
@@ -238,7 +247,7 @@ def preference_loss(
 
 
 class SpanScorer:
-    """Scores products by generated spans, as SEAL does (section 3.3.2)."""
+    """Scores products by generated spans, as SEAL does (arXiv 2204.10628, section 3.3.2)."""
 
     def __init__(self, spans: Spans, *, power: float, repeat_discount: float):
         self.power, self.repeat_discount = power, repeat_discount
@@ -252,16 +261,16 @@ class SpanScorer:
         self._products = len(spans.titles)
 
     def weight(self, span: Generated) -> float:
-        """How much likelier the span is for the query than among all spans: a log odds ratio, at least 0."""
+        """Return how much likelier the span is for the query than among all spans: a log odds ratio, at least 0."""
         after = min(math.exp(span.score), 1 - 1e-6)
         before = self._counts[span.tokens] / self._all
         return max(0.0, math.log(after * (1 - before) / (before * (1 - after))))
 
     def score(self, written: Sequence[Generated]) -> list[tuple[int, float]]:
-        """Places of the products that hold a generated span, ascending, and the sum of weight ** power * cover.
+        """Return places of the products with a generated span, ascending, and their sum of weight ** power * cover.
 
-        cover is 1 where none of the span's words was in a heavier span of the product, and 1 - repeat_discount where
-        all were.
+        cover is 1 where none of the span's words is in a heavier span of the product, and 1 - repeat_discount where all
+        are.
         """
         weighted = sorted(((self.weight(span), span.tokens) for span in written), key=lambda w: (-w[0], w[1]))
         column = {word: at for at, word in enumerate(sorted({word for _, span in weighted for word in span}))}
@@ -273,5 +282,5 @@ class SpanScorer:
             new = 1 - covered[cells].mean(1)
             scores[places] += weight**self.power * (1 - self.repeat_discount + self.repeat_discount * new)
             covered[cells] = True
-        held = np.flatnonzero(scores > 0)
-        return list(zip(held.tolist(), scores[held].tolist(), strict=True))
+        scored = np.flatnonzero(scores > 0)
+        return list(zip(scored.tolist(), scores[scored].tolist(), strict=True))

@@ -1,6 +1,6 @@
-"""The rows of the table: which peer stands behind each name, and which are fused from others.
+"""The rows of the table: the peer behind each name, and the rows that are fused from others.
 
-Knows every peer's module and imports it only when its row is asked for: what one peer needs, the others do without.
+Knows every peer's module, and imports it only for its own row, so that no row needs the libraries of another.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from gram_os.errors import InputError
 from gram_os.relevance import Run
 from gram_os.train.recipe import ServingRecipe
 
-# By reciprocal rank; with form and weights chosen inside train; as `gram-os` fuses BM25 and GRAM, by the recipe's weight.
+# "rank": by reciprocal ranks. "chosen": with form and weights that are chosen inside train. "product": as `gram-os`
+# fuses BM25 and GRAM, by the recipe's weight.
 Way = Literal["rank", "chosen", "product"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A peer's row. `seeded` rows have a run for each seed; those that learn nothing answer train queries too."""
+    """A peer's row. `seeded` rows have a run for each seed. Rows that do not learn also answer the train queries."""
 
     make: Callable[[Library, int, Part], Peer]
     learns: bool = True
@@ -109,12 +110,16 @@ ROWS: Mapping[str, Row | FusedRow] = {
 
 
 class RunMissingError(InputError):
-    """A run is not in the cache and must not be made, or nobody knows how to make it."""
+    """A run is not in the cache, and nothing may or can produce it."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """All runs of a benchmark by row, part and seed: foreign ones, cached ones, made ones, fused ones (no slots: cached)."""
+    """All runs of a benchmark by row, part and seed. They come from foreign files, the cache, a peer, or a fusion.
+
+    `foreign` are files of other systems, one for each seed. `expansions` are the extra texts of `bm25_expanded`. With
+    `make_missing` false, no peer is run. The class has no slots, because runs are cached on the instance.
+    """
 
     bench: Benchmark
     url: str | None = None
@@ -126,7 +131,7 @@ class Library:
 
     @cached_property
     def fusions(self) -> dict[tuple[str, int], Fusion]:
-        """What was chosen for each tuned row and seed so far."""
+        """(row, seed) -> the fusion that was chosen for it so far."""
         return {}
 
     @cached_property
@@ -138,7 +143,10 @@ class Library:
         return {}
 
     def seeds(self, name: str, wanted: Sequence[int]) -> list[int]:
-        """The seeds of a row: the wanted ones, one where it is the same for all, as many as files for a foreign one."""
+        """Return the seeds of a row.
+
+        They are the wanted seeds, 0 where the row does not depend on a seed, and one for each file of a foreign row.
+        """
         if (name, Part.DEV) in self.foreign:
             return list(range(len(self.foreign[name, Part.DEV])))
         row = self._row(name)
@@ -147,7 +155,7 @@ class Library:
         return max((self.seeds(branch, wanted) for branch in row.branches), key=len)
 
     def run(self, name: str, part: Part, seed: int) -> Run:
-        """The run of a row; RunMissingError says what it would take."""
+        """Return the run of a row. Raises RunMissingError, with the cure, when there is none."""
         key = (name, part, seed)
         if key not in self._read:
             found = self._find(name, part, seed)
@@ -174,8 +182,8 @@ class Library:
         if row.way == "product":
             return fuse_as_product(name, runs, [1.0, self.gram_weight])
         if (name, seed) not in self.fusions:
-            held = [self.run(branch, Part.HELD_OUT, seed) for branch in row.branches]
-            self.fusions[name, seed] = cross_validated_fusion(held, self._held_out.dev.judgments)
+            held_out = [self.run(branch, Part.HELD_OUT, seed) for branch in row.branches]
+            self.fusions[name, seed] = cross_validated_fusion(held_out, self._held_out.dev.judgments)
         fusion = self.fusions[name, seed]
         return fuse_runs(name, runs, fusion.form, fusion.weights)
 

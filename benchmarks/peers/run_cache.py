@@ -1,7 +1,7 @@
-"""Rankings of peers kept as TREC runs, so that a crash or another figure does not repeat a training.
+"""The cache of peers' rankings as TREC runs, so that neither a crash nor a new figure repeats a training.
 
-A run's name says peer, seed and part; a hash of data and settings says whether it still holds. The *code* of a peer is
-not in the hash: who changes it deletes its runs.
+The name of a file has peer, seed and part, and a hash of data and settings that tells whether the run is valid. The
+*code* of a peer is not in the hash. Delete its runs when you change it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 
 class Part(StrEnum):
-    """Which queries a run answers, and what its peer learned from."""
+    """The queries that a run answers, and the training data of its peer."""
 
-    DEV = "dev"  # dev queries, learned from train
-    HELD_OUT = "held"  # the last tenth of train, learned from the other nine
-    TRAIN = "train"  # all of train, by a peer that learns nothing
+    DEV = "dev"  # dev queries, trained on train
+    HELD_OUT = "held"  # the last tenth of the train queries, trained on the other nine
+    TRAIN = "train"  # all train queries, by a peer that does not learn
 
 
 def obtain_run(bench: Benchmark, peer: Peer, part: Part, *, learns: bool = True, seed: int = 0) -> Run:
-    """The run of a peer from the cache, or made and kept.
+    """Return the run of a peer from the cache. Without one, the peer is run and its run is stored.
 
-    A peer that learns nothing ranks dev and train in one go, since starting it (a cluster, vectors) costs the most.
+    A peer that does not learn ranks all parts together, because its start (a cluster, vectors) costs the most.
     """
     parts = (part,) if learns else tuple(Part)
     paths = {each: run_path(bench, peer, each, learns=learns, seed=seed) for each in parts}
@@ -47,7 +47,7 @@ def obtain_run(bench: Benchmark, peer: Peer, part: Part, *, learns: bool = True,
 
 
 def run_path(bench: Benchmark, peer: Peer, part: Part, *, learns: bool = True, seed: int = 0) -> Path:
-    """Where a run lies; of a peer that learns nothing, the clicks are not in the hash."""
+    """Return the path of a run. For a peer that does not learn, the clicks are not in the hash."""
     inner, queries = _task(bench, part)
     if not learns:
         inner = replace(inner, train=inner.train.restrict([]))
@@ -56,7 +56,7 @@ def run_path(bench: Benchmark, peer: Peer, part: Part, *, learns: bool = True, s
 
 
 def store_run(run: Run, path: Path) -> None:
-    """Write a gzipped TREC run, whole or not at all."""
+    """Write a gzipped TREC run, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         plain, packed = Path(scratch) / "plain", Path(scratch) / "packed"
@@ -66,7 +66,7 @@ def store_run(run: Run, path: Path) -> None:
 
 
 def load_run(path: Path) -> Run:
-    """Read a TREC run, gzipped or not."""
+    """Read a TREC run, gzipped or not. Raises GramError for a damaged file."""
     if path.suffix != ".gz":
         return read_trec_run(path)
     with tempfile.TemporaryDirectory() as scratch:
@@ -74,12 +74,15 @@ def load_run(path: Path) -> Run:
         try:
             plain.write_bytes(gzip.decompress(path.read_bytes()))
         except (OSError, EOFError) as error:
-            raise GramError(f"cannot read the run {path}: {error}; delete it to have it made anew") from error
+            raise GramError(f"cannot read the run {path}: {error}; delete it, and it is written again") from error
         return read_trec_run(plain)
 
 
 def as_rankings(name: str, rankings: Rankings) -> Mapping[str, Ranking]:
-    """The rankings as the relevance package has them; GramError names the query whose answer is too long or twofold."""
+    """Convert rankings into those of `gram_os.relevance`.
+
+    Raises GramError for a query with too many products or with one product twice.
+    """
     found = {}
     for query_id, ranked in rankings.items():
         if len(ranked) > DEPTH:

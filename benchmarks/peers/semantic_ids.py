@@ -1,7 +1,7 @@
 """Residual-quantised semantic ids, as in TIGER (arXiv 2305.05065) and LC-Rec (arXiv 2311.09049).
 
-A product's id is three codewords of residual k-means over its title vector, and a token that tells products with the
-same codewords apart. Residual k-means stands in for the RQ-VAE of TIGER, which later work found no better.
+A product's id has three codewords of residual k-means over its title vector, and a last token that distinguishes
+products with the same codewords. Residual k-means replaces the RQ-VAE of TIGER, which later work found no better.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ from gram_os.train.models.compact import CompactModel
 
 log = logging.getLogger(__name__)
 
-PLAN = Plan(steps=500)  # its output layer is small, so a step costs less
+PLAN = Plan(steps=500)  # more than other peers: the output layer is small, so a step costs less
 
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """Ids of the products, and a vector for each token to start from.
+    """Ids of the products, and an initial vector for each token.
 
-    ids: one sequence a product, unique; the tokens of level l are l * codewords and up, those that tell products
-    with the same codewords apart come last. vectors: float32 (tokens, width), unit length.
+    `ids`: one unique sequence for each product. The tokens of level l begin at l * codewords. The tokens that
+    distinguish products with the same codewords follow after the last level. `vectors`: float32 (tokens, width), unit
+    length.
     """
 
     ids: list[Tokens]
@@ -59,14 +60,14 @@ class Quantised:
 
 @dataclass(frozen=True)
 class SemanticIds:
-    """The peer; `beam` is the width of the search, the other fields change the training."""
+    """The peer. `beam` is the width of the search. The other fields change the training."""
 
     seed: int = 0
     beam: int = 200
     levels: int = 3
     codewords: int = 256
     plan: Plan = PLAN
-    encoder: Path | None = None  # its folder; None is MiniLM
+    encoder: Path | None = None  # folder; None is MiniLM
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ class SemanticIds:
         return "semantic_ids"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Generated ids by probability, then the products that share most of a generated id."""
+        """Rank the generated ids by probability, then the products that share the longest prefix with one."""
         quantised = quantise(title_vectors(bench, self.encoder), self.levels, self.codewords, self.seed)
         model = TorchModel(self._model(bench, quantised), self.encoder)
         neighbours = Neighbours(quantised.ids)
@@ -95,14 +96,14 @@ class SemanticIds:
 
         def train(model: CompactModel) -> None:
             clicked = clicked_queries(bench)
-            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
+            query_texts = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
             queries = [
                 Lesson(
                     text,
                     tuple(quantised.ids[p] for p in query.clicked),
                     (1 / len(query.clicked),) * len(query.clicked),
                 )
-                for text, query in zip(asked, clicked, strict=True)
+                for text, query in zip(query_texts, clicked, strict=True)
             ]
             texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder)
             titles = [Lesson(text, (id_,), (1.0,)) for text, id_ in zip(texts, quantised.ids, strict=True)]
@@ -114,9 +115,10 @@ class SemanticIds:
 
 
 def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Quantised:
-    """Residual k-means of title vectors, float32 (products, width); fewer products than codewords take fewer.
+    """Quantise title vectors, float32 (products, width), by residual k-means.
 
-    Products with the same codewords are numbered in their order in the catalogue.
+    Where there are fewer products than codewords, the number of codewords is the number of products. Products with the
+    same codewords are numbered in their order in the catalogue.
     """
     codewords = min(codewords, len(vectors))
     residual, prefixes, tables = vectors.copy(), [], []
@@ -139,7 +141,7 @@ def quantise(vectors: FloatArray, levels: int, codewords: int, seed: int) -> Qua
 
 
 class Neighbours:
-    """Products by their ids, and those that share a prefix with an id."""
+    """Finds products by their ids, and products that share a prefix with an id."""
 
     def __init__(self, ids: Sequence[Tokens]):
         self.place = {id_: at for at, id_ in enumerate(ids)}
@@ -149,7 +151,10 @@ class Neighbours:
                 self._under.setdefault(id_[:length], []).append(at)
 
     def near(self, generated: Sequence[Tokens]) -> Iterator[int]:
-        """Places under the longest prefixes first, the prefixes in the order of `generated`; with repeats."""
+        """Yield places, those under the longest prefixes first. Equally long prefixes are in the order of `generated`.
+
+        Places repeat.
+        """
         longest = max(map(len, generated), default=0)
         for length in range(longest - 1, 0, -1):
             for prefix in dict.fromkeys(id_[:length] for id_ in generated):

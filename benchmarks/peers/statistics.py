@@ -1,6 +1,6 @@
-"""What a table says of runs: means over queries with intervals, spread over seeds, and tests of differences.
+"""The figures of a table: means over queries with intervals, spread over seeds, and tests of differences.
 
-Knows runs and judgments. A row with several seeds is, query by query, the mean of its seeds.
+Knows runs and judgments. The values of a row with several seeds are the means of its seeds, query by query.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import numpy as np
 from gram_os.arrays import DoubleArray
 from gram_os.errors import InputError
 from gram_os.relevance import JudgmentSet, Run, ndcg_at, recall_at
+from gram_os.relevance.evaluate import DEFAULT_AT
+from gram_os.relevance.results import FIRST_PAGE
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
 
-CUTS = (10, 100, 300)
-FIRST_PAGE = 10
+CUTS = DEFAULT_AT
 RELEVANCE_CUTS = (10, 300)
+RATIO_RESAMPLES = 2000
 METRICS = (*(f"R@{k}" for k in CUTS), f"nDCG@{FIRST_PAGE}")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean with its 95 % interval; `spread` is the standard deviation of the seeds' means, None for one seed."""
+    """A mean with its 95 % interval. `spread` is the standard deviation of the seeds' means; None for one seed."""
 
     mean: float
     low: float
@@ -33,7 +35,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row of the table. `values`: metric -> float64 (queries,), means over seeds."""
+    """A row of the table. `values` is metric -> float64 (queries,), means over seeds."""
 
     name: str
     seeds: int
@@ -43,7 +45,7 @@ class RowResult:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One metric of `better` minus that of `other`; `p_holm` is corrected for all differences of the same question."""
+    """One metric of `better` minus that of `other`. `p_holm` is corrected for all differences of one comparison."""
 
     better: str
     other: str
@@ -56,7 +58,10 @@ class Difference:
 
 
 def measure_row(name: str, runs: Sequence[Run], judgments: JudgmentSet) -> RowResult:
-    """Measure one row from the runs of its seeds, over all queries that have a relevant product."""
+    """Measure a row from the runs of its seeds, over all queries with a relevant product.
+
+    Raises InputError without runs or without such queries.
+    """
     query_ids = list(judgments.relevant)
     if not query_ids or not runs:
         raise InputError(f"row '{name}': {len(runs)} runs and {len(query_ids)} queries with a relevant product")
@@ -80,7 +85,7 @@ def measure_row(name: str, runs: Sequence[Run], judgments: JudgmentSet) -> RowRe
 
 
 def compare_rows(better: RowResult, others: Sequence[RowResult], metrics: Sequence[str]) -> list[Difference]:
-    """Paired differences of one row to each other in each metric; Holm's correction is over all of them."""
+    """Return the paired differences of one row to each other row in each metric, with Holm's correction over all."""
     pairs = [(other, metric) for other in others for metric in metrics]
     if not pairs:
         return []
@@ -104,7 +109,9 @@ def compare_rows(better: RowResult, others: Sequence[RowResult], metrics: Sequen
 
 
 def correct_holm(p_values: Sequence[float] | DoubleArray) -> DoubleArray:
-    """Holm's step-down correction: the i-th smallest of m p-values times (m - i), i from 0, never falling, at most 1.
+    """Return p-values after Holm's step-down correction.
+
+    The i-th smallest of m p-values is multiplied by (m - i), i from 0. The results never fall, and are at most 1.
 
     >>> [round(float(p), 3) for p in correct_holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -117,7 +124,7 @@ def correct_holm(p_values: Sequence[float] | DoubleArray) -> DoubleArray:
 
 
 def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> DoubleArray:
-    """float64 (queries, metrics), in the order of METRICS; a query that the run lacks was answered with nothing."""
+    """Return float64 (queries, metrics), in the order of METRICS. A query that the run lacks has an empty answer."""
     return np.asarray(
         [
             [
@@ -131,7 +138,7 @@ def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> 
 
 
 def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], cut: int) -> DoubleArray:
-    """Relevant and judged products among the first `cut` of each query, float64 (queries, 2)."""
+    """Return the numbers of relevant and judged products among the first `cut` of each query, float64 (queries, 2)."""
     rows = []
     for id_ in query_ids:
         judged = [product for product in run.product_ids(id_)[:cut] if product in judgments.grades[id_]]
@@ -139,14 +146,14 @@ def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], c
     return np.asarray(rows, dtype=np.float64)
 
 
-def _ratio_figure(per_seed: Sequence[DoubleArray], *, resamples: int = 2000, seed: int = 0) -> Figure:
-    """RelR: relevant products over judged ones, summed over queries first; the interval resamples queries.
+def _ratio_figure(per_seed: Sequence[DoubleArray]) -> Figure:
+    """Return RelR: the sum of relevant products over the sum of judged products. The interval resamples queries.
 
-    The sums come first because a mean of shares would leave out the queries where nothing judged was found, other
-    queries for each system.
+    It is a ratio of sums, because a mean of ratios would leave out the queries where no judged product was found. Those
+    queries differ from system to system.
     """
     counts = np.sum(per_seed, axis=0)  # (queries, 2)
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(resamples, len(counts)))
+    drawn = np.random.default_rng(0).integers(len(counts), size=(RATIO_RESAMPLES, len(counts)))
     sums = counts[drawn].sum(axis=1)  # (resamples, 2)
     ratios = sums[:, 0] / np.maximum(sums[:, 1], 1.0)
     low, high = np.percentile(ratios, [2.5, 97.5])

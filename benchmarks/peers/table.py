@@ -1,6 +1,6 @@
-"""The table in the terminal and the measures as the project's benchmarks give them, with the goals of the task.
+"""The table in the terminal and the measures as JSON, with the goals.
 
-Knows results, not how they came about.
+Knows results. Does not know how they were produced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmarks.peers.statistics import METRICS, RELEVANCE_CUTS, Difference, RowResult
 
-# Set for Home Depot before anything was trained: "at least".
+# The least good values, set for Home Depot before anything was trained.
 GOALS: Mapping[tuple[str, str], float] = {
     ("gram", "R@10"): 0.50,
     ("gram", "R@100"): 0.83,
@@ -27,14 +27,14 @@ GOALS: Mapping[tuple[str, str], float] = {
 }
 P_GOAL = 0.01
 WIDTH = 150
-# The order that the paper's ablation finds, best first, and in which metrics.
+# The paper's ablation (arXiv 2504.01403) finds this order, best first, in these metrics.
 ABLATION = ("gram", "gram_no_cotraining", "gram_no_cotraining_no_alignment")
 ABLATION_METRICS = ("R@300", "RelR@300")
 SHOWN = (*METRICS, *(f"RelR@{cut}" for cut in RELEVANCE_CUTS))
 
 
 def measure_entries(rows: Sequence[RowResult], differences: Sequence[Difference]) -> list[dict[str, object]]:
-    """Every figure with its goal where there is one, then every p-value, then the order of the ablation."""
+    """Return every figure with its goal where there is one, then every difference, then the order of the ablation."""
     entries: list[dict[str, object]] = []
     for row in rows:
         for metric, figure in row.figures.items():
@@ -70,8 +70,8 @@ def _ablation_entries(rows: Sequence[RowResult]) -> list[dict[str, object]]:
 def print_tables(
     rows: Sequence[RowResult], differences: Sequence[Difference], *, queries: int, notes: Sequence[str] = ()
 ) -> None:
-    """The rows, then what the differences are worth."""
-    # Where the output is no terminal rich takes it for 80 columns wide, which would cut the intervals.
+    """Print the rows, the notes, and the tests of the differences."""
+    # Without a terminal, rich assumes 80 columns, which would cut the intervals.
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     table = Table(title=f"{queries} queries with a relevant product; mean, and 95 % interval below")
     for column in ("row", "seeds", *SHOWN):

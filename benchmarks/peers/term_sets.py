@@ -1,9 +1,9 @@
 """Term-set identifiers, as in AutoTSG (arXiv 2305.13859).
 
-A product is identified by the set of its most important title terms. The terms are generated in any order; after each
-one an inverted index says which sets hold all terms so far. Orders of the same terms are one beam, whose probability
-is their sum. Where we differ: importance is counted from clicks, not learned by a network (section 3.1), and training
-draws orders at random, without the paper's search for the likeliest order (section 3.3).
+A product is identified by the set of its most important title terms. The terms are generated in any order. After each
+term, an inverted index tells which sets have all terms so far. Different orders of the same terms are one beam, and its
+probability is their sum. Two things differ from the paper. Importance is counted from clicks, not learned by a network
+(section 3.1). Training draws random orders, without the paper's search for the likeliest order (section 3.3).
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ log = logging.getLogger(__name__)
 
 PLAN = Plan(any_order=True)
 
-PRIOR = 20.0  # titles' worth of belief that a term is asked for as often as the mean of all terms
+PRIOR = 20.0  # number of imagined clicked titles with each term, in which queries name it at the mean rate of all terms
 
 
 @dataclass(frozen=True, slots=True)
 class TermSets:
-    """Term sets that exist, each once.
+    """The different term sets of a catalogue.
 
-    terms: the vocabulary; sets: ascending tokens; products: places in the catalogue that a set identifies.
+    `terms` is the vocabulary. `sets` are ascending tokens. `products` are the places in the catalogue with each set.
     """
 
     terms: list[str]
@@ -64,7 +64,11 @@ class TermSets:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """Terms generated so far: the best beam's order is `row` of the step before; score is the natural log-probability."""
+    """The terms that were generated so far, in any order.
+
+    `score` is their natural log-probability, summed over orders. `row` is the beam of the step before that the
+    likeliest order continues, and `last` is its last term.
+    """
 
     terms: frozenset[int]
     score: float
@@ -74,14 +78,14 @@ class Prefix:
 
 @dataclass(frozen=True)
 class TermSetPeer:
-    """The peer; `beam` is the width of the search, the other fields change the training."""
+    """The peer. `beam` is the width of the search. The other fields change the training."""
 
     seed: int = 0
     beam: int = 100
     size: int = 6  # terms that identify a product
-    least_products: int = 3  # that hold a term
+    least_products: int = 3  # titles that must have a term
     plan: Plan = PLAN
-    encoder: Path | None = None  # its folder; None is MiniLM
+    encoder: Path | None = None  # folder; None is MiniLM
 
     @property
     def name(self) -> str:
@@ -89,7 +93,7 @@ class TermSetPeer:
         return "term_sets"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Products of generated sets by probability, then products that hold most of a generated set."""
+        """Rank the products of generated sets by probability, then the products with the largest part of such a set."""
         clicked = clicked_queries(bench)
         titles = words_of([product.title for product in bench.products])
         sets = make_sets(titles, clicked, size=self.size, least_products=self.least_products)
@@ -123,10 +127,10 @@ class TermSetPeer:
         def train(model: CompactModel) -> None:
             texts = encode_texts([product.title for product in bench.products], TITLE_TOKENS, self.encoder)
             titles = [_lesson(text, [set_of.get(place)]) for place, text in enumerate(texts)]
-            asked = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
+            query_texts = encode_texts([query.text for query in clicked], QUERY_TOKENS, self.encoder)
             queries = [
                 _lesson(text, [set_of.get(place) for place in query.clicked])
-                for text, query in zip(asked, clicked, strict=True)
+                for text, query in zip(query_texts, clicked, strict=True)
             ]
             train_model(model, queries, titles, self.plan, self.seed)
 
@@ -139,33 +143,34 @@ def _lesson(ids: Sequence[int], sets: Sequence[Tokens | None]) -> Lesson:
 
 
 def term_importance(titles: Sequence[Sequence[str]], clicked: Sequence[Clicked]) -> dict[str, float]:
-    """How much a term says about a product: idf times the rate at which queries that click a title with it ask for it.
+    """Return term -> importance: how much the term tells about a product.
 
-    The rate is (asked + PRIOR * mean) / (clicked + PRIOR), so that a term without clicks has the mean of all terms.
+    importance = idf * rate. The rate is the share of clicks on titles with the term whose query names the term:
+    (named + PRIOR * mean) / (clicked + PRIOR). The prior gives a term without clicks the mean rate of all terms.
     """
-    held = Counter(term for title in titles for term in set(title))
-    shown: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
+    counted = Counter(term for title in titles for term in set(title))
+    in_clicked: Counter[str] = Counter()
+    named: Counter[str] = Counter()
     for query, words in zip(clicked, words_of([query.text for query in clicked]), strict=True):
         for place in query.clicked:
             terms = set(titles[place])
-            shown.update(terms)
-            asked.update(terms & set(words))
-    mean = asked.total() / max(shown.total(), 1)
+            in_clicked.update(terms)
+            named.update(terms & set(words))
+    mean = named.total() / max(in_clicked.total(), 1)
     return {
-        term: math.log(1 + len(titles) / count) * (asked[term] + PRIOR * mean) / (shown[term] + PRIOR)
-        for term, count in held.items()
+        term: math.log(1 + len(titles) / count) * (named[term] + PRIOR * mean) / (in_clicked[term] + PRIOR)
+        for term, count in counted.items()
     }
 
 
 def make_sets(
     titles: Sequence[Sequence[str]], clicked: Sequence[Clicked], *, size: int, least_products: int
 ) -> TermSets:
-    """The `size` most important terms of each title; titles without a known term get no set."""
+    """Return sets of the `size` most important terms of each title. Titles without a known term get no set."""
     importance = term_importance(titles, clicked)
-    held = Counter(term for title in titles for term in set(title))
+    counted = Counter(term for title in titles for term in set(title))
     chosen = [
-        sorted({t for t in title if held[t] >= least_products}, key=lambda t: (-importance[t], t))[:size]
+        sorted({t for t in title if counted[t] >= least_products}, key=lambda t: (-importance[t], t))[:size]
         for title in titles
     ]
     terms = sorted({term for title in chosen for term in title})
@@ -178,9 +183,9 @@ def make_sets(
 
 
 class SetIndex:
-    """An inverted index of sets: which of them hold given terms, and which terms can follow.
+    """An inverted index of sets: it finds the sets with given terms, and the terms that can follow.
 
-    Answers for the first terms are kept, since many queries come by them.
+    Answers for up to two terms are remembered, because many queries need them.
     """
 
     def __init__(self, sets: Sequence[Tokens], terms: int):
@@ -190,12 +195,12 @@ class SetIndex:
         self.sizes = (self.rows >= 0).sum(1)
         sets_of, tokens_of = np.nonzero(self.rows >= 0)
         order = np.argsort(self.rows[sets_of, tokens_of], kind="stable")
-        held = self.rows[sets_of, tokens_of][order]
-        self._postings = np.split(sets_of[order], np.searchsorted(held, np.arange(1, terms)))
+        sorted_terms = self.rows[sets_of, tokens_of][order]
+        self._postings = np.split(sets_of[order], np.searchsorted(sorted_terms, np.arange(1, terms)))
         self._next: dict[frozenset[int], IntArray] = {}
 
     def members(self, terms: frozenset[int]) -> IntArray:
-        """Sets that hold all of `terms`, ascending."""
+        """Return the sets with all of `terms`, ascending."""
         rarest, *others = sorted(terms, key=lambda term: len(self._postings[term]))
         found = self._postings[rarest]
         for term in others:
@@ -203,7 +208,7 @@ class SetIndex:
         return found
 
     def following(self, terms: frozenset[int]) -> IntArray:
-        """Terms that some set holds beside `terms`, ascending; -1 first where `terms` are a whole set."""
+        """Return the other terms of the sets with all of `terms`, ascending. -1 comes first where `terms` are a set."""
         if terms in self._next:
             return self._next[terms]
         members = self.members(terms) if terms else np.arange(len(self.rows))
@@ -216,26 +221,30 @@ class SetIndex:
         return beside
 
     def whole(self, terms: frozenset[int]) -> int:
-        """The set that is exactly `terms`."""
+        """Return the set that is exactly `terms`."""
         members = self.members(terms)
         return int(members[self.sizes[members] == len(terms)][0])
 
     def near(self, parts: Sequence[frozenset[int]]) -> Iterator[int]:
-        """Sets that hold a part, the parts in their order; with repeats."""
+        """Yield the sets with each part, in the order of the parts. Sets repeat."""
         for terms in parts:
             yield from self.members(terms).tolist()
 
 
 @dataclass(frozen=True, slots=True)
 class SetsFound:
-    """Whole sets with their log-probabilities, best first, and parts of sets: largest first, likeliest first."""
+    """The result of a search.
+
+    `whole` are whole sets with their log-probabilities, best first. `parts` are parts of sets, largest first, and the
+    likeliest first among parts of one size.
+    """
 
     whole: list[tuple[int, float]]
     parts: list[frozenset[int]]
 
 
 def search_sets(model: LanguageModel, index: SetIndex, first: Step, *, width: int) -> list[SetsFound]:
-    """Beam search over sets for the texts that `first` was made of (`model.start`)."""
+    """Run a beam search over sets. `first` is the answer of `model.start` for the texts."""
     step = first
     beams = [[Prefix(frozenset(), 0.0, 0, 0)] for _ in first.log_probs]
     whole: list[dict[int, float]] = [{} for _ in beams]
@@ -266,12 +275,12 @@ def _advance(
     end: int,
     width: int,
 ) -> int:
-    """Close what is whole, lengthen the rest in place; returns the most beams that a text has left."""
+    """Add beams that are whole sets to `whole`, and lengthen the others in place. Returns the most beams of a text."""
     for row, alive in enumerate(beams):
         longer: dict[frozenset[int], Prefix] = {}
         following = [index.following(beam.terms) for beam in alive]
         totals, owners, tokens = _continuations(alive, following, step.log_probs[row], end)
-        # Orders of one set stand apart here, so more is looked at than is kept.
+        # Different orders of one set are still separate here, so more continuations are read than beams are kept.
         for at in _best(totals, 4 * width):
             beam, token, score = alive[owners[at]], int(tokens[at]), float(totals[at])
             if token == -1:
@@ -281,7 +290,7 @@ def _advance(
             known = longer.get(terms)
             if known is None:
                 longer[terms] = Prefix(terms, score, int(owners[at]), token)
-            else:  # the likeliest order came first and gives the model's state
+            else:  # the likeliest order came first; the model continues from its state
                 longer[terms] = Prefix(terms, float(np.logaddexp(known.score, score)), known.row, known.last)
         ranked = sorted(longer.values(), key=lambda beam: (-beam.score, sorted(beam.terms)))
         beams[row] = ranked[:width]
@@ -291,7 +300,7 @@ def _advance(
 def _continuations(
     alive: Sequence[Prefix], following: Sequence[IntArray], log_probs: FloatArray, end: int
 ) -> tuple[DoubleArray, IntArray, IntArray]:
-    """Scores of all continuations, the beams that they continue, and their tokens (-1 closes)."""
+    """Return the scores of all continuations, the beams that they continue, and their tokens (-1 closes a set)."""
     if not alive:
         return np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
     owners = np.repeat(np.arange(len(alive)), [len(tokens) for tokens in following])
@@ -301,6 +310,6 @@ def _continuations(
 
 
 def _best(totals: DoubleArray, most: int) -> IntArray:
-    """Places of the `most` highest, best first; equal ones in their order."""
+    """Return the places of the `most` highest scores, best first. Equal scores keep their order."""
     kept = np.argpartition(-totals, most - 1)[:most] if len(totals) > most else np.arange(len(totals))
     return kept[np.lexsort((kept, -totals[kept]))]

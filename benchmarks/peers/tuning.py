@@ -1,6 +1,7 @@
 """Settings of peers, tried on the held-out tenth of the train queries: `quality.py --tune ROW`.
 
-What wins becomes the default of the peer's dataclass; the list here is what it has to win against. Dev is never looked at.
+The best setting becomes the default of the peer's dataclass. The list here has the alternatives. The dev queries are
+never used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gram_os.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# One setting at a time away from the defaults, so that the cost stays within what GRAM's own recipe is allowed.
+# Each entry changes one setting of the defaults, so that a peer's tuning costs no more than GRAM's own recipe may.
 CHANGES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dense_tuned": ({}, {"rate": 2e-5}, {"epochs": 4}, {"negatives": 2}, {"scale": 50.0}),
     "xr_linear": (
@@ -42,7 +43,7 @@ CHANGES: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A peer with some settings; `objective` is the mean of R@10, R@100, R@300 and nDCG@10 on held-out queries."""
+    """A peer with some settings. `objective` is the mean of R@10, R@100, R@300 and nDCG@10 on held-out queries."""
 
     peer: Peer
     objective: float
@@ -50,7 +51,7 @@ class Trial:
 
 
 def list_candidates(library: Library, name: str) -> list[Peer]:
-    """A row's peer with its defaults and with each change."""
+    """Return a row's peer with its defaults, and with each change. Raises InputError for a row without changes."""
     row = ROWS.get(name)
     if name not in CHANGES or not isinstance(row, Row):
         raise InputError(f"no settings of '{name}' are listed to be tried; there are: {', '.join(CHANGES)}")
@@ -59,7 +60,7 @@ def list_candidates(library: Library, name: str) -> list[Peer]:
 
 
 def try_settings(bench: Benchmark, candidates: Sequence[Peer]) -> list[Trial]:
-    """Each candidate measured on the held-out queries, best first; their runs stay in the cache."""
+    """Measure each candidate on the held-out queries. Returns the trials, best first. Their runs stay in the cache."""
     judgments = bench.hold_out().dev.judgments
     trials = []
     for peer in candidates:
@@ -71,7 +72,7 @@ def try_settings(bench: Benchmark, candidates: Sequence[Peer]) -> list[Trial]:
 
 
 def print_trials(trials: Sequence[Trial]) -> None:
-    """One line a candidate."""
+    """Print one line for each candidate."""
     console = Console()
     for trial in trials:
         figures = "  ".join(f"{metric} {value:.4f}" for metric, value in trial.metrics.items())

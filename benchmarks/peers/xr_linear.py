@@ -1,8 +1,8 @@
 """XR-Linear (libpecos): extreme multi-label classification, queries as inputs and products as labels.
 
 As in arXiv 2106.12657: TF-IDF of word and character n-grams, a label tree over the products' features, linear rankers.
-A product without a click is a label too: its title is an instance of its own label, so that the tree and its ranker
-have something to go by. The training runs in an environment of its own, see `xr_linear_worker.py`.
+A product without a click is a label too. Every title is an instance of its product's label, so that the tree and the
+rankers have data for it. The training runs in an environment of its own, see `xr_linear_worker.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORKER = Path(__file__).with_name("xr_linear_worker.py")
 
 @dataclass(frozen=True)
 class XrLinear:
-    """The peer; its fields are libpecos's settings: n-grams up to `words` words and `characters` characters."""
+    """The peer. Its fields are settings of libpecos. n-grams have up to `words` words or `characters` characters."""
 
     seed: int = 0
     words: int = 2
@@ -45,16 +45,16 @@ class XrLinear:
         return "xr_linear"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Train on the clicks and the titles, and predict."""
+        """Train on the clicks and the titles, and rank. Raises GramError without uv, or when the worker fails."""
         uv = _find_uv()
         place = {product.id: at for at, product in enumerate(bench.products)}
-        learned = sorted({query_id for query_id, _ in bench.clicks})
-        row = {query_id: at for at, query_id in enumerate(learned)}
+        train_ids = sorted({query_id for query_id, _ in bench.clicks})
+        row = {query_id: at for at, query_id in enumerate(train_ids)}
         task = {
             "titles": _stem([product.title for product in bench.products]),
-            "learned": _stem([bench.train.queries[query_id] for query_id in learned]),
+            "train_queries": _stem([bench.train.queries[query_id] for query_id in train_ids]),
             "clicks": [(row[query_id], place[product_id]) for query_id, product_id in bench.clicks],
-            "asked": _stem(list(queries.values())),
+            "queries": _stem(list(queries.values())),
             "settings": {
                 **asdict(self),
                 "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
@@ -76,10 +76,8 @@ class XrLinear:
 
 
 def _stem(texts: list[str]) -> list[str]:
-    """Words as GRAM normalises them (stems, units), so that the peer does not lose by its words alone."""
-    from benchmarks.peers.generative import (
-        words_of,
-    )  # imports torch, which the rest of this module does without
+    """Normalise words as GRAM does (stems, units), so that the peer does not lose by its words."""
+    from benchmarks.peers.generative import words_of  # imports torch, which the rest of this module does not need
 
     return [" ".join(word.replace(" ", "_") for word in words) for words in words_of(texts)]
 

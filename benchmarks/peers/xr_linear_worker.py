@@ -2,7 +2,7 @@
 # requires-python = "==3.11.*"
 # dependencies = ["libpecos==1.2.8"]
 #
-# # What XR-Linear itself imports. libpecos also asks for torch, transformers and datasets, for models not used here.
+# # What XR-Linear itself imports. libpecos also requires torch, transformers and datasets, for models not used here.
 # [[tool.uv.dependency-metadata]]
 # name = "libpecos"
 # version = "1.2.8"
@@ -10,8 +10,9 @@
 # ///
 """XR-Linear in an environment of its own: texts in, scores out (`xr_linear.py` starts it).
 
-libpecos 1.2.8 works with numpy below 2 and scipy below 1.14 only (it calls `scipy.sparse.sputils`), which the project
-does not want to be held back by. Knows nothing of the project: task.json in, scores.npz out, in the folder of argv[1].
+libpecos 1.2.8 works only with numpy below 2 and scipy below 1.14 (it calls `scipy.sparse.sputils`). The project must
+not be limited to these versions. Knows nothing of the project: it reads task.json and writes scores.npz, in the folder
+of argv[1].
 """
 
 from __future__ import annotations
@@ -30,26 +31,28 @@ from sklearn.preprocessing import normalize
 
 
 def main(folder: Path) -> None:
-    """Train on titles and clicked queries, predict for the asked ones."""
+    """Train on titles and clicked queries, and score the products for the test queries."""
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     settings = task["settings"]
-    titles, learned = task["titles"], task["learned"]
+    titles, train_queries = task["titles"], task["train_queries"]
     vectorizers = [
         TfidfVectorizer(ngram_range=(1, settings["words"]), sublinear_tf=True, token_pattern=r"\S+", dtype=np.float32),
-        TfidfVectorizer(ngram_range=(3, settings["characters"]), analyzer="char_wb", sublinear_tf=True, dtype=np.float32),
+        TfidfVectorizer(
+            ngram_range=(3, settings["characters"]), analyzer="char_wb", sublinear_tf=True, dtype=np.float32
+        ),
     ]  # fmt: skip
-    fitted = [vectorizer.fit(titles + learned) for vectorizer in vectorizers]
+    fitted = [vectorizer.fit(titles + train_queries) for vectorizer in vectorizers]
 
     def features(texts: list[str]) -> Any:
         parts = [normalize(vectorizer.transform(texts)) for vectorizer in fitted]
         return normalize(sp.hstack(parts).tocsr()).astype(np.float32)  # (texts, n-grams)
 
     labels = len(titles)
-    titles_x, learned_x = features(titles), features(learned)
+    titles_x, queries_x = features(titles), features(train_queries)
     clicked = np.asarray(task["clicks"], dtype=np.int64).reshape(-1, 2)  # (clicks, [query, product])
     ones = np.ones(len(clicked), dtype=np.float32)
-    clicks = sp.csr_matrix((ones, (clicked[:, 0], clicked[:, 1])), shape=(len(learned), labels))
-    x = sp.vstack([titles_x, learned_x]).tocsr().astype(np.float32)
+    clicks = sp.csr_matrix((ones, (clicked[:, 0], clicked[:, 1])), shape=(len(train_queries), labels))
+    x = sp.vstack([titles_x, queries_x]).tocsr().astype(np.float32)
     y = sp.vstack([sp.identity(labels, format="csr", dtype=np.float32), clicks]).tocsr()
     label_features = LabelEmbeddingFactory.create(y, x, method="pifa")
     chain = Indexer.gen(
@@ -71,7 +74,7 @@ def main(folder: Path) -> None:
         threads=settings["threads"],
     )
     found = model.predict(
-        features(task["asked"]),
+        features(task["queries"]),
         beam_size=settings["beam"],
         only_topk=task["depth"],
         post_processor=settings["post_processor"],

@@ -1,4 +1,4 @@
-"""The benchmark of queries at once: its queries and its figures."""
+"""The benchmark of simultaneous queries: its queries and its figures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.bundles import make_generator
 
 @dataclass(slots=True)
 class SlowCoder:
-    """Answers after 5 ms; counts how many ask at the same time."""
+    """Answers after 5 ms. Records its queries, and counts how many it answers at the same time."""
 
-    asked: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
     lock: Lock = field(default_factory=Lock)
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
         with self.lock:
-            self.asked += texts
+            self.queries += texts
             self.now += 1
             self.most = max(self.most, self.now)
         time.sleep(0.005)
@@ -43,7 +43,7 @@ def test_clients_ask_at_once_and_each_query_is_timed() -> None:
     coder = SlowCoder()
     texts = [str(at) for at in range(20)]
     found = {m.name: m.value for m in time_clients("x", coder, texts, 4)}
-    assert sorted(coder.asked) == sorted([*texts, *texts[:4]])
+    assert sorted(coder.queries) == sorted([*texts, *texts[:4]])
     assert 1 < coder.most <= 4
     assert found["x.4.p95"] >= found["x.4.p50"] >= 5
     assert found["x.4.rate"] < 4 / 0.005

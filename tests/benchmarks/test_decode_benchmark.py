@@ -1,4 +1,4 @@
-"""The decoding benchmark's own parts: the torch peer has the shipped weights, and its figures are what they say."""
+"""The parts of the decoding benchmark: the torch peer has the shipped weights, and the figures are right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.decode import compare, interval, ours, profile, time_in_turns, train_tokenizer
+import gram_os
+from benchmarks.decode import PARTS, compare, interval, ours, profile, time_in_turns, train_tokenizer
 from benchmarks.decode_peers import (
     build_genai,
     make_llama,
@@ -78,6 +79,13 @@ def test_the_shares_of_a_profile_add_up_to_the_whole() -> None:
     assert sum(share.value for share in shares) == pytest.approx(100)
 
 
+def test_the_parts_of_a_profile_name_functions_that_exist() -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in Path(gram_os.__file__).parent.rglob("*.py")}
+    for names in PARTS.values():
+        for file, _, function in (name.partition(":") for group in names for name in group):
+            assert not function or f"def {function}(" in sources[file], (file, function)
+
+
 def test_onnxruntime_genai_finds_the_beams_of_generate_alone_and_in_a_batch(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime_genai", reason="needs the bench group: uv sync --group bench")
     texts, width, length = [*QUERIES, QUERIES[1]], 10, 5
@@ -102,4 +110,4 @@ def test_onnxruntime_genai_finds_the_beams_of_generate_alone_and_in_a_batch(tmp_
 def test_the_model_builder_of_onnxruntime_genai_needs_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GramError, match="needs uv"):
-        build_genai(tmp_path, tmp_path / "made", "fp32")
+        build_genai(tmp_path, tmp_path / "target", "fp32")

@@ -1,4 +1,4 @@
-"""The dense peer: what it learns from, exact search, and that training moves a click to the top."""
+"""The dense peer: its training examples, exact search, and training that moves a clicked product to the top."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_bench(work: Path, judged: list[Judgment], queries: Mapping[str, str]) -
     return Benchmark(products, Split(queries, judgments), Split(queries, judgments), work, work)
 
 
-def test_lessons_never_hold_a_click_as_a_negative(tmp_path: Path) -> None:
+def test_no_lesson_has_a_click_as_a_negative(tmp_path: Path) -> None:
     judged = [
         Judgment("q", "p0", 3),
         Judgment("q", "p1", 1),

@@ -1,4 +1,4 @@
-"""Missed products sorted by what kept them away, on a bundle whose values are known."""
+"""Missed products sorted by reason, on a bundle with known values."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_no_word_in_common(generator: Generator) -> None:
 
 
 def test_a_word_that_no_product_has_is_told_from_one_without_a_link() -> None:
-    asked = [ScoredCode(Code((value,)), None, own=True) for value in ("black", "qwxyzt")]
-    assert classify(asked, [], frozenset({"black"})) == "unknown word"
-    assert classify(asked[:1], [], frozenset({"black"})) == "no link"
+    query_codes = [ScoredCode(Code((value,)), None, own=True) for value in ("black", "qwxyzt")]
+    assert classify(query_codes, [], frozenset({"black"})) == "unknown word"
+    assert classify(query_codes[:1], [], frozenset({"black"})) == "no link"
 
 
 def test_a_link_of_generated_codes_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The generative peers on a catalogue of eight products: identifiers, losses and searches by hand, and that they learn."""
+"""The generative peers on a catalogue of eight products: identifiers, losses and searches by hand, and training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from gram_os.catalogue import Judgment, Product
 from gram_os.model.decode import Generated, Step
 from gram_os.relevance import JudgmentSet
 from gram_os.text.attribute import Side
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import pad
 
 TITLES = [
@@ -56,7 +57,7 @@ TINY = Plan(steps=60, queries=3, titles=8, drawn=2, decoder_rate=5e-3, encoder_r
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an encoder of one layer, 24 wide, that knows the words of this file."""
+    """A folder with an encoder of one layer, 24 wide, whose vocabulary is the words of this file."""
     folder = tmp_path_factory.mktemp("encoder")
     words = sorted({word for text in [*TITLES, *QUERIES.values()] for word in text.split()})
     tokenizer = Tokenizer(WordLevel({word: at for at, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
@@ -93,7 +94,7 @@ def test_a_peer_learns_its_clicks_and_keeps_its_model(
         assert int(found[0]) in clicked, (query, found)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
     assert kept
-    assert peer.rank(bench, QUERIES) == ranked  # and the second time nothing is trained
+    assert peer.rank(bench, QUERIES) == ranked  # the second call trains nothing
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == kept
 
 
@@ -120,7 +121,7 @@ def test_prefixes_and_labels() -> None:
 
 
 class _Encoder(torch.nn.Module):
-    """A vector a token, 12 wide."""
+    """An encoder that is a table of vectors, 12 wide, one for each token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +186,7 @@ def test_neighbours_share_the_longest_prefix_first() -> None:
 def test_term_importance_by_hand() -> None:
     titles = [["red", "drill"], ["drill"]]
     importance = term_sets.term_importance(titles, [Clicked("drill", (0,), ())])
-    # One of the two terms shown was asked for; 20 titles of that belief are added to both.
+    # The query names one of the two terms of the clicked title: mean .5, which the prior adds 20 times to both.
     assert importance["drill"] == pytest.approx(math.log(2) * (1 + 20 * 0.5) / 21)
     assert importance["red"] == pytest.approx(math.log(3) * (0 + 20 * 0.5) / 21)
 
@@ -197,7 +198,7 @@ def test_products_with_the_same_terms_share_a_set() -> None:
     assert dict(zip(sets.sets, sets.products, strict=True)) == {(0, 1): [0, 1], (0,): [2]}
 
 
-def test_index_says_what_may_follow() -> None:
+def test_index_finds_the_terms_that_can_follow() -> None:
     index = term_sets.SetIndex([(0, 1), (0,), (1, 2, 3)], terms=4)
     assert index.following(frozenset()).tolist() == [0, 1, 2, 3]
     assert index.following(frozenset({0})).tolist() == [-1, 1]  # {0} is a set of its own
@@ -208,7 +209,7 @@ def test_index_says_what_may_follow() -> None:
 
 
 class _Fixed:
-    """Probabilities that depend on the number of tokens before: every order of a set has its own."""
+    """A model whose probabilities depend on the number of tokens before, so every order of a set has its own."""
 
     end = 4
 
@@ -249,7 +250,7 @@ def test_spans_by_hand() -> None:
     assert shares == pytest.approx((2 / 3, 1 / 3))
 
 
-def test_products_are_scored_by_the_spans_they_hold() -> None:
+def test_products_are_scored_by_their_spans() -> None:
     spans = multi_span.find_spans([["red", "drill"], ["drill"], ["red"], ["saw"]], least_products=1, most_words=9)
     drill, red = spans.words.index("drill"), spans.words.index("red")
     # Six spans in all: red and drill twice, saw and "red drill" once.
@@ -277,7 +278,7 @@ def test_preference_loss_starts_at_log_two_and_prefers() -> None:
     assert (after[0] - after[1] > before[0] - before[1]).item()
 
 
-def test_preferences_leave_out_what_both_sides_hold() -> None:
+def test_preferences_leave_out_spans_of_both_sides() -> None:
     spans = multi_span.find_spans([["red", "drill"], ["red", "saw"]], least_products=1, most_words=9)
     drill, red, saw = (spans.words.index(word) for word in ("drill", "red", "saw"))
     (found,) = multi_span.find_preferences(spans, [[1]], [Clicked("x", (0,), (1,))])

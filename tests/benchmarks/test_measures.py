@@ -1,4 +1,4 @@
-"""What the benchmarks print: goals that are met or not, as JSON and as a table."""
+"""The output of the benchmarks: met and missed goals, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEASURES = [
 ]
 
 
-def test_a_goal_is_a_most_or_where_said_a_least() -> None:
+def test_a_goal_is_the_largest_good_value_or_the_smallest_where_at_least_says_so() -> None:
     assert [measure.holds for measure in MEASURES] == [False, True, None]
     assert Measure("time", 2.0, "s", 2.0).holds
 
@@ -30,6 +30,6 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_measures("Figures", MEASURES, as_json=False)
-    said = capsys.readouterr().out
-    assert "Figures" in said
-    assert "1235" in said and "False" in said and "None" not in said
+    text = capsys.readouterr().out
+    assert "Figures" in text
+    assert "1235" in text and "False" in text and "None" not in text

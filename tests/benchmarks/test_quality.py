@@ -1,4 +1,4 @@
-"""The quality benchmark on a handful of products: splits, cached runs, fusion, statistics, the command, the converter."""
+"""The quality benchmark on a few products: splits, cached runs, fusion, statistics, the command, the converter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gram_os.relevance import JudgmentSet, Ranking, Run, ndcg_at, recall_at
 
 
 def make_run(name: str, **answers: str) -> Run:
-    """Each answer is product ids in order, "a b c", scored 10, 9, 8 ..."""
+    """Make a run. Each answer is product ids in order, such as "a b c", with scores 10, 9, 8 ..."""
     return Run(
         name,
         {
@@ -39,7 +39,7 @@ def make_run(name: str, **answers: str) -> Run:
 
 
 def judge(**grades: str) -> JudgmentSet:
-    """`q1="a3 b1"`: product a has grade 3, product b grade 1."""
+    """Make judgments. `q1="a3 b1"`: product a has grade 3, product b grade 1."""
     judged = [Judgment(id_, pair[0], float(pair[1:])) for id_, text in grades.items() for pair in text.split()]
     return JudgmentSet.build(judged, relevant=2.33, lowest_grade=1.0)
 
@@ -55,26 +55,26 @@ def make_bench(work: Path, queries: int = 60) -> Benchmark:
 
 @dataclass(frozen=True)
 class Recorder:
-    """A peer that writes down what it was given and ranks the products in their order."""
+    """A peer that records its calls and ranks the products in their order."""
 
-    asked: list[tuple[Benchmark, Mapping[str, str]]] = field(default_factory=list, repr=False)
+    calls: list[tuple[Benchmark, Mapping[str, str]]] = field(default_factory=list, repr=False)
     setting: int = 1
     name: str = "recorder"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        self.asked.append((bench, queries))
+        self.calls.append((bench, queries))
         return {id_: [(p.id, 1.0 / (at + 1)) for at, p in enumerate(bench.products)] for id_ in queries}
 
 
 def test_hold_out_parts_the_train_queries_and_their_clicks(tmp_path: Path) -> None:
     bench = make_bench(tmp_path)
     inner = bench.hold_out()
-    held, kept = set(inner.dev.queries), set(inner.train.queries)
-    assert held | kept == set(bench.train.queries)
-    assert not held & kept
-    assert 1 <= len(held) <= 15  # about a tenth of 60
+    held_out, kept = set(inner.dev.queries), set(inner.train.queries)
+    assert held_out | kept == set(bench.train.queries)
+    assert not held_out & kept
+    assert 1 <= len(held_out) <= 15  # about a tenth of 60
     assert {query_id for query_id, _ in inner.clicks} == kept
-    assert set(inner.dev.judgments.grades) == held
+    assert set(inner.dev.judgments.grades) == held_out
 
 
 def test_a_query_is_held_out_by_its_text_alone(tmp_path: Path) -> None:
@@ -85,21 +85,21 @@ def test_a_query_is_held_out_by_its_text_alone(tmp_path: Path) -> None:
     assert {text.lower() for text in other.hold_out().dev.queries.values()} == texts
 
 
-def test_a_run_is_made_once_and_again_for_another_setting(tmp_path: Path) -> None:
+def test_a_run_is_cached_and_another_setting_has_its_own(tmp_path: Path) -> None:
     bench, peer = make_bench(tmp_path), Recorder()
     first = obtain_run(bench, peer, Part.DEV)
     assert obtain_run(bench, peer, Part.DEV) == first
-    assert len(peer.asked) == 1
+    assert len(peer.calls) == 1
     assert first.product_ids("d1") == ("p0", "p1", "p2", "p3", "p4")
     changed = Recorder(setting=2)
     obtain_run(bench, changed, Part.DEV)
-    assert len(changed.asked) == 1
+    assert len(changed.calls) == 1
 
 
 def test_a_held_out_run_is_of_a_peer_that_has_not_seen_the_queries(tmp_path: Path) -> None:
     bench, peer = make_bench(tmp_path), Recorder()
     run = obtain_run(bench, peer, Part.HELD_OUT)
-    ((given, queries),) = peer.asked
+    ((given, queries),) = peer.calls
     assert set(run.rankings) == set(queries) == set(bench.hold_out().dev.queries)
     assert not set(given.train.queries) & set(queries)
 
@@ -107,13 +107,13 @@ def test_a_held_out_run_is_of_a_peer_that_has_not_seen_the_queries(tmp_path: Pat
 def test_a_peer_that_learns_nothing_ranks_everything_in_one_go(tmp_path: Path) -> None:
     bench, peer = make_bench(tmp_path), Recorder()
     runs = {part: obtain_run(bench, peer, part, learns=False) for part in Part}
-    assert len(peer.asked) == 1
+    assert len(peer.calls) == 1
     assert set(runs[Part.TRAIN].rankings) == set(bench.train.queries)
     assert set(runs[Part.HELD_OUT].rankings) == set(bench.hold_out().dev.queries)
     assert set(runs[Part.DEV].rankings) == {"d1"}
 
 
-def test_a_damaged_run_says_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_run_names_the_cure(tmp_path: Path) -> None:
     path = tmp_path / "x.run.gz"
     store_run(make_run("x", q1="a b"), path)
     assert load_run(path) == make_run("x", q1="a b")
@@ -134,7 +134,7 @@ def test_forms_of_scores() -> None:
     share = fuse_runs("f", [left, right], Form.SHARE, [0.5, 0.5]).rankings["q"]
     assert share.product_ids == ("a", "b")
     assert share.scores == pytest.approx((0.5, 0.5 * 0.6 / 0.8))  # a best score below 0 has no shares
-    # range: the floor is one step, (.8 - .6) / 2, below the last: .8 -> 1, .6 -> .1 / .3
+    # range: 0 is one step, (.8 - .6) / 2, below the last score: .8 -> 1, .6 -> .1 / .3
     spread = fuse_runs("f", [left, right], Form.RANGE, [0.5, 0.5]).rankings["q"]
     assert spread.product_ids == ("b", "a")
     assert spread.scores == pytest.approx((0.5 / 3 + 0.5, 0.5))
@@ -148,7 +148,7 @@ def test_weights_are_chosen_as_a_slow_search_over_whole_runs_would() -> None:
     def draw(name: str) -> Run:
         rankings = {}
         for id_ in queries:
-            scores = np.round(rng.uniform(0.1, 1.0, 25), 1)  # ties, on purpose
+            scores = np.round(rng.uniform(0.1, 1.0, 25), 1)  # rounded, so that there are ties
             chosen = rng.choice(ids, 25, replace=False)
             order = np.argsort(-scores, kind="stable")
             rankings[id_] = Ranking(tuple(map(str, chosen[order])), tuple(map(float, scores[order])))
@@ -190,7 +190,7 @@ def test_measures_of_a_row_are_means_over_seeds_and_queries() -> None:
     assert row.values["R@10"] == pytest.approx([(1 / 2 + 1) / 2, (1 + 0) / 2])
     assert row.figures["R@10"].mean == pytest.approx((0.75 + 0.5) / 2)
     assert row.figures["R@10"].spread == pytest.approx(np.std([0.75, 0.5], ddof=1))
-    # judged among those found: seed 1 a b | a, seed 2 b c a; relevant of them: 2 and 2
+    # judged products among those found: seed 1 a b | a, seed 2 b c a; relevant: 2 and 2
     assert row.figures["RelR@10"].mean == pytest.approx((2 + 2) / (3 + 3))
 
 
@@ -215,7 +215,7 @@ def test_holm() -> None:
 def test_library_fuses_each_seed_and_names_what_is_missing(tmp_path: Path) -> None:
     bench, peer = make_bench(tmp_path, queries=200), Recorder()
     rows: dict[str, Row | FusedRow] = {
-        "recorder": Row(lambda _library, seed, _part: Recorder(peer.asked, setting=seed)),
+        "recorder": Row(lambda _library, seed, _part: Recorder(peer.calls, setting=seed)),
         "twice": FusedRow(("recorder", "recorder"), "chosen"),
     }
     with pytest.raises(RunMissingError, match="no run of part 'dev', seed 7 in the cache"):
@@ -223,7 +223,7 @@ def test_library_fuses_each_seed_and_names_what_is_missing(tmp_path: Path) -> No
     library = Library(bench, rows=rows)
     assert library.seeds("twice", [0, 1]) == [0, 1]
     assert library.run("twice", Part.DEV, 1).product_ids("d1") == ("p0", "p1", "p2", "p3", "p4")
-    assert len(peer.asked) == 2  # dev, and the held-out queries that the weights were chosen on
+    assert len(peer.calls) == 2  # dev, and the held-out queries that the weights were chosen on
     assert library.fusions["twice", 1].validated > 0
     with pytest.raises(RunMissingError, match="--run gram=FILE"):
         library.run("gram", Part.DEV, 0)
@@ -236,7 +236,7 @@ def test_the_hybrid_is_what_the_product_fuses(tmp_path: Path) -> None:
     gram.write_text("d1\tQ0\tp1\t1\t4.0\tgram\nd1\tQ0\tp2\t2\t3.0\tgram\n")
     foreign = {("bm25", Part.DEV): [bm25], ("gram", Part.DEV): [gram]}
     fused = Library(bench, foreign=foreign, gram_weight=2.0).run("hybrid", Part.DEV, 0)
-    # shares of the best: p1 .75 + 2, p2 2 * .75, p0 1; what GRAM did not answer is BM25's alone
+    # shares of the best score: p1 .75 + 2, p2 2 * .75, p0 1; where GRAM has no answer, only BM25 counts
     assert fused.rankings["d1"] == Ranking(("p1", "p2", "p0"), (2.75, 1.5, 1.0))
     assert fused.rankings["d2"] == Ranking(("p3",), (1.0,))
 
@@ -256,9 +256,9 @@ def test_settings_are_tried_on_held_out_queries_best_first(tmp_path: Path) -> No
     bench = make_bench(tmp_path)
     first, second = try_settings(bench, [Shifter(4), Shifter(0)])
     assert (first.peer, second.peer) == (Shifter(0), Shifter(4))
-    held = bench.hold_out().dev
-    wanted = [next(iter(held.judgments.relevant[id_])) for id_ in held.queries]
-    assert second.objective == pytest.approx(np.mean([id_ == "p4" for id_ in wanted]))  # all else is not found
+    held_out = bench.hold_out().dev
+    wanted = [next(iter(held_out.judgments.relevant[id_])) for id_ in held_out.queries]
+    assert second.objective == pytest.approx(np.mean([id_ == "p4" for id_ in wanted]))  # Shifter(4) finds only p4
     assert first.objective > second.objective
 
 
@@ -309,7 +309,7 @@ def test_extra_texts_are_appended_to_titles(tmp_path: Path) -> None:
         expand_titles(products, {"x": "y"})
     before = repr(ExpandedBm25(path))
     path.write_text('{"id": "a", "text": "other"}\n')
-    assert repr(ExpandedBm25(path)) != before  # another text is another run
+    assert repr(ExpandedBm25(path)) != before  # another text has another key
 
 
 def test_xr_linear_needs_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,15 +329,15 @@ def test_home_depot_files_become_a_benchmark(tmp_path: Path) -> None:
         encoding="iso-8859-1",
     )
     (source / "product_descriptions.csv").write_text("product_uid,product_description\n100,caf\xe9\n", "iso-8859-1")
-    counts = convert(source, tmp_path / "made", None)
+    counts = convert(source, tmp_path / "first", None)
     assert counts["train queries"] + counts["dev queries"] == 40
     assert counts["dev queries"] > 0
-    bench = read_benchmark(tmp_path / "made", tmp_path)
+    bench = read_benchmark(tmp_path / "first", tmp_path)
     first = next(product for product in bench.products if product.id == "100")
     assert first.fields == {"brand": "Simpson", "color": ["Red"], "description": "café"}
     split = bench.train if "query 0" in bench.train.queries.values() else bench.dev
     query_id = next(id_ for id_, text in split.queries.items() if text == "query 0")
     assert split.judgments.grades[query_id] == {"100": 2.0}
-    convert(source, tmp_path / "again", tmp_path / "made")
+    convert(source, tmp_path / "again", tmp_path / "first")
     for name in ("queries.dev.tsv", "judgments.train.tsv"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "made" / name).read_bytes()
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()

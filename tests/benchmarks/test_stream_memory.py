@@ -1,4 +1,4 @@
-"""The memory benchmark: its titles, its stand-in of a cluster, and what it reads on the way."""
+"""The memory benchmark: its titles, its stand-in for a cluster, and its readings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gram_os.catalogue import Product
 from gram_os.model.generator import Generator
 
 
-def test_titles_come_again_and_no_two_are_alike() -> None:
+def test_titles_are_reproducible_and_all_different() -> None:
     titles = list(draw_titles(2500))
     assert titles == list(draw_titles(2500))
     assert len(set(titles)) == len(titles) == 2500
@@ -28,21 +28,21 @@ def test_the_tiny_model_gives_titles_codes(tmp_path: Path) -> None:
         assert 1 <= sum(not scored.own for scored in codes) <= 2
 
 
-def test_documents_are_made_as_they_are_read() -> None:
-    made = 0
+def test_documents_are_produced_when_they_are_read() -> None:
+    produced = 0
 
     def titles() -> Iterator[str]:
-        nonlocal made
+        nonlocal produced
         for title in draw_titles(5000):
-            made += 1
+            produced += 1
             yield title
 
     documents = StandIn(titles()).scan("i", query={}, source=[])
     assert next(documents)["_id"] == "0"
-    assert made == 1000
+    assert produced == 1000
 
 
-def test_memory_is_read_where_it_is_said(tmp_path: Path) -> None:
+def test_memory_is_read_at_the_given_numbers_of_titles(tmp_path: Path) -> None:
     found = {m.name: m for m in measure([600, 1200], tmp_path)}
     assert found["memory.1200"].value >= found["memory.600"].value > 20
     growth = found["memory.growth"]
