@@ -25,7 +25,8 @@ from gram_os.train.loop.processes import processes
 from gram_os.train.loop.training_loop import Journal, RateGroup
 from gram_os.train.mining.catalogue import Mined
 from gram_os.train.models.annotation import read_marked
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets, load_encoder
 from gram_os.train.models.tag_branch import BranchedTagger, read_states, train_branch
 from gram_os.train.models.tagger import TagModel, TagRecipe, encode_marked

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from gram_os.text.attribute import Side
 from gram_os.text.tagger import MAX_TOKENS
-from gram_os.train.models.compact import CompactDecoder, CompactModel, KeysValues
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, KeysValues
 from gram_os.train.models.tag_branch import BranchedTagger, hidden_states
 
 DECODER_TABLE = "decoder.tokens.weight"  # in the decoder's graph

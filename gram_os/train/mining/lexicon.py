@@ -72,7 +72,7 @@ def match_values(words: Sequence[str], lexicon: Lexicon) -> list[Match]:
 
 
 def locate_matches(text: str, places: Sequence[tuple[int, int]], matches: Iterable[Match]) -> list[Span]:
-    """Turn matches into spans of the text, with probability 1; places: first and last character of each word."""
+    """Turn matches into spans of the text, with probability 1; places: where each word starts and ends."""
     spans = []
     for match in matches:
         start, end = places[match.first][0], places[match.last - 1][1]

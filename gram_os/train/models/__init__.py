@@ -1,1 +1,1 @@
-"""The networks in training and the data of the tagger. Knows neither the catalogue nor clicks."""
+"""The networks while they train, and the data of the tagger. Knows neither the catalogue nor clicks."""

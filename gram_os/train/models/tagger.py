@@ -1,8 +1,8 @@
-"""Stage 1 of training: the encoder and the tag head learn QueryNER's queries and OA-Mine's titles.
+"""Stage 1 of training: an encoder and a tag head learn from QueryNER's queries and OA-Mine's titles.
 
-One encoder, one linear head with columns for both sides; a batch holds texts of one side and trains that side's columns.
-Mining reads its tags; what a bundle tags with begins from its last layers (tag_branch.py). Knows tensors and labels, neither
-ONNX nor bundles.
+One encoder, and one linear head with columns for both sides. A batch holds texts of one side and trains that side's
+columns. Mining reads its tags. The tagger of a bundle starts from its last layers (tag_branch.py). Knows tensors and
+labels. Knows neither ONNX nor bundles.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ IGNORED = -100  # label of every token that does not begin a word
 
 @dataclass(frozen=True, slots=True)
 class TagRecipe:
-    """How stage 1 trains; the defaults are what docs/tagger.md measured best."""
+    """How stage 1 is trained; the defaults are the best ones in docs/tagger.md."""
 
     epochs: int = 3
     most_texts: int | None = None  # of each data set, the first ones; all by default
@@ -41,7 +41,7 @@ class TagRecipe:
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1  # share of all steps
-    average: float = 0.99  # decay of the moving average of the weights, which is what is kept
+    average: float = 0.99  # decay of the moving average of the weights; the average is the result
     seed: int = 0
 
 
@@ -56,7 +56,10 @@ class TagExample:
 
 @dataclass(frozen=True, slots=True)
 class TagBatch:
-    """Texts of one side: ids, mask and labels, each int64 (texts, tokens); labels are `IGNORED` off the words' starts."""
+    """Texts of one side: ids, mask and labels, each int64 (texts, tokens).
+
+    A label stands at the first token of a word and is `IGNORED` at all other tokens.
+    """
 
     ids: Tensor
     mask: Tensor
@@ -65,7 +68,7 @@ class TagBatch:
 
 
 class TagHead(nn.Module):
-    """Linear layer over the encoder's last hidden states, the columns of both sides beside each other."""
+    """Linear layer over the encoder's last hidden states; it has the columns of both sides."""
 
     def __init__(self, width: int = 384, *, dropout: float = 0.1):
         super().__init__()
@@ -73,18 +76,18 @@ class TagHead(nn.Module):
         self.project = nn.Linear(width, HEAD_WIDTH)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Float (texts, tokens, width) -> logits (texts, tokens, HEAD_WIDTH)."""
+        """Turn hidden states, float (texts, tokens, width), into logits (texts, tokens, HEAD_WIDTH)."""
         logits: Tensor = self.project(self.drop(hidden))
         return logits
 
     def loss(self, hidden: Tensor, batch: TagBatch) -> Tensor:
-        """Mean cross entropy over the words of the batch, among the labels of its side only."""
+        """Return the mean cross entropy over the words of the batch; only labels of its side compete."""
         logits = self(hidden)[:, :, head_columns(batch.side)]
         return functional.cross_entropy(logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED)
 
 
 class TagModel(nn.Module):
-    """Encoder and tag head; the encoder is any transformers model that returns `last_hidden_state`."""
+    """Encoder and tag head; the encoder is any transformers model with a `last_hidden_state`."""
 
     def __init__(self, encoder: Any, head: TagHead):
         super().__init__()
@@ -92,17 +95,17 @@ class TagModel(nn.Module):
         self.head = head
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """int64 (texts, tokens) twice -> float (texts, tokens, width)."""
+        """Read texts: ids and mask, int64 (texts, tokens) -> float (texts, tokens, width)."""
         hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return hidden
 
     def forward(self, batch: TagBatch) -> Tensor:
-        """The batch's loss."""
+        """Return the loss of a batch."""
         return self.head.loss(self.encode(batch.ids, batch.mask), batch)
 
 
 def encode_marked(tokenizer: Tokenizer, texts: Sequence[MarkedText]) -> list[TagExample]:
-    """Tokens and word labels of marked texts, in their order."""
+    """Turn marked texts into tokens and word labels, in the same order."""
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.no_padding()
     plain.no_truncation()
@@ -122,11 +125,11 @@ def _label_words(text: MarkedText, words: Words) -> tuple[int, ...]:
 
 
 def make_batches(examples: Sequence[TagExample], recipe: TagRecipe, rng: np.random.Generator) -> list[TagBatch]:
-    """One epoch's batches in random order; texts of one side and of like length stand together."""
+    """Make the batches of one epoch in random order; a batch holds texts of one side and of similar length."""
     batches = []
     for side, size in ((Side.QUERY, recipe.query_batch), (Side.TITLE, recipe.title_batch)):
         rows = [item for item in examples if item.side == side]
-        # Random among equal lengths, so that batches differ from epoch to epoch.
+        # The order among texts of equal length is random, so batches differ from epoch to epoch.
         order = sorted(rng.permutation(len(rows)), key=lambda row: len(rows[row].words.ids))
         batches += [_stack([rows[row] for row in order[at : at + size]], side) for at in range(0, len(rows), size)]
     return [batches[at] for at in rng.permutation(len(batches))]
@@ -143,10 +146,10 @@ def _stack(examples: Sequence[TagExample], side: Side) -> TagBatch:
 
 
 def train_tagger(model: TagModel, examples: Sequence[TagExample], recipe: TagRecipe) -> Iterator[float]:
-    """Train in place, epoch by epoch, yielding each epoch's mean loss; afterwards the model holds the averaged weights.
+    """Train in place and yield the mean loss of each epoch; in the end the model has the averaged weights.
 
-    The average over the last hundred steps or so is two points of F1 better than the weights of the moment while the
-    rate is high, and no worse once it has fallen (docs/tagger.md). The iterator must be run to its end.
+    The average over about the last hundred steps is two points of F1 better than the current weights while the rate
+    is high, and no worse after it has fallen (docs/tagger.md). The caller must run the iterator to its end.
     """
     set_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
@@ -178,7 +181,7 @@ def _to(batch: TagBatch, device: torch.device) -> TagBatch:
 
 
 def _groups(model: TagModel, recipe: TagRecipe) -> list[dict[str, Any]]:
-    """Parameter groups: the head learns faster, and only matrices of the encoder's layers decay."""
+    """Parameter groups: the head has a higher rate, and only the matrices of the encoder's layers have weight decay."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, parameter in model.encoder.named_parameters():
@@ -192,7 +195,7 @@ def _groups(model: TagModel, recipe: TagRecipe) -> list[dict[str, Any]]:
 
 
 def tag_function(model: TagModel) -> TagFunction:
-    """The model as the function that `Tagger` reads: what onnx_lm.py is in serving."""
+    """Return the model as the function that `Tagger` calls; in serving `onnx_lm.py` is that function."""
 
     def score(ids: IntArray, mask: IntArray) -> FloatArray:
         model.eval()
@@ -206,5 +209,5 @@ def tag_function(model: TagModel) -> TagFunction:
 
 
 def make_tagger(model: TagModel, tokenizer: Tokenizer) -> Tagger:
-    """A tagger that runs in torch, for evaluation while training."""
+    """Return a tagger that runs in torch, to measure a model before it is exported."""
     return Tagger(tokenizer, tag_function(model))

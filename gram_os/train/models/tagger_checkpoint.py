@@ -1,7 +1,7 @@
-"""Stage 1 as a whole: data sets in, a checkpoint of encoder and tag head with its figures out.
+"""Stage 1 as a whole: it reads the data sets and writes a checkpoint of encoder and tag head, with its figures.
 
 A checkpoint is a folder: `model.safetensors` (keys `encoder.*` as transformers names them, `head.project.*`) and
-`measures.json`. Mining and the tag branch read it; serving never does.
+`measures.json`. Mining and the tag branch read it. Serving never does.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ def run_tagger_stage(
     *,
     report: Callable[[int, float], None] = lambda *_: None,
 ) -> dict[str, float]:
-    """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return exact-span F1 of both.
+    """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return the exact-span F1 of both.
 
-    Under a launcher all processes call it, and the first one writes. `report` hears the number and the mean loss of every epoch that is done.
+    Under a launcher all processes call it, and the first one writes. `report` is called after every epoch with its
+    number and its mean loss.
     """
     recipe = recipe or TagRecipe()
     tokenizer = load_tokenizer()
@@ -53,29 +54,31 @@ def run_tagger_stage(
 
 
 def read_training_texts(data: Path, recipe: TagRecipe) -> list[MarkedText]:
-    """The queries and titles that taggers learn from, as many of each as the recipe says."""
+    """Read the queries and titles that taggers are trained on, at most `recipe.most_texts` of each."""
     sets = (read_marked(data / name / "train.jsonl") for name in ("queryner", "oa_mine"))
     return [text for marked in sets for text in islice(marked, recipe.most_texts)]
 
 
 def measure_tagger(model: TagModel, tokenizer: Tokenizer, data: Path) -> dict[str, float]:
-    """Exact-span F1 on QueryNER's validation set and OA-Mine's test set, by the names of their folders."""
+    """Measure exact-span F1 on QueryNER's validation set and OA-Mine's test set; the keys are their folders' names."""
     tagger = make_tagger(model, tokenizer)
     sets = {"queryner": data / "queryner/validation.jsonl", "oa_mine": data / "oa_mine/test.jsonl"}
     return {name: score_tagger(tagger, read_marked(path))["micro"].f1 for name, path in sets.items()}
 
 
 def save_checkpoint(model: TagModel, folder: Path) -> None:
-    """Write the weights; the folder is made when it is missing."""
+    """Write the weights, and make the folder when it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / _WEIGHTS)
 
 
 def load_checkpoint(folder: Path) -> TagModel:
-    """The model of a checkpoint, on MiniLM's configuration."""
+    """Load the model of a checkpoint, with MiniLM's configuration. Raises InputError where there is none."""
     path = folder / _WEIGHTS
     if not path.is_file():
-        raise InputError(f"{path} does not exist; make it with gram_os.train.models.tagger_checkpoint.run_tagger_stage")
+        raise InputError(
+            f"{path} does not exist; train a tagger with gram_os.train.models.tagger_checkpoint.run_tagger_stage"
+        )
     encoder = load_encoder()
     model = TagModel(encoder, TagHead(encoder.config.hidden_size))
     model.load_state_dict(load_file(path))

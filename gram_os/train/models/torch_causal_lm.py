@@ -1,6 +1,7 @@
-"""A causal LM in the middle of its training as the beam search sees it: what `CausalLm` asks of ONNX Runtime, asked of torch.
+"""A causal LM in training as the beam search sees it: `CausalLm` with torch in place of ONNX Runtime.
 
-The keys and values of what was read are kept in transformers' own cache. Knows neither tries nor codes.
+So codes can be generated without an export. The keys and values of the tokens that were read stay in transformers' own
+cache. Knows neither tries nor codes.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from gram_os.train.models.causal import CausalSource, model_feeds
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A row is one distinct text and token sequence, so beams that repeat each other cost nothing."""
+    """One row for each distinct pair of text and token sequence, so equal beams are read once."""
 
-    cache: Any  # transformers' `Cache` of the rows; None before anything was read
+    cache: Any  # transformers' `Cache` of the rows; None before the first token is read
     mask: IntArray  # (rows, tokens so far), 0 where the prompt is padded
     rows: IntArray  # (texts, beams), row of a beam
 
 
 class TorchCausalLm:
-    """A causal LM as `gram_os.model.decode.LanguageModel`, on the device that it is on.
+    """A causal LM as `gram_os.model.decode.LanguageModel`; it runs on the device that the model is on.
 
-    bfloat16: compute matrices in bfloat16, log-probabilities differing by some hundredths.
+    bfloat16: compute matrices in bfloat16; log-probabilities then differ by some hundredths.
     """
 
     def __init__(self, source: CausalSource, *, bfloat16: bool = False):
@@ -46,12 +47,12 @@ class TorchCausalLm:
         return self.read(self._prompts.encode(texts, side))
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Step:
-        """`start` for prompts that are token ids already."""
+        """Do what `start` does, for prompts that are token ids already."""
         ids, mask = pad_left(prompts)
         return self._answer(ids, _State(None, mask, np.arange(len(mask))[:, None]))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """See `LanguageModel.advance`; the state stays as it is and can be continued again."""
+        """See `LanguageModel.advance`; the state does not change and can be continued again."""
         before = cast(_State, state)
         continued = np.take_along_axis(before.rows, parents, axis=1)  # (texts, beams)
         pairs = np.stack([continued.ravel(), tokens.ravel()])
@@ -63,12 +64,12 @@ class TorchCausalLm:
         return self._answer(added[:, None], _State(cache, mask, rows.reshape(parents.shape)))
 
     def _answer(self, ids: IntArray, state: _State) -> Step:
-        """Read the rows' newest tokens, int64 (rows, tokens), into the state's cache, which is nobody else's."""
+        """Read the rows' newest tokens, int64 (rows, tokens), into the state's cache; no other state shares it."""
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
         ):
-            feeds = model_feeds(self._model, ids, state.mask, asked=1)
+            feeds = model_feeds(self._model, ids, state.mask, count=1)
             answer = self._model(**feeds, past_key_values=state.cache, use_cache=True)
             log_probs = answer.logits[:, -1].float().log_softmax(-1).cpu().numpy()
         return Step(log_probs[state.rows], _State(answer.past_key_values, state.mask, state.rows))

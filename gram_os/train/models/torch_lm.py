@@ -1,7 +1,6 @@
-"""A compact model in the middle of its training as the beam search sees it.
+"""A compact model in training as the beam search sees it: `CompactLm` with torch in place of ONNX Runtime.
 
-What serving asks of ONNX Runtime, asked of torch: nothing has to be exported to generate codes. Knows neither tries nor
-codes.
+So codes can be generated without an export. Knows neither tries nor codes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from torch import Tensor
 from gram_os.arrays import IntArray
 from gram_os.model.decode import Step
 from gram_os.text.attribute import Side
-from gram_os.train.models.compact import CompactModel, KeysValues
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import KeysValues
 from gram_os.train.models.encoder import pad
 
 
@@ -33,8 +33,8 @@ class _State:
 class TorchLanguageModel:
     """A compact model as `gram_os.model.decode.LanguageModel`, with a KV cache.
 
-    tokenizer: without padding or truncation of its own; most_tokens: how many of a text's tokens are read, by side;
-    bfloat16: compute matrices in bfloat16, about twice as fast, log-probabilities differing by some hundredths.
+    tokenizer: must neither pad nor cut. most_tokens: how many tokens of a text are read, by side. bfloat16: compute
+    matrices in bfloat16, about twice as fast; log-probabilities then differ by some hundredths.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class TorchLanguageModel:
         return self.model.decoder.shape.end
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
-        """Read the texts; log-probabilities of the first token, (texts, 1, values + 1)."""
+        """Read the texts and return the log-probabilities of the first token, float32 (texts, 1, values + 1)."""
         shape, device = self.model.decoder.shape, _device(self.model)
         items = self._tokenizer.encode_batch(list(texts))
         ids, mask = (part.to(device) for part in pad([item.ids[: self._most[side]] for item in items]))
-        with _answering(self.model, bfloat16=self._bfloat16):
+        with _inference(self.model, bfloat16=self._bfloat16):
             memory = self.model.decoder.memory(self.model.encode(ids, mask))
         past = self.model.decoder.empty_past(len(texts))
         opening = torch.full((len(texts), 1), shape.side_tokens[side is Side.TITLE], device=device)
         return self._answer(opening, _State(memory, mask, past, 0))
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
-        """Append one token to each beam; parents, tokens: int64 (texts, beams)."""
+        """Append one token to each beam; parents, tokens: int64 (texts, beams). See `LanguageModel.advance`."""
         before = cast(_State, state)
         rows, chosen = torch.arange(len(parents))[:, None], torch.from_numpy(parents)
         past = [(keys[rows, chosen], values[rows, chosen]) for keys, values in before.past]
@@ -74,7 +74,7 @@ class TorchLanguageModel:
 
     def _answer(self, tokens: Tensor, state: _State) -> Step:
         position = torch.tensor([state.position], device=tokens.device)
-        with _answering(self.model, bfloat16=self._bfloat16):
+        with _inference(self.model, bfloat16=self._bfloat16):
             decoder = self.model.decoder
             hidden, past = decoder.step(tokens, position, state.memory, state.mask, state.past)
             log_probs = decoder.logits(hidden).float().log_softmax(-1).cpu().numpy()
@@ -82,8 +82,8 @@ class TorchLanguageModel:
 
 
 @contextmanager
-def _answering(model: CompactModel, *, bfloat16: bool) -> Iterator[None]:
-    """Without gradients or dropout; a model that was in training is so again afterwards."""
+def _inference(model: CompactModel, *, bfloat16: bool) -> Iterator[None]:
+    """Run without gradients and without dropout, then put the model back into the mode that it was in."""
     training = model.training
     model.eval()
     try:

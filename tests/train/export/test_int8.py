@@ -17,7 +17,8 @@ from gram_os.arrays import AnyArray, FloatArray
 from gram_os.text.attribute import Side
 from gram_os.train.export.graphs import DECODER_TABLE, Graph, decoder_graph, write_graph
 from gram_os.train.export.int8 import quantise, tie_table, write_int8
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 
 SHAPE = CompactShape(values=37, width=48, heads=6, layers=2, feed_forward=24)
 TEXTS = [([1, 2, 3, 4], Side.QUERY), ([5, 6], Side.TITLE)]

@@ -1,4 +1,4 @@
-"""The causal-LM backbone on tiny random Llama and Qwen2: export, cache, beams and training, each against torch itself."""
+"""The causal-LM backbone on tiny random Llama and Qwen2: export, cache, beams and training, against torch itself."""
 
 from __future__ import annotations
 

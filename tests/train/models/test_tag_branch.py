@@ -1,4 +1,4 @@
-"""The bundle's tagger: it begins as the whole one's end, learns beside an encoder that stays, and remembers what it read."""
+"""The bundle's tagger: it starts as the last layers of the whole one, and trains beside an encoder that stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A compact model in training as the beam search sees it: its cache against whole prefixes, its proposals against all."""
+"""A compact model in training as the beam search sees it: steps with a cache against whole prefixes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from transformers import BertConfig, BertModel
 
 from gram_os.model.decode import score_sequences
 from gram_os.text.attribute import Side
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import pad
-from gram_os.train.models.likelihood import CodeModel
 from gram_os.train.models.torch_lm import TorchLanguageModel
 
 WORDS = {"[UNK]": 0, "red": 1, "toner": 2, "drum": 3, "laser": 4}
@@ -69,42 +69,3 @@ def test_texts_are_cut_to_their_sides_length(model: CompactModel, tokenizer: Tok
     for side, cut in ((Side.QUERY, "red"), (Side.TITLE, "red toner")):
         whole, part = (adapter.start([text], side).log_probs for text in ("red toner drum", cut))
         np.testing.assert_array_equal(whole, part)
-
-
-@pytest.mark.parametrize("side", Side)
-def test_log_probs_of_wanted_codes_equal_one_step_at_a_time(
-    model: CompactModel, tokenizer: Tokenizer, side: Side
-) -> None:
-    assert isinstance(model, CodeModel)
-    wanted = torch.tensor([[True, True, True], [False, False, True], [True, False, False]])
-    found = model.log_probs(IDS, side, CODES, wanted)
-    expected = torch.zeros(3, 3, 4)
-    adapter = TorchLanguageModel(model, tokenizer, MOST)
-    for text, code in wanted.nonzero().tolist():
-        first = adapter.start([TEXTS[text]], side)
-        ((scores,),) = score_sequences(adapter, first, [[CODES[code]]])
-        expected[text, code, : len(scores)] = torch.tensor(scores)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-
-
-def test_log_probs_without_longer_codes_and_with_none_of_them_wanted(model: CompactModel) -> None:
-    single = model.log_probs(IDS, Side.QUERY, CODES[:1], torch.ones(3, 1, dtype=torch.bool))
-    assert single.shape == (3, 1, 1)
-    wanted = torch.tensor([[True, False, False]] * 3)
-    found = model.log_probs(IDS, Side.QUERY, CODES, wanted)
-    torch.testing.assert_close(found[:, 0, :1], single[:, 0])
-    assert not found[:, 1:].any()
-    assert not found[:, :, 1:].any()
-
-
-def test_log_probs_have_the_slope_of_what_they_say(model: CompactModel) -> None:
-    """A step along the gradient changes the sum by step x squared length."""
-    wanted = torch.tensor([[True, False, True]] * 3)
-    bias = model.decoder.bias
-    total = model.log_probs(IDS, Side.TITLE, CODES, wanted).sum()
-    slope, reader = torch.autograd.grad(total, [bias, model.encoder.embeddings.word_embeddings.weight])
-    assert reader[1].any()
-    with torch.no_grad():
-        bias.add_(1e-3 * slope)
-        gained = model.log_probs(IDS, Side.TITLE, CODES, wanted).sum() - total
-    assert float(gained) == pytest.approx(1e-3 * float(slope.square().sum()), rel=0.05)

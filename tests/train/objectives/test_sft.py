@@ -22,7 +22,8 @@ from gram_os.text.attribute import Side
 from gram_os.train.lessons.targets import Target
 from gram_os.train.loop.curves import CurveWriter, read_curves
 from gram_os.train.loop.training_loop import Journal, LoopSettings, RateGroup, run_loop
-from gram_os.train.models.compact import CompactDecoder, CompactModel, CompactShape
+from gram_os.train.models.compact import CompactModel
+from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import length_buckets, mean_pool, pad
 from gram_os.train.objectives.sft import (
     Example,
