@@ -45,7 +45,6 @@ PAIR = PairWeights(
 def make_bundle(
     folder: Path,
     *,
-    label: str = "t1",
     pair: PairWeights = PAIR,
     gram_weight: float = 1.0,
     query_values: int = 0,
@@ -67,7 +66,7 @@ def make_bundle(
         trie=CodeTrie.build(codes),
     )
     manifest = Manifest(
-        label=label,
+        label="t1",
         backbone="compact",
         precision="fp32",
         attributes={"brand": T.BRAND, "tags": T.OTHER},
@@ -84,7 +83,6 @@ def make_bundle(
 def make_generator(
     folder: Path,
     *,
-    label: str = "t1",
     pair: PairWeights = PAIR,
     gram_weight: float = 1.0,
     query_values: int = 0,
@@ -94,7 +92,7 @@ def make_generator(
 ) -> Generator:
     """Make a generator of that bundle. Its model is a table."""
     bundle = make_bundle(
-        folder, label=label, pair=pair, gram_weight=gram_weight, query_values=query_values,
+        folder, pair=pair, gram_weight=gram_weight, query_values=query_values,
         title_values=title_values,
     )  # fmt: skip
     return Generator(bundle, TableModel(len(VALUES), seed), workers=workers)
