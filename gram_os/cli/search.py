@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gram_os.cli import output
+from gram_os.cluster.dsl import DEEPEST
 from gram_os.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run(
     text: Annotated[str, typer.Argument(help="The query.", show_default=False)],
     index: output.IndexOption,
     mode: Annotated[Literal["hybrid", "gram", "bm25"], typer.Option(help="What finds the hits.")] = "hybrid",
-    size: Annotated[int, typer.Option(min=1, max=10_000, help="Hits to show.")] = 10,
+    size: Annotated[int, typer.Option(min=1, max=DEEPEST, help="Hits to show.")] = 10,
     start: Annotated[int, typer.Option("--from", min=0, help="Hits to skip.")] = 0,
     filters: Annotated[
         str | None,

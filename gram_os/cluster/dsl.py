@@ -12,6 +12,8 @@ from typing import Any, Final
 IGNORE_ABOVE: Final = 512
 # Fields that may be added to the mapping later: those of codes, and those that other writers bring.
 FIELD_HEADROOM: Final = 1000
+# The last hit that a cluster returns for a query (the default of index.max_result_window).
+DEEPEST: Final = 10_000
 # The weight of a code in `codes` that has no weight of its own: enough to be found by, too little to rank by.
 HAND_WRITTEN: Final = 1e-4
 

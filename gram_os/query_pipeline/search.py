@@ -14,15 +14,13 @@ from enum import StrEnum
 from typing import Any
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_search, build_text_query, read_weights
+from gram_os.cluster.dsl import DEEPEST, build_search, build_text_query, read_weights
 from gram_os.errors import InputError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, normalise_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
-
-DEEPEST = 10_000  # index.max_result_window's default: the cluster returns no hit below this one
 
 
 class Mode(StrEnum):

@@ -15,6 +15,7 @@ import numpy as np
 
 from gram_os.arrays import DoubleArray
 from gram_os.catalogue import Query
+from gram_os.cluster.dsl import DEEPEST
 from gram_os.errors import GramError, InputError
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
@@ -33,8 +34,6 @@ from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_
 
 DEFAULT_AT = (10, 100, 300)
 WARM_UP_QUERIES = 5
-# OpenSearch refuses a larger window than this (index.max_result_window) with its default settings.
-DEEPEST = 10_000
 
 
 class RankedProduct(Protocol):

@@ -16,7 +16,7 @@ import pytest
 
 from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import HAND_WRITTEN
+from gram_os.cluster.dsl import DEEPEST, HAND_WRITTEN
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
 from gram_os.ingest.backfill import backfill
@@ -26,7 +26,7 @@ from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.query_pipeline.rewrite import CodeGenerator
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
-from gram_os.query_pipeline.search import DEEPEST, Answer, Mode, QueryPipeline
+from gram_os.query_pipeline.search import Answer, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
 from gram_os.relevance.evaluate import collect_runs
 from tests.bundles import make_generator
