@@ -54,7 +54,7 @@ def test_no_word_in_common(generator: Generator) -> None:
     assert miss[0] in ("generated", "unknown word") and miss[3] == "qwxyzt"
 
 
-def test_a_word_that_no_product_has_is_told_from_one_without_a_link() -> None:
+def test_an_unknown_word_differs_from_a_word_without_a_link() -> None:
     query_codes = [ScoredCode(Code((value,)), None, own=True) for value in ("black", "qwxyzt")]
     assert classify(query_codes, [], frozenset({"black"})) == "unknown word"
     assert classify(query_codes[:1], [], frozenset({"black"})) == "no link"

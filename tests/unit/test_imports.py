@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "gram_os"
 
-# What every room may use. They are no room: `arrays` names types of numpy arrays, the others are values and their readers.
+# What every room may use, in no room: `arrays` names types of numpy arrays, the others are values and their readers.
 VALUES = ("errors", "arrays", "settings", "rows", "catalogue")
 
 # Each room imports only rooms that stand before it, inside functions too.
