@@ -27,16 +27,17 @@ from gram_os.catalogue import read_judgments, read_queries
 from gram_os.errors import GramError, InputError
 from gram_os.model.pair_weights import PairWeights
 from gram_os.relevance import Ranking, Run
+from gram_os.train.artifacts import CODED_TITLES, open_backbone, open_catalogue, open_mined, read_pair_weights
 from gram_os.train.lessons.clicks import feedback_from_judgments
 from gram_os.train.lessons.sparse_rows import best_places
-from gram_os.train.materials import Materials
 from gram_os.train.pair.coding import GENERATED, CodedTexts, Columns, score_products
+from gram_os.train.pipeline import STAGES, Training, read_sources
 from gram_os.train.recipe import Recipe, read_recipe
-from gram_os.train.run import TITLES_FILE, Learned, Portions, learn
 
 Change = Callable[[Recipe], Recipe]
 
 EXPANSION_VALUES = 20  # of a title, the likeliest ones
+_PAIR = next(stage for stage in STAGES if stage.name == "pair")  # what ranks reads what the pair scorer's fit reads
 UNFITTED = "gram_no_pair_fit"  # the full model with the pair scorer as it is before anything was fitted
 
 
@@ -75,15 +76,14 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     )
 
 
-def rank_queries(materials: Materials, learned: Learned, weights: PairWeights, texts: Mapping[str, str]) -> Run:
+def rank_queries(training: Training, weights: PairWeights, texts: Mapping[str, str]) -> Run:
     """The best products of each query (id -> text) by the pair score over all products, with their scores."""
-    if learned.titles is None:
-        raise InputError("the recipe fits no pair scorer (pair.share is 0), so there are no codes to rank by")
-    catalogue, backbone = materials.catalogue, materials.backbone(learned.model)
-    titles = CodedTexts.load(learned.titles / TITLES_FILE)
-    queries = catalogue.code_queries(backbone, list(texts.values()), materials.recipe.serving.query_width)
+    inputs = training.inputs(_PAIR)
+    catalogue, backbone = open_catalogue(inputs), open_backbone(inputs, inputs.folder("model"))
+    titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
+    queries = catalogue.code_queries(backbone, list(texts.values()), inputs.recipe.serving.query_width)
     scores = score_products(queries, titles, weights, Columns.of(catalogue.columns))
-    ids = [item.id for item in materials.products]
+    ids = [product.id for product in inputs.products]
     rankings = {}
     for query, row in zip(texts, scores, strict=True):
         places = best_places(row, DEPTH)
@@ -91,20 +91,19 @@ def rank_queries(materials: Materials, learned: Learned, weights: PairWeights, t
     return Run("gram", rankings)
 
 
-def write_expansion(materials: Materials, learned: Learned, path: Path) -> None:
-    """The likeliest generated values of each product's title as the extra text of `bm25_expanded`: the same generator."""
-    if learned.titles is None:
-        raise InputError("the recipe fits no pair scorer (pair.share is 0), so no title's codes are kept")
-    names = materials.mined.dictionary.values
-    titles = CodedTexts.load(learned.titles / TITLES_FILE)
+def write_expansion(training: Training, path: Path) -> None:
+    """Write the likeliest generated values of each title: the extra text of `bm25_expanded`, from the same generator."""
+    inputs = training.inputs(_PAIR)
+    names = open_mined(inputs).dictionary.values
+    titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
-        for place, item in enumerate(materials.products):
+        for place, product in enumerate(inputs.products):
             codes = titles.of(place)
-            made = np.flatnonzero(titles.kinds[codes] == GENERATED)
-            best = made[np.argsort(-titles.log_ratios[codes][made], kind="stable")][:EXPANSION_VALUES]
+            generated = np.flatnonzero(titles.kinds[codes] == GENERATED)
+            best = generated[np.argsort(-titles.log_ratios[codes][generated], kind="stable")][:EXPANSION_VALUES]
             text = [names[column] for column in titles.columns[codes][best]]
-            stream.write(json.dumps({"id": item.id, "text": text}) + "\n")
+            stream.write(json.dumps({"id": product.id, "text": text}) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,14 +141,15 @@ def _make_runs(options: argparse.Namespace) -> None:
         raise InputError(f"there is no variant '{unknown[0]}'; there are: {', '.join(VARIANTS)}")
     for seed, name in product(map(int, options.seeds.split(",")), names):
         changed = with_seed(VARIANTS[name](recipe), seed)
-        portions = Portions.part(feedback, bench.products, changed)
-        materials = Materials(bench.products, changed, options.work, portions.learned, None)
-        learned = learn(materials, portions)
+        if not changed.pair.share:
+            raise InputError("the recipe fits no pair scorer (pair.share is 0), so no title's codes are kept")
+        training = Training(read_sources(bench.products, changed, feedback), changed, options.work)
+        training.run(until="pair")
         if name == "gram" and not seed and options.expansion:
-            write_expansion(materials, learned, options.expansion)
-        weights = PairWeights() if name == UNFITTED else learned.weights
+            write_expansion(training, options.expansion)
+        weights = PairWeights() if name == UNFITTED else read_pair_weights(training.results["pair weights"])
         store_run(
-            rank_queries(materials, learned, weights, bench.dev.queries),
+            rank_queries(training, weights, bench.dev.queries),
             options.out / (f"{name}.{seed}.run.gz" if seed else f"{name}.run.gz"),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from gram_os.errors import InputError
 
 if TYPE_CHECKING:
     from gram_os.train.lessons.clicks import Feedback
-    from gram_os.train.run import Trained
+    from gram_os.train.pipeline import PlannedStage, Trained
 
 EXAMPLE = """Examples:
 
@@ -22,6 +23,7 @@ EXAMPLE = """Examples:
   gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --clicks clicks.tsv --out models/runs/mine
   gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --queries queries.tsv \\
       --judgments judgments.tsv --relevant 2.33 --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --out models/runs/mine --dry-run
 """
 
 
@@ -61,23 +63,30 @@ def run(
     url: output.UrlOption = None,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
     title_field: Annotated[str, typer.Option(help="Column of the title.")] = "title",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the stages, which are cached, and about how long the others take.")
+    ] = False,
     as_json: output.JsonOption = False,
 ) -> None:
     """Train a bundle on a catalogue, alone or with what shoppers clicked.
 
-    Needs the extra `train`, and no network. Every stage is kept in the folder's `work`: a run that was killed goes on, and
-    a changed recipe makes again only what depends on the change.
+    Needs the extra `train`, and no network. Every stage is kept in the folder's `work`. A run that was killed goes on.
+    A changed recipe, or a changed version of gram-os, runs only the stages again that depend on the change.
     """
     from gram_os.catalogue import read_products
     from gram_os.train.recipe import Recipe, read_recipe
-    from gram_os.train.run import run_training
+    from gram_os.train.pipeline import plan_training, run_training
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe) if recipe is not None else Recipe()
     feedback = _read_feedback(clicks, queries, judgments, relevant, ubi=ubi, url=url)
     products = list(read_products(catalogue, id_field=id_field, title_field=title_field))
-    trained = run_training(products, settings, out, feedback=feedback)
-    (_print_json if as_json else _print_table)(trained, out)
+    if dry_run:
+        plan = plan_training(products, settings, out, feedback=feedback)
+        (_print_plan_json if as_json else _print_plan)(plan, out)
+    else:
+        trained = run_training(products, settings, out, feedback=feedback)
+        (_print_json if as_json else _print_table)(trained, out)
 
 
 def _read_feedback(
@@ -111,6 +120,36 @@ def _read_feedback(
         with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
             return feedback_from_clicks(read_ubi_clicks(cluster))
     return None
+
+
+def _print_plan(plan: Sequence[PlannedStage], out: Path) -> None:
+    rows = [[p.stage.name, ", ".join(p.stage.reads), p.stage.makes, p.state.value, _duration(p.seconds)] for p in plan]
+    total = sum(planned.seconds for planned in plan)
+    output.print_table(
+        f"Stages of {out}", ["stage", "reads", "makes", "state", "about"], rows, text_columns=True,
+        caption=f"about {_duration(total)} on two cores; nothing was run",
+    )  # fmt: skip
+
+
+def _print_plan_json(plan: Sequence[PlannedStage], out: Path) -> None:
+    stages = [
+        {"stage": p.stage.name, "reads": list(p.stage.reads), "settings": list(p.stage.settings),
+         "makes": p.stage.makes, "state": p.state.value, "estimated_seconds": round(p.seconds)}
+        for p in plan
+    ]  # fmt: skip
+    seconds = round(sum(planned.seconds for planned in plan))
+    output.print_json({"bundle": str(out), "stages": stages, "estimated_seconds": seconds})
+
+
+def _duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> _duration(0), _duration(42), _duration(600)
+    ('', '42 s', '10 min')
+    """
+    if seconds < 1:
+        return ""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _print_json(trained: Trained, out: Path) -> None:

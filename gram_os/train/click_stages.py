@@ -1,9 +1,10 @@
-"""The stages that need clicks: co-training (GRAM section 4) and co-alignment (section 5), as parts of a run."""
+"""The stages that need clicks: relevance model, co-training (GRAM section 4), co-alignment (5), pair scorer (6)."""
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,13 +16,21 @@ from gram_os.text.attribute import Side
 from gram_os.text.code import MAX_CODES
 from gram_os.text.dictionary import Tokens
 from gram_os.text.own_values import field_texts
+from gram_os.train.artifacts import (
+    CODED_TITLES,
+    PAIR_WEIGHTS,
+    open_backbone,
+    open_catalogue,
+    open_mined,
+    read_training_set,
+)
 from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.lessons.clicks import Feedback, Pair
 from gram_os.train.lessons.code_report import measure_drift
 from gram_os.train.lessons.targets import Target, merge_targets
-from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.training_loop import LoopSettings, run_loop
-from gram_os.train.materials import Materials, write_report
+from gram_os.train.mining.catalogue import Mined
 from gram_os.train.models.relevance_model import (
     RelevanceModel,
     auc,
@@ -38,164 +47,177 @@ from gram_os.train.objectives.alignment import (
     compare_codes,
 )
 from gram_os.train.objectives.cotraining import NewLessons, select_new_codes
-from gram_os.train.pair.data import ClickedQueries
+from gram_os.train.pair.coding import CodedTexts
+from gram_os.train.pair.data import ClickedQueries, measure_recall, pair_data
+from gram_os.train.pair.fit import fit_pair_weights
+from gram_os.train.pair.shortlists import PairData
+from gram_os.train.stage_inputs import StageInputs, write_report
+
+log = logging.getLogger(__name__)
 
 _NEW = 0.3  # share of a text's target that new codes make
 
 
-def learn_relevance(materials: Materials, feedback: Feedback, held: Feedback | None) -> Path:
-    """Train the relevance model on graded pairs; its AUC on held-out ones is in the stage's report."""
-    settings = materials.recipe.relevance
+def train_relevance(inputs: StageInputs, folder: Path) -> None:
+    """The relevance model, on graded pairs. Its AUC on the clicks to measure is in the report."""
+    clicks, held_out = _clicks(inputs), inputs.clicks_to_measure
+    model = train_relevance_model(*_graded_pairs(inputs, clicks), inputs.recipe.relevance, folder)
+    report = {}
+    if held_out is not None and len({pair.positive for pair in held_out.pairs}) == 2:
+        queries, texts, _ = _graded_pairs(inputs, held_out)
+        report = {"auc": auc(score(model, queries, texts), [pair.positive for pair in held_out.pairs])}
+    write_report(folder, report)
 
-    def make(folder: Path) -> None:
-        model = train_relevance_model(*_columns(materials, feedback), settings, folder)
-        report = {}
-        if held is not None and len({pair.positive for pair in held.pairs}) == 2:
-            queries, texts, _ = _columns(materials, held)
-            report = {"auc": auc(score(model, queries, texts), [pair.positive for pair in held.pairs])}
-        write_report(folder, report)
 
-    inputs = {
-        "settings": settings,
-        "feedback": feedback.pairs,
-        "held": held.pairs if held else None,
-        "titles": [product.title for product in materials.products],
+def co_train(inputs: StageInputs, folder: Path) -> None:
+    """One round: both sides code, the relevance model filters, both sides learn what stays."""
+    clicks = _clicks(inputs)
+    backbone = open_backbone(inputs, inputs.folder("model"))
+    codes = _both_sides(inputs, backbone, clicks)
+    new = _new_codes(inputs, codes, clicks)
+    examples = _add_codes(inputs.open("lessons", read_training_set), new, inputs.products)
+    settings = replace(inputs.recipe.sft, **inputs.recipe.cotraining.schedule())
+    backbone.fine_tune(examples, settings, inputs.journal(folder))
+    backbone.save(folder)
+    drift = {"drift before": asdict(measure_drift(*codes))}
+    drift["drift after"] = asdict(measure_drift(*_both_sides(inputs, backbone, clicks)))
+    counts = {name: getattr(new, name) for name in ("candidates", "unheld", "kept", "scored")}
+    write_report(folder, {**counts, **drift})
+
+
+def align(inputs: StageInputs, folder: Path) -> None:
+    """Co-alignment of the two sides on clicked pairs."""
+    settings, clicks = inputs.recipe.alignment, _clicks(inputs)
+    backbone = open_backbone(inputs, inputs.folder("model"))
+    pairs = _draw_pairs(clicks, settings)
+    places = open_catalogue(inputs).places
+    compared = compare_pairs(backbone, pairs, places, [product.title for product in inputs.products])
+    run_loop(
+        AlignmentObjective(backbone.model, settings, count_values=backbone.count_values),
+        backbone.groups(settings.encoder_rate, settings.decoder_rate),
+        alignment_batches(compared, settings),
+        LoopSettings(settings.steps, seed=settings.seed),
+        journal=inputs.journal(folder),
+    )
+    backbone.save(folder)
+
+
+def fit_pair(inputs: StageInputs, folder: Path) -> None:
+    """The pair scorer's weights. Recall on the clicks to measure is in the report."""
+    settings, width = inputs.recipe.pair, inputs.recipe.serving.query_width
+    catalogue, backbone = open_catalogue(inputs), open_backbone(inputs, inputs.folder("model"))
+    titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
+
+    def code(queries: ClickedQueries) -> PairData:
+        return pair_data(catalogue, queries, backbone, titles, width=width)
+
+    clicks, held_out = inputs.clicks_to_fit, inputs.clicks_to_measure
+    assert clicks is not None  # noqa: S101 (the table: only with clicks)
+    data = code(ClickedQueries.gather(clicks, catalogue.places).draw(settings.most_queries))
+    fitted = fit_pair_weights(data, settings)
+    (folder / PAIR_WEIGHTS).write_text(fitted.weights.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    report: dict[str, object] = {
+        "queries": len(data.queries),
+        "loss": {"before": fitted.before, "after": fitted.after},
+        "weights": fitted.weights.model_dump(mode="json"),
     }
-    folder = materials.runner.run("relevance", inputs, make, by_all=True)
-    materials.note("relevance", folder)
-    return folder
+    if held_out is not None:
+        measured = measure_recall(code(ClickedQueries.gather(held_out, catalogue.places)), fitted.weights)
+        report["held out"] = measured
+        if inputs.curves is not None:
+            inputs.curves.write("pair", fitted.steps, {f"dev {name}": value for name, value in measured.items()})
+        log.info("clicks to measure: %s", ", ".join(f"{name} {value:.4f}" for name, value in measured.items()))
+    write_report(folder, report)
 
 
-def _columns(materials: Materials, feedback: Feedback) -> tuple[list[str], list[str], list[float]]:
-    places = materials.catalogue.places
-    products = [materials.products[places[pair.product]] for pair in feedback.pairs]
+def _clicks(inputs: StageInputs) -> Feedback:
+    clicks = inputs.clicks
+    assert clicks is not None  # noqa: S101 (the table: only with clicks)
+    return clicks
+
+
+def _graded_pairs(inputs: StageInputs, feedback: Feedback) -> tuple[list[str], list[str], list[float]]:
+    """Query, product text and relevance of each pair."""
+    mined, places = open_mined(inputs), open_catalogue(inputs).places
     return (
         [pair.query for pair in feedback.pairs],
-        [_text(materials, product) for product in products],
+        [_text(mined, mined.products[places[pair.product]]) for pair in feedback.pairs],
         [pair.relevance for pair in feedback.pairs],
     )
 
 
-def _text(materials: Materials, product: Product) -> str:
-    values = [text for text, _ in field_texts(product, materials.mined.attributes)]
-    return product_text(product.title, values)
-
-
-def co_train(materials: Materials, before: Path, relevance: Path, feedback: Feedback, number: int) -> Path:
-    """One round: both sides code, the relevance model filters, both sides learn what stays; the folder of the new model."""
-    settings = materials.recipe.cotraining
-
-    def make(folder: Path) -> None:
-        backbone = materials.backbone(before)
-        model = load_relevance_model(relevance)
-        found, drift = _new_codes(materials, backbone, model, feedback)
-        backbone.fine_tune(
-            _with_new(materials.lessons(), found, materials.products),
-            replace(materials.recipe.sft, **settings.schedule()),
-            materials.journal(f"co-train-{number}", folder),
-        )
-        backbone.save(folder)
-        after = _drift(materials, backbone, feedback)
-        counts = {name: getattr(found, name) for name in ("candidates", "unheld", "kept", "scored")}
-        write_report(folder, {**counts, "drift before": drift, "drift after": after})
-
-    inputs = {
-        "before": before,
-        "relevance": relevance,
-        "settings": settings,
-        "sft": materials.recipe.sft,
-        "feedback": feedback.pairs,
-        "title_codes": materials.recipe.serving.title_codes,
-        "round": number,
-    }
-    folder = materials.runner.run(f"co-train-{number}", inputs, make, by_all=True)
-    materials.note(f"co-train-{number}", folder)
-    return folder
+def _text(mined: Mined, product: Product) -> str:
+    return product_text(product.title, [text for text, _ in field_texts(product, mined.attributes)])
 
 
 def _new_codes(
-    materials: Materials, backbone: Backbone, model: RelevanceModel, feedback: Feedback
-) -> tuple[NewLessons, dict[str, object]]:
-    asked, offered = _both_sides(materials, backbone, feedback)
-
-    def relevant(queries: Sequence[str], places: Sequence[int]) -> FloatArray:
-        return score(model, queries, [_text(materials, materials.products[place]) for place in places])
-
-    ids = [product.id for product in materials.products]
-    found = select_new_codes(asked, offered, ids, feedback, relevant, materials.recipe.cotraining.selection)
-    return found, asdict(measure_drift(asked, offered))
+    inputs: StageInputs, codes: tuple[Mapping[str, Sequence[Tokens]], Sequence[Sequence[Tokens]]], clicks: Feedback
+) -> NewLessons:
+    """What the relevance model lets through of the codes that the sides do not share yet."""
+    mined, model = open_mined(inputs), load_relevance_model(inputs.folder("relevance model"))
+    ids = [product.id for product in mined.products]
+    return select_new_codes(*codes, ids, clicks, _scorer(mined, model), inputs.recipe.cotraining.selection)
 
 
-def _drift(materials: Materials, backbone: Backbone, feedback: Feedback) -> dict[str, object]:
-    return asdict(measure_drift(*_both_sides(materials, backbone, feedback)))
+def _scorer(mined: Mined, model: RelevanceModel) -> Callable[[Sequence[str], Sequence[int]], FloatArray]:
+    def relevance(queries: Sequence[str], places: Sequence[int]) -> FloatArray:
+        return score(model, queries, [_text(mined, mined.products[place]) for place in places])
+
+    return relevance
 
 
 def _both_sides(
-    materials: Materials, backbone: Backbone, feedback: Feedback
+    inputs: StageInputs, backbone: Backbone, clicks: Feedback
 ) -> tuple[dict[str, list[Tokens]], list[list[Tokens]]]:
-    """Codes that the query side generates for clicked queries, and those of every product, its own and generated."""
-    catalogue = materials.catalogue
-    queries = ClickedQueries.gather(feedback, catalogue.places).texts
-    asked = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
-    ids = backbone.ids([product.title for product in materials.products], Side.TITLE)
-    none: list[IntArray] = [np.empty(0, np.int64)] * len(ids)  # a title's own are its codes however likely
-    titles = backbone.code(ids, Side.TITLE, none, materials.recipe.serving.title_codes)
-    combined = materials.mined.initial  # the combinations that a title's own attributes make
-    known = len(materials.mined.dictionary.values)
-    offered = []
-    for place, (own, codes) in enumerate(zip(catalogue.own, combined, strict=True)):
+    """Codes that the query side generates for clicked queries, and those of every product, own and generated."""
+    mined, catalogue = open_mined(inputs), open_catalogue(inputs)
+    queries = ClickedQueries.gather(clicks, catalogue.places).texts
+    query_codes = dict(zip(queries, backbone.generate(queries, Side.QUERY, MAX_CODES), strict=True))
+    ids = backbone.ids([product.title for product in mined.products], Side.TITLE)
+    none: list[IntArray] = [np.empty(0, np.int64)] * len(ids)  # a title's own values are its codes however likely
+    titles = backbone.code(ids, Side.TITLE, none, inputs.recipe.serving.title_codes)
+    known = len(mined.dictionary.values)
+    title_codes = []
+    for place, (own, combinations) in enumerate(zip(catalogue.own, mined.initial, strict=True)):
         singles = np.union1d(own[own < known], titles.columns[titles.of(place)])
-        offered.append([*((int(value),) for value in singles), *(code for code in codes if len(code) > 1)])
-    return asked, offered
+        combined = [code for code in combinations if len(code) > 1]
+        title_codes.append([*((int(value),) for value in singles), *combined])
+    return query_codes, title_codes
 
 
-def _with_new(lessons: Lessons, found: NewLessons, products: Sequence[Product]) -> Lessons:
-    named = {products[place].title: target for place, target in found.titles.items()}
-    return replace(lessons, asked=_extended(lessons.asked, found.queries), titles=_extended(lessons.titles, named))
+def _add_codes(examples: TrainingSet, new: NewLessons, products: Sequence[Product]) -> TrainingSet:
+    titles = {products[place].title: target for place, target in new.titles.items()}
+    clicked = _merge(examples.clicked, new.queries)
+    return replace(examples, clicked=clicked, titles=_merge(examples.titles, titles))
 
 
-def _extended(lesson: Lesson, new: Mapping[str, Target]) -> Lesson:
+def _merge(examples: TrainingTexts, new: Mapping[str, Target]) -> TrainingTexts:
     targets = [
         merge_targets(target, new[text], _NEW) if text in new else target
-        for text, target in zip(lesson.texts, lesson.targets, strict=True)
+        for text, target in zip(examples.texts, examples.targets, strict=True)
     ]
-    return Lesson(lesson.texts, targets)
+    return TrainingTexts(examples.texts, targets)
 
 
-def align(materials: Materials, before: Path, feedback: Feedback) -> Path:
-    """Co-alignment of the model that a stage left in `before`; the folder of the aligned one."""
-    settings = materials.recipe.alignment
+def compare_pairs(
+    backbone: Backbone, pairs: Sequence[Pair], places: Mapping[str, int], titles: Sequence[str]
+) -> list[AlignedPair]:
+    """Clicked pairs with the codes that their two sides generate, all in the backbone's own tokens.
 
-    def make(folder: Path) -> None:
-        backbone = materials.backbone(before)
-        compared = aligned_pairs(materials, backbone, _clicked_pairs(feedback, settings))
-        run_loop(
-            AlignmentObjective(backbone.model, settings, count_values=backbone.count_values),
-            backbone.groups(settings.encoder_rate, settings.decoder_rate),
-            alignment_batches(compared, settings),
-            LoopSettings(settings.steps, seed=settings.seed),
-            journal=materials.journal("align", folder),
-        )
-        backbone.save(folder)
-
-    inputs = {"before": before, "settings": settings, "feedback": feedback.pairs}
-    return materials.runner.run("align", inputs, make, by_all=True)
-
-
-def aligned_pairs(materials: Materials, backbone: Backbone, pairs: Sequence[Pair]) -> list[AlignedPair]:
-    """Clicked pairs with the codes that their two sides generate, all in the backbone's own tokens."""
-    places = materials.catalogue.places
+    places: product id -> its place among the titles.
+    """
     queries = sorted({pair.query for pair in pairs})
     products = sorted({places[pair.product] for pair in pairs})
-    titles = [materials.products[place].title for place in products]
-    ours = map(backbone.write, backbone.generate(queries, Side.QUERY, MAX_CODES))
-    theirs = map(backbone.write, backbone.generate(titles, Side.TITLE, MAX_CODES))
-    asked, offered = dict(zip(queries, ours, strict=True)), dict(zip(products, theirs, strict=True))
+    texts = [titles[place] for place in products]
+    of_queries = map(backbone.write, backbone.generate(queries, Side.QUERY, MAX_CODES))
+    of_titles = map(backbone.write, backbone.generate(texts, Side.TITLE, MAX_CODES))
+    query_codes = dict(zip(queries, of_queries, strict=True))
+    title_codes = dict(zip(products, of_titles, strict=True))
     query_ids = dict(zip(queries, backbone.ids(queries, Side.QUERY), strict=True))
-    title_ids = dict(zip(products, backbone.ids(titles, Side.TITLE), strict=True))
+    title_ids = dict(zip(products, backbone.ids(texts, Side.TITLE), strict=True))
     return [
         compare_codes(
-            query_ids[pair.query], title_ids[place], asked[pair.query], offered[place],
+            query_ids[pair.query], title_ids[place], query_codes[pair.query], title_codes[place],
             count_values=backbone.count_values,
         )
         for pair in pairs
@@ -203,7 +225,7 @@ def aligned_pairs(materials: Materials, backbone: Backbone, pairs: Sequence[Pair
     ]  # fmt: skip
 
 
-def _clicked_pairs(feedback: Feedback, settings: AlignmentSettings) -> list[Pair]:
+def _draw_pairs(feedback: Feedback, settings: AlignmentSettings) -> list[Pair]:
     """Clicked pairs, not more than the steps can read."""
     pairs = [pair for pair in feedback.pairs if pair.positive]
     rng = random.Random(settings.seed)  # noqa: S311

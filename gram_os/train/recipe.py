@@ -40,7 +40,7 @@ class MiningRecipe(_Part):
 class SynthesisRecipe(_Part):
     """How many queries are made, beside one for each value and each common English word."""
 
-    queries: int = Field(50_000, ge=1)
+    queries: int = Field(30_000, ge=1)
     words: bool = True
     seed: int = 0
 

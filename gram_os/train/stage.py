@@ -1,8 +1,8 @@
-"""Stages of a training: each made once for what goes into it, taken from its folder when nothing of that changed.
+"""The runner of stages: each is run once for what goes into it, and taken from its folder when nothing of that changed.
 
-Knows folders, keys and seconds, and nothing of what a stage does. A stage's key is a hash over its name, its version, its
-settings and the contents of its inputs; its folder is `<name>-<first 8 digits of the key>`. It is made under that name plus
-`.partial` and renamed when it is whole, so a kill leaves nothing that counts as done.
+Knows folders, keys and seconds, and nothing of what a stage does. A stage's key is a hash over its name and its inputs.
+Its folder is `NAME-KEY`, with the first 8 digits of the key. A stage writes into `NAME-KEY.partial`, which is renamed
+when it is whole, so a kill leaves nothing that counts as done.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -32,15 +33,14 @@ RECORD = "stage.json"  # in every whole stage folder
 COSTS = "costs.json"
 _PARTIAL = ".partial"
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-_FOLDER = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}(\.partial)?")
 
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
     """What a stage cost.
 
-    seconds: in this run; made_in: seconds of the run that made it, the same where nothing was cached; resumed: that run
-    went on with what a killed one had left, whose seconds are not in either figure.
+    seconds: in this run. made_in: seconds of the run that made it, equal to `seconds` where nothing was cached.
+    resumed: that run went on from the checkpoints of a killed one. The killed run's seconds are in neither figure.
     """
 
     stage: str
@@ -50,53 +50,95 @@ class StageCost:
     resumed: bool
 
 
+@runtime_checkable
+class HasContent(Protocol):
+    """Settings that name something outside of themselves, such as a folder with a model."""
+
+    def content(self) -> object:
+        """What a stage that reads these settings depends on."""
+
+
+class StageState(Enum):
+    """What a run would do with a stage."""
+
+    CACHED = "cached"
+    RESUMES = "resumes"
+    RUNS = "runs"
+
+
 class StageRunner:
     """Runs stages under a folder `work`.
 
-    Under `torchrun` or `accelerate launch` every process calls `run` alike; a stage is made by the first process while
-    the others wait, unless it is said to be made by all.
+    Under `torchrun` or `accelerate launch` every process calls `run` alike. The first process makes a stage while the
+    others wait, unless `by_all` says otherwise.
     """
 
     def __init__(self, work: Path):
         self.work = work
         self._costs: list[StageCost] = []
-        self._used: set[str] = set()
         self._processes = processes()
-        work.mkdir(parents=True, exist_ok=True)
 
-    def run(
-        self,
-        name: str,
-        inputs: Mapping[str, object],
-        make: Callable[[Path], None],
-        *,
-        version: str = "1",
-        by_all: bool = False,
-    ) -> Path:
-        """Return the folder of a stage, made by `make(folder)` if there is none of this key.
+    def key(self, name: str, inputs: Mapping[str, object]) -> str:
+        """The key of a stage: 64 hexadecimal digits.
 
         inputs: what decides the outcome, by name. A path counts by its content, the folder of another stage by that
-        stage's key, everything else (settings, numbers, texts) by its value. Change `version` when `make` itself does.
-        make: writes its files into the folder that it is given, which is empty but for `checkpoint/`: whatever the same
-        stage had put there when it was killed. What it raises passes through, and the next run makes the stage again.
-        by_all: `make` is called in all processes (a training loop); it lets only the first one write.
+        stage's key, everything else (settings, numbers, texts, keys) by its value.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"stage name {name!r}: use small letters, digits and hyphens")
+        return self._key(name, {label: hash_input(value) for label, value in inputs.items()})
+
+    def state(self, name: str, key: str) -> StageState:
+        """What a run would do with the stage of this key."""
+        folder = self._folder(name, key)
+        if _recorded_key(folder) == key:
+            return StageState.CACHED
+        scratch = folder.with_name(folder.name + _PARTIAL) / SCRATCH
+        return StageState.RESUMES if scratch.is_dir() and any(scratch.iterdir()) else StageState.RUNS
+
+    def last_seconds(self, name: str) -> float | None:
+        """Seconds of the latest stage of this name in `work`, whatever its key. None without one."""
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in self.work.glob(f"{name}-????????/{RECORD}")]
+        latest = max((r for r in records if not r["resumed"]), key=lambda r: str(r["finished_at"]), default=None)
+        return None if latest is None else float(latest["seconds"])
+
+    def run(
+        self, name: str, inputs: Mapping[str, object], make: Callable[[Path], None], *, by_all: bool = False
+    ) -> Path:
+        """Return the folder of a stage. `make(folder)` writes it if there is none of this key.
+
+        inputs: as in `key`.
+        make: writes its files into the folder that it is given. That folder is empty but for `checkpoint/`, which keeps
+        what a killed run of the same stage left there. What `make` raises passes through, and the next run begins again.
+        by_all: `make` is called in all processes (a training loop), and lets only the first one write.
+        """
         hashes = {label: hash_input(value) for label, value in inputs.items()}
-        key = _sha256(json.dumps([name, version, hashes], sort_keys=True).encode())
-        folder = self.work / f"{name}-{key[:8]}"
-        self._used.add(folder.name)
+        key = self._key(name, hashes)
+        folder = self._folder(name, key)
         started = time.monotonic()
+        self.work.mkdir(parents=True, exist_ok=True)
         self._processes.wait_for_everyone()
         cached = _recorded_key(folder) == key
         self._processes.wait_for_everyone()  # all have looked before the first one writes
         if not cached:
             log.info("stage %s: making %s", name, folder.name)
-            record = {"key": key, "name": name, "version": version, "inputs": hashes}
-            self._make(folder, record, make, by_all=by_all)
+            self._make(folder, {"key": key, "name": name, "inputs": hashes}, make, by_all=by_all)
         self._note(name, folder, time.monotonic() - started, cached=cached)
         return folder
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Count the seconds of something that is not kept in a folder as those of a stage."""
+        started = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - started, 1)
+        self._add(StageCost(name, seconds, cached=False, made_in=seconds, resumed=False))
+
+    def _key(self, name: str, hashes: Mapping[str, str]) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"stage name {name!r}: use small letters, digits and hyphens")
+        return _sha256(json.dumps([name, hashes], sort_keys=True).encode())
+
+    def _folder(self, name: str, key: str) -> Path:
+        return self.work / f"{name}-{key[:8]}"
 
     def _make(self, folder: Path, record: Mapping[str, object], make: Callable[[Path], None], *, by_all: bool) -> None:
         partial = folder.with_name(folder.name + _PARTIAL)
@@ -124,7 +166,10 @@ class StageRunner:
     def _note(self, name: str, folder: Path, seconds: float, *, cached: bool) -> None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         cost = StageCost(name, round(seconds, 1), cached, float(record["seconds"]), bool(record["resumed"]))
-        log.info("stage %s: %s", name, "cached" if cached else f"{cost.seconds:.1f} s")
+        self._add(cost)
+
+    def _add(self, cost: StageCost) -> None:
+        log.info("stage %s: %s", cost.stage, "cached" if cost.cached else f"{cost.seconds:.1f} s")
         self._costs.append(cost)
         if self._processes.is_main_process:
             facts = [dataclasses.asdict(cost) for cost in self._costs]
@@ -133,19 +178,6 @@ class StageRunner:
     def costs(self) -> tuple[StageCost, ...]:
         """The stages of this run in order, as they also stand in `work/costs.json`."""
         return tuple(self._costs)
-
-    def prune(self) -> tuple[str, ...]:
-        """Delete the stage folders, whole and partial, that this run has not used; their names."""
-        used = self._used | {name + _PARTIAL for name in self._used}
-        stale = [
-            path
-            for path in sorted(self.work.iterdir())
-            if path.is_dir() and _FOLDER.fullmatch(path.name) and path.name not in used
-        ]
-        if self._processes.is_main_process:
-            for path in stale:
-                shutil.rmtree(path)
-        return tuple(path.name for path in stale)
 
 
 def hash_input(value: object) -> str:
@@ -172,6 +204,8 @@ def _as_json(value: object) -> object:
         return [type(value).__name__, _as_json(value.value)]
     if isinstance(value, BaseModel):
         return [type(value).__name__, _as_json(dict(value))]
+    if isinstance(value, HasContent):
+        return [type(value).__name__, _as_json(value.content())]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return [type(value).__name__, _as_json(fields)]

@@ -22,17 +22,17 @@ from gram_os.arrays import IntArray
 from gram_os.model.backbone import load_generator
 from gram_os.model.pair_weights import PairWeights
 from gram_os.text.attribute import Side
+from gram_os.train.artifacts import CODED_TITLES, open_backbone
 from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.backbones.causal import CausalBackbone
-from gram_os.train.click_stages import aligned_pairs
+from gram_os.train.click_stages import compare_pairs
 from gram_os.train.loop.curves import read_curves
-from gram_os.train.materials import Materials
 from gram_os.train.mining.catalogue import Mined, mine
 from gram_os.train.models.causal import CausalSettings, CausalSource, next_logits
 from gram_os.train.models.torch_causal_lm import TorchCausalLm
 from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts
+from gram_os.train.pipeline import STAGES, Training, read_sources, run_training
 from gram_os.train.recipe import Recipe, read_recipe
-from gram_os.train.run import TITLES_FILE, run_training
 from tests.train.catalogues import PRODUCTS as FEW
 from tests.train.catalogues import SPANS
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
@@ -230,7 +230,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
 
     stages = ["sft", "co-train-1", "align"]
     assert list(first.seconds) == [
-        "mine", "export", "tags", "codes", "sft", "relevance", *stages[1:], "coded-titles", "pair",
+        "tags", "mine", "codes", "sft", "relevance", *stages[1:], "coded-titles", "pair", "export",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["co-train-1"]["candidates"] > 0
@@ -244,7 +244,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
         (file,) = (tmp_path / "work").glob(f"{stage}-*/model.safetensors")
         weights.append(load_file(file)["model.layers.0.mlp.up_proj.weight"])
         assert not torch.equal(*weights[-2:]), stage
-    (titles,) = (tmp_path / "work").glob(f"coded-titles-*/{TITLES_FILE}")
+    (titles,) = (tmp_path / "work").glob(f"coded-titles-*/{CODED_TITLES}")
     assert (CodedTexts.load(titles).kinds == GENERATED).any()  # as wide as the beam, where no values follow it
     manifest = first.bundle.manifest
     assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
@@ -257,14 +257,18 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
     second = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     costs = json.loads((tmp_path / "work" / "costs.json").read_text())
-    assert [cost["stage"] for cost in costs if not cost["cached"]] == []
+    assert [cost["stage"] for cost in costs if not cost["cached"]] == ["export"]
     assert second.bundle.manifest.files == first.bundle.manifest.files
-    materials = Materials(PRODUCTS, recipe, tmp_path / "work", FEEDBACK, None)
-    backbone = materials.backbone(next((tmp_path / "work").glob("sft-*")))
+    training = Training(read_sources(PRODUCTS, recipe, FEEDBACK), recipe, tmp_path / "work")
+    training.run(until="sft")
+    (row,) = (row for row in STAGES if row.name == "align")
+    backbone = open_backbone(training.inputs(row), training.results["model"])
     assert isinstance(backbone, CausalBackbone)
     clicked = [pair for pair in FEEDBACK.pairs if pair.positive][:20]
     written = set(backbone.write(backbone.mined.codes))
-    for pair, found in zip(clicked, aligned_pairs(materials, backbone, clicked), strict=True):
+    names = [product.title for product in PRODUCTS]
+    compared = compare_pairs(backbone, clicked, {product.id: n for n, product in enumerate(PRODUCTS)}, names)
+    for pair, found in zip(clicked, compared, strict=True):
         assert [found.query] == backbone.ids([pair.query], Side.QUERY)
         assert [found.title] == backbone.ids([PRODUCTS[int(pair.product)].title], Side.TITLE)
         codes = {*found.shared, *found.unshared}
@@ -283,7 +287,7 @@ def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSo
     assert recipe.causal is not None
     other = shutil.copytree(recipe.causal.model, tmp_path / "model")
     moved = recipe.model_copy(update={"causal": CausalSettings(str(other))})
-    for scale, cached in ((1.0, ["tags", "codes", "sft"]), (0.5, ["tags", "codes"])):
+    for scale, cached in ((1.0, ["tags", "mine", "codes", "sft"]), (0.5, ["tags", "mine", "codes"])):
         with torch.no_grad():
             changed = copy.deepcopy(source)
             changed.model.lm_head.weight.mul_(scale)

@@ -100,7 +100,7 @@ def test_missing_recipe(tmp_path: Path) -> None:
         read_recipe(tmp_path)
 
 
-def test_shipped_cold_start_recipe_can_be_read() -> None:
+def test_cold_start_is_what_train_takes_without_a_recipe() -> None:
     recipe = read_recipe(SHIPPED / "cold-start.toml")
-    assert recipe.label == "v1"
-    assert recipe.precision == "int8"
+    assert recipe.source
+    assert recipe == Recipe(source=recipe.source)

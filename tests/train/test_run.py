@@ -18,14 +18,15 @@ from gram_os.model.onnx_lm import CompactLm
 from gram_os.model.pair_weights import PairWeights
 from gram_os.text.attribute import Side
 from gram_os.text.tagger import Tagger
+from gram_os.train.artifacts import open_compact
 from gram_os.train.export.compact import prune_tokenizer, used_pieces
 from gram_os.train.lessons.clicks import Feedback, Pair
 from gram_os.train.loop.curves import read_curves
-from gram_os.train.materials import Materials
 from gram_os.train.models.encoder import load_tokenizer
 from gram_os.train.models.tagger import make_tagger
+from gram_os.train.pipeline import STAGES, Training, plan_training, read_sources, run_training
 from gram_os.train.recipe import Recipe, read_recipe
-from gram_os.train.run import run_training
+from gram_os.train.stage import StageState
 from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
 
 pytestmark = [
@@ -77,9 +78,10 @@ def test_the_bundles_tagger_is_the_one_that_was_trained(tagger_checkpoint: Path,
     recipe = _recipe(tagger_checkpoint)
     bundle = run_training(PRODUCTS, recipe, tmp_path).bundle
 
-    backbone = Materials(PRODUCTS, recipe, tmp_path / "work", None, None).compact(
-        next((tmp_path / "work").glob("tag-branch-*"))
-    )
+    training = Training(read_sources(PRODUCTS, recipe, None), recipe, tmp_path / "work")
+    training.run()
+    (last,) = (stage for stage in STAGES if stage.name == "tag-branch")
+    backbone = open_compact(training.inputs(last), training.results["model"])
     queries, titles = ["black toner cartridge", "hp usb cable 2 m"], [p.title for p in PRODUCTS[:9]]
     trained, exported = (
         make_tagger(backbone.tagger, backbone.tokenizer),
@@ -98,10 +100,11 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     assert list(first.seconds) == [
-        "mine", "export", "tags", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair", "tag-branch",
+        "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair",
+        "tag-branch", "export",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
-    assert reports["initial codes"]["shared"] > 0
+    assert reports["codes"]["shared"] > 0
     assert 0 <= reports["relevance"]["auc"] <= 1
     rounds = reports["co-train-1"]
     assert rounds["kept"] <= rounds["candidates"]
@@ -117,10 +120,13 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     } <= names
 
     changed = recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")})
+    plan = plan_training(PRODUCTS, changed, tmp_path, feedback=FEEDBACK)
+    assert [p.stage.name for p in plan if p.state is not StageState.CACHED] == ["pair", "export"]
+    assert [p.seconds > 0 for p in plan] == [p.stage.name in ("pair", "export") for p in plan]
     second = run_training(PRODUCTS, changed, tmp_path, feedback=FEEDBACK)
 
     costs = {cost["stage"]: cost for cost in json.loads((tmp_path / "work" / "costs.json").read_text())}
-    assert [stage for stage, cost in costs.items() if not cost["cached"]] == ["pair"]
+    assert [stage for stage, cost in costs.items() if not cost["cached"]] == ["pair", "export"]
     assert second.reports["co-train-1"] == first.reports["co-train-1"]
 
 

@@ -20,7 +20,7 @@ from gram_os.errors import InputError
 from gram_os.train.loop.checkpoint import BatchStream, TrainingState
 from gram_os.train.loop.curves import CurveWriter, Point, plot_curves, read_curves
 from gram_os.train.loop.processes import SCRATCH
-from gram_os.train.stage import StageRunner, hash_input
+from gram_os.train.stage import StageRunner, StageState, hash_input
 from tests.train.tiny_loop import run_loop
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +78,8 @@ def test_other_inputs_are_another_stage(tmp_path: Path, other: dict[str, object]
     runner = StageRunner(tmp_path)
     folder = runner.run("tag", {"settings": Settings()}, _writes("a", calls))
     assert runner.run("tag", other, _writes("b", calls)) != folder
-    assert runner.run("tag", {"settings": Settings()}, _writes("c", calls), version="2") != folder
-    assert runner.run("mine", {"settings": Settings()}, _writes("d", calls)) != folder
-    assert calls == ["a", "b", "c", "d"]
+    assert runner.run("mine", {"settings": Settings()}, _writes("c", calls)) != folder
+    assert calls == ["a", "b", "c"]
 
 
 def test_equal_values_are_equal_whatever_their_order() -> None:
@@ -144,16 +143,25 @@ def test_a_stage_that_fails_is_made_again_with_its_scratch_only(tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {folder.name, "costs.json"}
 
 
-def test_prune_deletes_what_this_run_did_not_use(tmp_path: Path) -> None:
-    calls: list[str] = []
-    old = StageRunner(tmp_path).run("tag", {"n": 1}, _writes("a", calls))
-    (tmp_path / "sft-0123abcd.partial").mkdir()
-    (tmp_path / "mine").mkdir()  # no stage's
-    runner = StageRunner(tmp_path)
-    new = runner.run("tag", {"n": 2}, _writes("b", calls))
-    assert old.is_dir()  # nothing goes unasked
-    assert set(runner.prune()) == {old.name, "sft-0123abcd.partial"}
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", new.name, "costs.json"}
+def test_a_plan_knows_what_a_run_would_do(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / SCRATCH / "step").write_text("3")
+        raise RuntimeError("killed")
+
+    runner = StageRunner(tmp_path / "work")
+    key = runner.key("sft", {"steps": 3})
+    assert runner.state("sft", key) is StageState.RUNS
+    assert not (tmp_path / "work").exists()  # looking writes nothing
+    with pytest.raises(RuntimeError):
+        runner.run("sft", {"steps": 3}, fail)
+    assert runner.state("sft", key) is StageState.RESUMES
+    assert runner.last_seconds("sft") is None  # it was never whole
+    runner.run("sft", {"steps": 3}, _writes("a", []))
+    assert runner.state("sft", key) is StageState.CACHED
+    assert runner.state("sft", runner.key("sft", {"steps": 4})) is StageState.RUNS
+    assert runner.last_seconds("sft") is None  # of a stage that went on, nobody knows how long a whole one takes
+    runner.run("sft", {"steps": 4}, _writes("b", []))
+    assert runner.last_seconds("sft") == 0.0
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:

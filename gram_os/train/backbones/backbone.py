@@ -11,11 +11,9 @@ from typing import Protocol
 
 from torch import nn
 
-from gram_os.model.bundle import Bundle, Manifest
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import Tokens
-from gram_os.train.export.compact import Precision
-from gram_os.train.lessons.teach import Lessons
+from gram_os.train.lessons.teach import TrainingSet
 from gram_os.train.loop.training_loop import Journal, RateGroup
 from gram_os.train.objectives.sft import SftSettings
 from gram_os.train.pair.data import CodeTexts
@@ -28,7 +26,7 @@ class Backbone(CodeTexts, Protocol):
     def model(self) -> nn.Module:
         """A `CodeModel`; its texts are what `ids` gives, its codes what `write` gives."""
 
-    def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
+    def fine_tune(self, examples: TrainingSet, settings: SftSettings, journal: Journal) -> None:
         """SFT, in place. Raises InputError where no text of a side has a code."""
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
@@ -48,6 +46,3 @@ class Backbone(CodeTexts, Protocol):
 
     def load(self, folder: Path) -> None:
         """Become what `save` wrote."""
-
-    def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
-        """Write the bundle to the folder `out`."""

@@ -14,16 +14,13 @@ import numpy as np
 from safetensors.torch import load_model, save_model
 
 from gram_os.arrays import FloatArray, IntArray
-from gram_os.model.bundle import Bundle, Manifest
 from gram_os.model.decode import beam_search, score_sequences
 from gram_os.model.prompts import PromptEncoder
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import Tokens
 from gram_os.train.backbones.code_writer import CodeWriter
-from gram_os.train.export.causal import compare_with_torch, export_causal
-from gram_os.train.export.compact import Precision
-from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.processes import processes
 from gram_os.train.loop.training_loop import Journal, RateGroup
 from gram_os.train.mining.catalogue import Mined
@@ -49,7 +46,7 @@ class CausalBackbone:
         self.model = CausalModel(source.model).eval()
         self._prompts = PromptEncoder(source.tokenizer)
         self._writer = CodeWriter(source.tokenizer, mined.dictionary)
-        self._codes = CodeTrie.build(self.write(mined.codes))
+        self.codes_trie = CodeTrie.build(self.write(mined.codes))
         self._values = CodeTrie.build(self.write((token,) for token in range(len(mined.dictionary.values))))
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
@@ -64,13 +61,13 @@ class CausalBackbone:
         """See `Backbone.count_values`."""
         return self._writer.count_values(code)
 
-    def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
+    def fine_tune(self, examples: TrainingSet, settings: SftSettings, journal: Journal) -> None:
         """See `Backbone.fine_tune`; `CausalSettings` says which of the settings count."""
         queries = [
-            *self._examples(lessons.asked, Side.QUERY, weight=lessons.weight),
-            *self._examples(lessons.made, Side.QUERY),
+            *self._examples(examples.clicked, Side.QUERY, weight=examples.weight),
+            *self._examples(examples.synthetic, Side.QUERY),
         ]
-        titles = self._examples(lessons.titles, Side.TITLE)
+        titles = self._examples(examples.titles, Side.TITLE)
         train_causal(self.source, queries, titles, settings, journal=journal)
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
@@ -79,7 +76,7 @@ class CausalBackbone:
         found: list[list[Tokens]] = [[] for _ in texts]
         for places in length_buckets([len(text) for text in texts], _BATCH):
             first = lm.start([texts[i] for i in places], side)
-            for place, codes in zip(places, beam_search(lm, self._codes, first, width=width), strict=True):
+            for place, codes in zip(places, beam_search(lm, self.codes_trie, first, width=width), strict=True):
                 found[place] = [self._writer.read(code.tokens) for code in codes]
         return found
 
@@ -123,28 +120,11 @@ class CausalBackbone:
         """Become what `save` wrote."""
         load_model(self.source.model, folder / _WEIGHTS)
 
-    def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
-        """See `Backbone.export`. Raises InputError when the LM's architecture cannot be exported."""
-        mined, source = self.mined, self.source
-        source.model.cpu()
-        bundle = export_causal(
-            source,
-            out,
-            manifest,
-            dictionary=mined.dictionary,
-            vocabulary=mined.vocabulary,
-            normaliser=mined.normaliser,
-            trie=self._codes,
-            precision=precision,
-        )
-        gap = compare_with_torch(source, bundle, [product.title for product in mined.products[:16]])
-        log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
-        return bundle
-
-    def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
-        rows = self.ids(lesson.texts, side)
+    def _examples(self, examples: TrainingTexts, side: Side, *, weight: float = 1.0) -> list[Example]:
+        rows = self.ids(examples.texts, side)
         return [
-            Example(ids, self._writer.target(target), weight) for ids, target in zip(rows, lesson.targets, strict=True)
+            Example(ids, self._writer.target(target), weight)
+            for ids, target in zip(rows, examples.targets, strict=True)
         ]
 
     def _language_model(self) -> TorchCausalLm:

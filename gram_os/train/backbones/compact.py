@@ -13,24 +13,20 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from gram_os.arrays import FloatArray, IntArray
-from gram_os.data import tagging_data
-from gram_os.model.bundle import Bundle, Manifest
 from gram_os.model.decode import beam_search
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import Tokens
-from gram_os.train.export.compact import Precision, compare_with_torch, export_compact
-from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.processes import processes
 from gram_os.train.loop.training_loop import Journal, RateGroup
 from gram_os.train.mining.catalogue import Mined
-from gram_os.train.models.annotation import read_marked
 from gram_os.train.models.compact import CompactModel
 from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets, load_encoder
 from gram_os.train.models.tag_branch import BranchedTagger, read_states, train_branch
 from gram_os.train.models.tagger import TagModel, TagRecipe, encode_marked
-from gram_os.train.models.tagger_checkpoint import measure_tagger, read_training_texts
+from gram_os.train.models.tagger_checkpoint import read_training_texts
 from gram_os.train.models.torch_lm import TorchLanguageModel
 from gram_os.train.objectives.sft import Example, SftSettings, train_generator
 from gram_os.train.pair.coding import CodedTexts, combine_codes
@@ -61,9 +57,9 @@ class CompactBackbone:
         self.model.encoder.load_state_dict(encoder.state_dict())
         self.model.decoder.initialise(torch.from_numpy(vectors))
 
-    def learn_tags(self, recipe: TagRecipe) -> None:
-        """Train the tagger over the encoder as it is now, which stays as it is."""
-        examples = encode_marked(self.tokenizer, read_training_texts(tagging_data(), recipe))
+    def learn_tags(self, data: Path, recipe: TagRecipe) -> None:
+        """Train the tagger on the texts in the folder `data`. The encoder stays as it is."""
+        examples = encode_marked(self.tokenizer, read_training_texts(data, recipe))
         for epoch, loss in enumerate(train_branch(self.tagger, examples, recipe), 1):
             log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
 
@@ -80,13 +76,13 @@ class CompactBackbone:
         """One a token."""
         return len(code)
 
-    def fine_tune(self, lessons: Lessons, settings: SftSettings, journal: Journal) -> None:
+    def fine_tune(self, examples: TrainingSet, settings: SftSettings, journal: Journal) -> None:
         """See `Backbone.fine_tune`."""
         queries = [
-            *self._examples(lessons.asked, Side.QUERY, weight=lessons.weight),
-            *self._examples(lessons.made, Side.QUERY),
+            *self._examples(examples.clicked, Side.QUERY, weight=examples.weight),
+            *self._examples(examples.synthetic, Side.QUERY),
         ]
-        titles = self._examples(lessons.titles, Side.TITLE)
+        titles = self._examples(examples.titles, Side.TITLE)
         train_generator(self.model, queries, titles, settings, journal=journal)
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
@@ -150,32 +146,6 @@ class CompactBackbone:
                 {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
             )
 
-    def export(self, out: Path, manifest: Manifest, precision: Precision) -> Bundle:
-        """Write the bundle, with the tagger's F1 among its measures."""
-        data, mined = tagging_data(), self.mined
-        found = measure_tagger(self.tagger, self.tokenizer, data)
-        measures = {f"tagger_f1_{name}": round(f1, 4) for name, f1 in found.items()}
-        manifest = manifest.model_copy(update={"measures": {**manifest.measures, **measures}})
-        texts = [product.title for product in mined.products] + list(mined.dictionary.values)
-        texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
-        bundle = export_compact(
-            self.model, self.tagger, self.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
-            vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
-            sample=self._sample(), precision=precision,
-        )  # fmt: skip
-        gap = compare_with_torch(self.model, bundle, self.tokenizer, [p.title for p in mined.products[:64]])
-        log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
-        return bundle
-
-    def _sample(self) -> dict[Side, list[str]]:
-        """Some titles, and values, which are what queries look like."""
-        titles = [product.title for product in self.mined.products]
-        return {Side.TITLE: _spread(titles, 64), Side.QUERY: _spread(self.mined.dictionary.values, 64)}
-
-    def _examples(self, lesson: Lesson, side: Side, *, weight: float = 1.0) -> list[Example]:
-        rows = self.ids(lesson.texts, side)
-        return [Example(ids, target, weight) for ids, target in zip(rows, lesson.targets, strict=True)]
-
-
-def _spread(texts: Sequence[str], most: int) -> list[str]:
-    return list(texts[:: max(1, len(texts) // most)])
+    def _examples(self, examples: TrainingTexts, side: Side, *, weight: float = 1.0) -> list[Example]:
+        rows = self.ids(examples.texts, side)
+        return [Example(ids, target, weight) for ids, target in zip(rows, examples.targets, strict=True)]

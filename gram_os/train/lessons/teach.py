@@ -1,7 +1,7 @@
 """What a generator is taught at first: texts of both sides with their codes, and where its values start from.
 
-Out of the catalogue alone: synthetic queries, known values and common words, coded by the teacher. Where there are clicks:
-the initial codes that both sides exchange through them (GRAM section 2) on top.
+The catalogue alone gives synthetic queries, known values and common words, with codes of the teacher. Clicks add the
+initial codes that both sides exchange through them (GRAM section 2).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +22,36 @@ from gram_os.text.own_values import query_values
 from gram_os.train.lessons.clicks import Feedback
 from gram_os.train.lessons.initial_codes import InitialCodes, TransferSettings, transfer_codes
 from gram_os.train.lessons.synthesis import SyntheticQuery, product_surfaces, synthesise, value_queries
-from gram_os.train.lessons.targets import Target, Teacher, merge_targets
+from gram_os.train.lessons.targets import Target, merge_targets
+from gram_os.train.lessons.teacher import Teacher
 from gram_os.train.mining.catalogue import Mined
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, embed
 
-_TRANSFERRED = 0.5  # share of a clicked text's target that the codes from over its clicks make
+_TRANSFERRED = 0.5  # share of a clicked text's target that the other side's codes make
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """Texts of one side and the codes that they should get, in the dictionary's tokens."""
+class TrainingTexts:
+    """Texts of one side, and the codes that each should get, in the dictionary's tokens."""
 
     texts: Sequence[str]
     targets: Sequence[Target]
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
-    """What a backbone is fine-tuned on: shoppers' queries (none without clicks), synthetic ones, and titles."""
+class TrainingSet:
+    """What a backbone is fine-tuned on: queries with clicks (none without a click log), synthetic queries, titles."""
 
-    asked: Lesson
-    made: Lesson
-    titles: Lesson
+    clicked: TrainingTexts
+    synthetic: TrainingTexts
+    titles: TrainingTexts
 
     @property
     def weight(self) -> float:
-        """How often a shopper's query is read in a pass: so often that these queries make half of it."""
-        return max(1.0, len(self.made.texts) / len(self.asked.texts)) if self.asked.texts else 1.0
+        """How often a clicked query is read in a pass, so that clicked queries make half of all queries; at least 1."""
+        if not self.clicked.texts:
+            return 1.0
+        return max(1.0, len(self.synthetic.texts) / len(self.clicked.texts))
 
 
 def synthetic_queries(mined: Mined, count: int, seed: int) -> list[SyntheticQuery]:
@@ -58,53 +61,52 @@ def synthetic_queries(mined: Mined, count: int, seed: int) -> list[SyntheticQuer
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """What the teacher gives: codes of shoppers' queries, of synthetic ones and of titles.
+class TeacherAnswer:
+    """What the teacher says of all texts.
 
-    values: float32 (values, width), where the dictionary's values start from.
+    examples: each text with its codes. values: float32 (values, width), where the dictionary's values start from.
     """
 
-    asked: Lesson
-    made: Lesson
-    titles: Lesson
+    examples: TrainingSet
     values: FloatArray
 
 
 def teach(
     mined: Mined,
-    asked: Sequence[str],
+    clicked: Sequence[str],
     synthetic: Iterable[SyntheticQuery],
     encoder: Any,
     tokenizer: Tokenizer,
     *,
     words: bool,
-) -> Taught:
+) -> TeacherAnswer:
     """All texts with the codes of a teacher that ranks by `encoder`.
 
-    asked: shoppers' queries; `words` adds the tokenizer's common ones to the synthetic queries.
+    clicked: the queries of the click log. words: add the tokenizer's common words to the synthetic queries.
     """
-    made = [query.text for query in synthetic] + value_queries(mined.dictionary.values)
+    texts = [query.text for query in synthetic] + value_queries(mined.dictionary.values)
     if words:
-        made += [w for w in tokenizer.get_vocab() if w.isalpha() and w.isascii() and len(w) > 3]
-    made = list(dict.fromkeys(made))
+        texts += [w for w in tokenizer.get_vocab() if w.isalpha() and w.isascii() and len(w) > 3]
+    texts = list(dict.fromkeys(texts))
     titles = [product.title for product in mined.products]
     teacher = Teacher(mined, embed(encoder, tokenizer, titles, most=TITLE_TOKENS))
 
-    def as_queries(texts: Sequence[str]) -> Lesson:
-        own = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
-        vectors = embed(encoder, tokenizer, texts, most=QUERY_TOKENS)
-        return Lesson(texts, teacher.query_targets(own, vectors))
+    def code_queries(queries: Sequence[str]) -> TrainingTexts:
+        own = [query_values(query, mined.normaliser, mined.dictionary, mined.vocabulary) for query in queries]
+        vectors = embed(encoder, tokenizer, queries, most=QUERY_TOKENS)
+        return TrainingTexts(queries, teacher.query_targets(own, vectors))
 
     title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined))
     values = value_vectors(mined, teacher.vectors)
-    return Taught(as_queries(asked), as_queries(made), Lesson(titles, title_targets), values)
+    examples = TrainingSet(code_queries(clicked), code_queries(texts), TrainingTexts(titles, title_targets))
+    return TeacherAnswer(examples, values)
 
 
 def value_vectors(mined: Mined, titles: FloatArray) -> FloatArray:
     """A vector for each value of the dictionary: the mean of the titles that hold it, less half of what all titles share.
 
-    titles: float32 (products, width), unit length. Returns float32 (values, width), unit length. A text is near a value when
-    it is near the products that have it, whatever the value's own spelling says to the encoder.
+    titles: float32 (products, width), unit length. Returns float32 (values, width), unit length. A text is near a
+    value when it is near the products that have it, whatever the value's own spelling says to the encoder.
     """
     holders = np.zeros(len(mined.dictionary.values), np.int64)
     known = np.flatnonzero(mined.known >= 0)
@@ -115,28 +117,29 @@ def value_vectors(mined: Mined, titles: FloatArray) -> FloatArray:
     return found.astype(np.float32)
 
 
-def teach_clicks(
-    mined: Mined, feedback: Feedback, asked: Lesson, titles: Lesson, settings: TransferSettings
-) -> tuple[Lesson, Lesson, InitialCodes]:
-    """Shoppers' queries and all titles with what they give each other through clicks beside what the teacher gave them."""
+def add_click_codes(
+    mined: Mined, feedback: Feedback, examples: TrainingSet, settings: TransferSettings
+) -> tuple[TrainingSet, InitialCodes]:
+    """The examples with the codes that clicked queries and titles exchange beside those of the teacher."""
     columns = {
         query: [
             mined.columns[value]
             for value in query_values(query, mined.normaliser, mined.dictionary, mined.vocabulary)
             if value in mined.columns
         ]
-        for query in asked.texts
+        for query in examples.clicked.texts
     }
     found = transfer_codes(mined, feedback, columns, settings)
     queries = [
         merge_targets(target, found.queries[text], share=_TRANSFERRED) if text in found.queries else target
-        for text, target in zip(asked.texts, asked.targets, strict=True)
+        for text, target in zip(examples.clicked.texts, examples.clicked.targets, strict=True)
     ]
-    targets = [
-        merge_targets(target, found.titles[at], share=_TRANSFERRED) if at in found.titles else target
-        for at, target in enumerate(titles.targets)
+    titles = [
+        merge_targets(target, found.titles[place], share=_TRANSFERRED) if place in found.titles else target
+        for place, target in enumerate(examples.titles.targets)
     ]
-    return Lesson(asked.texts, queries), Lesson(titles.texts, targets), found
+    clicked = TrainingTexts(examples.clicked.texts, queries)
+    return replace(examples, clicked=clicked, titles=TrainingTexts(examples.titles.texts, titles)), found
 
 
 def _other_texts(mined: Mined) -> sparse.csr_matrix:
@@ -151,16 +154,16 @@ def _other_texts(mined: Mined) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=mined.own.shape)
 
 
-def write_lesson(lesson: Lesson, path: Path) -> None:
-    """JSON lines, gzip: text, codes, shares."""
+def write_texts(examples: TrainingTexts, path: Path) -> None:
+    """Write JSON lines, gzip: text, codes, shares."""
     with gzip.open(path, "wt", encoding="utf-8", compresslevel=3) as stream:
-        for text, target in zip(lesson.texts, lesson.targets, strict=True):
+        for text, target in zip(examples.texts, examples.targets, strict=True):
             shares = [round(share, 6) for share in target.shares]
             stream.write(json.dumps([text, target.codes, shares], ensure_ascii=False) + "\n")
 
 
-def read_lesson(path: Path) -> Lesson:
-    """What `write_lesson` wrote."""
+def read_texts(path: Path) -> TrainingTexts:
+    """Read what `write_texts` wrote."""
     texts: list[str] = []
     targets: list[Target] = []
     with gzip.open(path, "rt", encoding="utf-8") as stream:
@@ -168,4 +171,4 @@ def read_lesson(path: Path) -> Lesson:
             text, codes, shares = json.loads(line)
             texts.append(text)
             targets.append(Target(tuple(tuple(code) for code in codes), tuple(shares)))
-    return Lesson(texts, targets)
+    return TrainingTexts(texts, targets)

@@ -40,7 +40,7 @@ class CausalSettings:
     model: str
     gguf_file: str | None = None
 
-    def origin(self) -> list[Path | str | None]:
+    def content(self) -> list[Path | str | None]:
         """Return what a stage that starts from the model depends on: a folder, by its content, or a name on the hub."""
         folder = Path(self.model)
         return [folder if folder.is_dir() else self.model, self.gguf_file]

@@ -42,13 +42,13 @@ class Example:
 class SftSettings:
     """How the generator is trained; rates are AdamW's peaks, batches are texts a step."""
 
-    steps: int = 1200
+    steps: int = 200
     queries: int = 64
     titles: int = 32
     title_weight: float = 0.7  # lambda
     drawn: int = 4  # codes of a text whose later tokens are learned in a step
-    encoder_rate: float = 1e-4
-    decoder_rate: float = 6e-4
+    encoder_rate: float = 2e-5
+    decoder_rate: float = 2e-4
     warm_up: float = 0.06
     seed: int = 0
 

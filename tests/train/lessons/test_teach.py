@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from gram_os.train.lessons.targets import Target
-from gram_os.train.lessons.teach import Lesson, Lessons
+from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 
 
-def _lesson(count: int) -> Lesson:
-    return Lesson([str(n) for n in range(count)], [Target(((0,),), (1.0,))] * count)
+def _lesson(count: int) -> TrainingTexts:
+    return TrainingTexts([str(n) for n in range(count)], [Target(((0,),), (1.0,))] * count)
 
 
 def test_shoppers_queries_make_half_of_a_pass() -> None:
-    assert Lessons(_lesson(2), _lesson(6), _lesson(1)).weight == 3  # 2 x 3 = 6
+    assert TrainingSet(_lesson(2), _lesson(6), _lesson(1)).weight == 3  # 2 x 3 = 6
 
 
 def test_shoppers_queries_are_read_once_at_least() -> None:
-    assert Lessons(_lesson(5), _lesson(1), _lesson(1)).weight == 1
-    assert Lessons(_lesson(0), _lesson(1), _lesson(1)).weight == 1
+    assert TrainingSet(_lesson(5), _lesson(1), _lesson(1)).weight == 1
+    assert TrainingSet(_lesson(0), _lesson(1), _lesson(1)).weight == 1

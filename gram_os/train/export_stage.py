@@ -1,0 +1,88 @@
+"""The last stage: the trained model, the mined catalogue and the pair weights become a bundle."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from gram_os.model.bundle import Manifest
+from gram_os.model.pair_weights import PairWeights
+from gram_os.model.trie import CodeTrie
+from gram_os.text.attribute import Side
+from gram_os.train.artifacts import open_causal, open_compact, open_mined, read_pair_weights
+from gram_os.train.export.causal import compare_with_torch as compare_causal
+from gram_os.train.export.causal import export_causal
+from gram_os.train.export.compact import compare_with_torch as compare_compact
+from gram_os.train.export.compact import export_compact
+from gram_os.train.loop.processes import processes
+from gram_os.train.mining.catalogue import Mined
+from gram_os.train.models.annotation import read_marked
+from gram_os.train.models.tagger_checkpoint import measure_tagger
+from gram_os.train.stage_inputs import StageInputs, read_report
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 64  # texts of a side that show int8 how large the numbers between the layers become
+
+
+def make_bundle(inputs: StageInputs, out: Path) -> None:
+    """Write the bundle to the folder `out`, from the first process of a launcher."""
+    if processes().is_main_process:
+        (_export_causal if inputs.recipe.causal else _export_compact)(inputs, out)
+    processes().wait_for_everyone()
+
+
+def _export_compact(inputs: StageInputs, out: Path) -> None:
+    backbone, mined, data = open_compact(inputs, inputs.folder("model")), open_mined(inputs), inputs.tagging_data
+    f1 = measure_tagger(backbone.tagger, backbone.tokenizer, data)
+    manifest = _manifest(inputs, {f"tagger_f1_{name}": value for name, value in f1.items()})
+    titles = [product.title for product in mined.products]
+    texts = [*titles, *mined.dictionary.values]
+    texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
+    bundle = export_compact(
+        backbone.model, backbone.tagger, backbone.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
+        vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
+        sample=_sample(mined), precision=inputs.recipe.precision,
+    )  # fmt: skip
+    _log_gap(compare_compact(backbone.model, bundle, backbone.tokenizer, titles[:64]))
+
+
+def _export_causal(inputs: StageInputs, out: Path) -> None:
+    backbone, mined = open_causal(inputs, inputs.folder("model")), open_mined(inputs)
+    backbone.source.model.cpu()
+    bundle = export_causal(
+        backbone.source, out, _manifest(inputs, {}), dictionary=mined.dictionary, vocabulary=mined.vocabulary,
+        normaliser=mined.normaliser, trie=backbone.codes_trie, precision=inputs.recipe.precision,
+    )  # fmt: skip
+    _log_gap(compare_causal(backbone.source, bundle, [product.title for product in mined.products[:16]]))
+
+
+def _manifest(inputs: StageInputs, measures: dict[str, float]) -> Manifest:
+    """What the bundle says of itself before its export completes it."""
+    recipe, mined, pair = inputs.recipe, open_mined(inputs), inputs.find("pair weights")
+    report = read_report(pair) if pair else None
+    held_out = report.get("held out", {}) if report else {}
+    measures = {f"held_out_{name}": value for name, value in held_out.items()} | measures
+    weights: PairWeights = read_pair_weights(pair) if pair else recipe.serving.pair
+    return Manifest(
+        label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
+        attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=recipe.serving.title_codes,
+        title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights,
+        gram_weight=recipe.serving.gram_weight, source=recipe.source,
+        measures={name: round(value, 4) for name, value in measures.items()},
+    )  # fmt: skip
+
+
+def _sample(mined: Mined) -> dict[Side, list[str]]:
+    """Some titles, and values, which are what queries look like."""
+    titles = [product.title for product in mined.products]
+    return {Side.TITLE: _spread(titles), Side.QUERY: _spread(mined.dictionary.values)}
+
+
+def _spread(texts: Sequence[str]) -> list[str]:
+    return list(texts[:: max(1, len(texts) // _SAMPLE)])
+
+
+def _log_gap(gap: float) -> None:
+    log.info("ONNX against torch: largest difference of a log-probability %.4f", gap)
