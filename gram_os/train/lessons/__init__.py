@@ -1,1 +1,1 @@
-"""What a generator is taught at first: synthetic queries, clicks, target codes of texts. Trains nothing."""
+"""What a generator is trained on: synthetic queries, clicks, and the target codes of texts. Trains nothing."""

@@ -1,6 +1,6 @@
-"""What codes two sides have and share: the report on initial codes (GRAM section 2) and how far sides drift (section 4).
+"""Which codes the two sides have and share: the report on initial codes (GRAM section 2) and the drift (section 4).
 
-Pure counts over codes as dictionary tokens, one token a value; knows neither a catalogue nor a model.
+Counts codes in the dictionary's tokens, one token a value. Knows neither a catalogue nor a model.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gram_os.train.lessons.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class InitialCodesReport:
-    """Counts of initial codes.
+    """Counts of initial codes; the field names are the keys in the stage's report.
 
-    codes: different ones in all; shared: those that both sides have. products_mean, products_median, products_most:
-    titles that have a code, over the codes of titles. queries, titles: texts with codes; unshared_queries: queries none of
-    whose codes any title has. query_shares, title_shares: coarse, medium and fine share of a side's codes, a code
-    counting in each text that has it.
+    codes: different codes of both sides. shared: those that both sides have. products_mean, products_median,
+    products_most: the number of titles with a code, over all codes of titles. queries, titles: texts with codes.
+    unshared_queries: queries that share no code with any title. query_shares, title_shares: the coarse, medium and
+    fine share of a side's codes; a code counts once for each text that has it.
     """
 
     codes: int
@@ -37,11 +37,11 @@ class InitialCodesReport:
     title_shares: Mapping[str, float]
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the counts for JSON."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:
-        """For a table: what, and how much."""
+        """Return the lines of a table: name and number."""
         return [
             ("codes", f"{self.codes:,}"),
             ("shared by both sides", f"{self.shared:,}"),
@@ -58,31 +58,32 @@ class InitialCodesReport:
 
 def report_codes(queries: Iterable[Target], titles: Iterable[Target]) -> InitialCodesReport:
     """Count the codes of both sides."""
-    asked = [target.codes for target in queries]
-    given = [target.codes for target in titles]
-    held = Counter(code for codes in given for code in codes)
-    ours = Counter(code for codes in asked for code in codes)
-    titles_of = list(held.values())
+    query_codes = [target.codes for target in queries]
+    title_codes = [target.codes for target in titles]
+    query_counts = Counter(code for codes in query_codes for code in codes)
+    title_counts = Counter(code for codes in title_codes for code in codes)
+    products = list(title_counts.values())  # of each code
     return InitialCodesReport(
-        codes=len(ours.keys() | held.keys()),
-        shared=len(ours.keys() & held.keys()),
-        products_mean=mean(titles_of) if titles_of else 0.0,
-        products_median=median(titles_of) if titles_of else 0.0,
-        products_most=max(titles_of, default=0),
-        queries=len(asked),
-        titles=len(given),
-        unshared_queries=sum(not any(code in held for code in codes) for codes in asked),
-        query_shares=granularity_shares(ours),
-        title_shares=granularity_shares(held),
+        codes=len(query_counts.keys() | title_counts.keys()),
+        shared=len(query_counts.keys() & title_counts.keys()),
+        products_mean=mean(products) if products else 0.0,
+        products_median=median(products) if products else 0.0,
+        products_most=max(products, default=0),
+        queries=len(query_codes),
+        titles=len(title_codes),
+        unshared_queries=sum(not any(code in title_counts for code in codes) for codes in query_codes),
+        query_shares=granularity_shares(query_counts),
+        title_shares=granularity_shares(title_counts),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far the two sides' codes are apart.
+    """How far the codes of the two sides are apart; the field names are the keys in the stage's report.
 
-    fine_queries, fine_titles: share of fine codes; met: share of query codes that some title has; met_queries: share of
-    queries with at least one such code; query_codes, title_codes: codes a text on average. A code counts in each text.
+    fine_queries, fine_titles: the share of fine codes. met: the share of query codes that some title has.
+    met_queries: the share of queries with at least one such code. query_codes, title_codes: the mean number of codes
+    a text. A code counts once for each text that has it.
     """
 
     fine_queries: float
@@ -93,28 +94,28 @@ class Drift:
     title_codes: float
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Return the figures for JSON."""
         return asdict(self)
 
 
 def measure_drift(query_codes: Mapping[str, Sequence[Tokens]], title_codes: Sequence[Sequence[Tokens]]) -> Drift:
-    """Compare the codes of queries with those of the whole catalogue; shares of nothing are 0."""
-    asked = list(query_codes.values())
-    ours = Counter(code for codes in asked for code in codes)
-    held = Counter(code for codes in title_codes for code in codes)
-    met = sum(n for code, n in ours.items() if code in held)
+    """Compare the codes of queries with those of the whole catalogue; a share of nothing is 0."""
+    query_counts = Counter(code for codes in query_codes.values() for code in codes)
+    title_counts = Counter(code for codes in title_codes for code in codes)
+    met = sum(n for code, n in query_counts.items() if code in title_counts)
+    met_queries = sum(any(code in title_counts for code in codes) for codes in query_codes.values())
     return Drift(
-        fine_queries=granularity_shares(ours)[Granularity.FINE],
-        fine_titles=granularity_shares(held)[Granularity.FINE],
-        met=_share(met, ours.total()),
-        met_queries=_share(sum(any(code in held for code in codes) for codes in asked), len(asked)),
-        query_codes=_share(ours.total(), len(asked)),
-        title_codes=_share(held.total(), len(title_codes)),
+        fine_queries=granularity_shares(query_counts)[Granularity.FINE],
+        fine_titles=granularity_shares(title_counts)[Granularity.FINE],
+        met=_share(met, query_counts.total()),
+        met_queries=_share(met_queries, len(query_codes)),
+        query_codes=_share(query_counts.total(), len(query_codes)),
+        title_codes=_share(title_counts.total(), len(title_codes)),
     )
 
 
 def granularity_shares(counts: Mapping[Tokens, int]) -> dict[str, float]:
-    """Coarse, medium and fine share of counted codes.
+    """Return the coarse, medium and fine share of counted codes.
 
     >>> granularity_shares({(1,): 2, (1, 2): 1, (1, 2, 3, 4): 1})
     {'coarse': 0.75, 'medium': 0.0, 'fine': 0.25}

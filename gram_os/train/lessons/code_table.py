@@ -1,4 +1,4 @@
-"""The codes of a catalogue by number, so that codes of many texts are rows of sparse matrices."""
+"""The codes of a catalogue by number: the codes of many texts are then the rows of a sparse matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from gram_os.train.mining.catalogue import Mined
 
 
 class CodeTable:
-    """The catalogue's codes by number, and its values by token: a value's column in `mined.own` does not matter here."""
+    """Numbers the catalogue's codes by their place in `mined.codes`, and its values by their token in the dictionary.
+
+    A value's column in `mined.own` is another number.
+    """
 
     def __init__(self, mined: Mined):
         self.mined = mined
@@ -25,8 +28,8 @@ class CodeTable:
         columns = np.flatnonzero(mined.known >= 0)
         self.idf[mined.known[columns]] = mined.idf[columns]
 
-    def held_values(self) -> sparse.csr_matrix:
-        """1 where a product holds a value: (products, values)."""
+    def product_values(self) -> sparse.csr_matrix:
+        """Return 1 where a product has a value: float (products, values)."""
         columns = np.flatnonzero(self.mined.known >= 0)
         ones = np.ones(len(columns))
         shape = len(self.mined.columns), self.values
@@ -34,18 +37,18 @@ class CodeTable:
         return sparse.csr_matrix(self.mined.own.astype(np.float64) @ chooser)
 
     def as_codes(self, values: sparse.csr_matrix) -> sparse.csr_matrix:
-        """The same numbers for the codes of one value: (texts, values) -> (texts, codes)."""
+        """Move the numbers of values to the codes of that one value: (texts, values) -> (texts, codes)."""
         singles = np.array([self.place[(token,)] for token in range(self.values)], dtype=np.int64)
         shape = values.shape[0], len(self.codes)
         return sparse.csr_matrix((values.data, singles[values.indices], values.indptr), shape=shape)
 
     def mean_idf(self, code: Tokens) -> float:
-        """How rare a code's values are on average."""
+        """Return the mean idf of a code's values."""
         return float(self.idf[list(code)].mean())
 
     @cached_property
     def initial(self) -> sparse.csr_matrix:
-        """1 where a code is among a product's own initial codes: (products, codes)."""
+        """1 where a code is an initial code of the product: float (products, codes)."""
         places = [[self.place[code] for code in row] for row in self.mined.initial]
         return ones_matrix(places, len(self.codes))
 
@@ -56,7 +59,7 @@ class CodeTable:
 
     @cached_property
     def _short(self) -> tuple[IntArray, IntArray]:
-        """Codes of two and three values: their keys, ascending, and their places."""
+        """The codes of two and three values: their keys, ascending, and their places."""
         short = [(at, code) for at, code in enumerate(self.codes) if 2 <= len(code) <= 3]
         tokens = np.array([(*code, -1)[:3] for _, code in short], dtype=np.int64).reshape(-1, 3)
         keys = self._keys(tokens)
@@ -64,12 +67,12 @@ class CodeTable:
         return keys[order], np.array([at for at, _ in short], dtype=np.int64)[order]
 
     def _keys(self, tokens: IntArray) -> IntArray:
-        """One number for ascending tokens (codes, 3), the third -1 where there are two."""
+        """Turn ascending tokens, (codes, 3), into one number a code; the third token is -1 in codes of two."""
         size = self.values + 1
         return ((tokens[:, 0] + 1) * size + tokens[:, 1] + 1) * size + tokens[:, 2] + 1
 
-    def places_of(self, tokens: IntArray) -> IntArray:
-        """Places of codes of two or three ascending tokens (codes, 3), -1 where the catalogue has no such code."""
+    def find_places(self, tokens: IntArray) -> IntArray:
+        """Find the places of codes of two or three ascending tokens, (codes, 3); -1 for what is no code."""
         keys, places = self._short
         if not len(keys):
             return np.full(len(tokens), -1)

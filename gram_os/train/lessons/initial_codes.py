@@ -1,8 +1,8 @@
-"""Initial codes from clicks (GRAM section 2): each side's own codes, and those that it takes over through the click.
+"""Initial codes from clicks (GRAM section 2): each side's own codes, and those of the other side of a click.
 
-A query gets the values that its clicked products share and those judged bad do not, weighted by how rare they are, and
-the combinations of them that are codes of the catalogue; a title gets the codes of the queries that click it. Knows a mined
-catalogue, pairs and a query's own values; knows no text and no model.
+A query gets the values that its clicked products share and that products judged bad do not have, weighted by how rare
+they are. It also gets the combinations of those values that are codes of the catalogue. A title gets the codes of the
+queries that click it. Knows a mined catalogue, pairs and the queries' own values. Knows no text and no model.
 """
 
 from __future__ import annotations
@@ -15,39 +15,35 @@ from typing import TypeVar
 import numpy as np
 import scipy.sparse as sparse
 
-from gram_os.arrays import DoubleArray, IntArray
 from gram_os.errors import InputError
 from gram_os.text.dictionary import Tokens
-from gram_os.train.lessons.clicks import Feedback, Pair
+from gram_os.train.lessons.click_matrices import ClickMatrices, read_clicks
+from gram_os.train.lessons.clicks import Feedback
 from gram_os.train.lessons.code_table import CodeTable
-from gram_os.train.lessons.sparse_rows import (
-    best_of_rows,
-    entries_matrix,
-    ones_matrix,
-    padded_columns,
-    share_rows,
-)
+from gram_os.train.lessons.sparse_rows import best_of_rows, entries_matrix, ones_matrix, padded_columns, share_rows
 from gram_os.train.lessons.targets import Target
+from gram_os.train.lessons.value_combinations import count_together, list_combinations
 from gram_os.train.mining.catalogue import Mined
 
 Name = TypeVar("Name", bound=Hashable)
 _BLOCK = 512  # queries whose combinations are counted together: 0.3 million numbers each for 680 combinations
 _MOST_OWN = 16  # own values of a query that are combined: nobody types more
-_ROUNDING = 1e-9  # what sums of shares may lose
+_ROUNDING = 1e-9  # what a sum of shares may lose by rounding
 
 
 @dataclass(frozen=True, slots=True)
 class TransferSettings:
-    """How codes pass through clicks.
+    """How codes pass from one side of a click to the other.
 
-    transfer: off, each side keeps the codes of its own values alone (an ablation).
-    most_values, most_combinations: codes of a query of one value, and of more. least_support: share of a query's clicks
-    (by `Pair.weight`) whose products must hold a combination. bad_weight: what a value's share among the products judged
-    bad takes off its share among the clicked ones; bad is a relevance below bad_relevance that is not positive.
-    own_weight: what a query's own codes count, where 1 is a value that all clicked products hold.
-    most_queries: queries that a title learns from, those with the surest clicks; top_codes: codes of each of them;
-    most_title_codes: of those together. title_own: n queries move n / (n + title_own) of a title's mass to their codes,
-    so that each further one counts less and its own codes never go.
+    transfer: False for an ablation in which each side keeps only the codes of its own values. most_values,
+    most_combinations: how many codes with one value, and with several values, a query gets. least_support: the share
+    of a query's clicks (by `Pair.weight`) whose products must have a combination. bad_weight: a value's share among
+    the products judged bad, times this, is subtracted from its share among the clicked ones. bad_relevance: a pair is
+    judged bad when it is not positive and its relevance is below this. own_weight: what a query's own codes count; a
+    value that all clicked products have counts 1. most_queries: how many queries, the ones with the surest clicks, a
+    title gets codes from. top_codes: codes of each query. most_title_codes: codes of all these queries together.
+    title_own: n queries move n / (n + title_own) of a title's mass to their codes. So each further query counts less,
+    and the title never loses its own codes.
     """
 
     transfer: bool = True
@@ -65,87 +61,38 @@ class TransferSettings:
 
 @dataclass(frozen=True, slots=True)
 class InitialCodes:
-    """Codes of queries by text and of titles by the product's place; only of those that clicks link and that have any."""
+    """Targets of queries by text and of titles by the product's place; only of clicked texts that have codes."""
 
     queries: Mapping[str, Target]
     titles: Mapping[int, Target]
 
 
 def transfer_codes(
-    mined: Mined,
-    feedback: Feedback,
-    query_columns: Mapping[str, Sequence[int]],
-    settings: TransferSettings | None = None,
+    mined: Mined, feedback: Feedback, query_columns: Mapping[str, Sequence[int]], settings: TransferSettings
 ) -> InitialCodes:
-    """Codes of all queries with a positive pair and of all titles in one.
+    """Make the codes of all queries with a positive pair, and of all titles in one.
 
-    query_columns: each query's own values, as columns of `mined.own`. Raises InputError for a product that is not in the
-    catalogue and for a query without columns.
+    query_columns: the own values of each query, as columns of `mined.own`. Raises InputError for a product that is
+    not in the catalogue, and for a query without an entry in `query_columns`.
     """
-    chosen = settings or TransferSettings()
-    clicks = _read_clicks(mined, feedback, chosen)
+    clicks = read_clicks(mined, feedback, settings.bad_relevance)
     codes = CodeTable(mined)
     own = _own_values(codes, clicks.queries, query_columns)
-    queries = _own_codes(codes, own, chosen)
-    if chosen.transfer:
-        held = codes.held_values()
-        queries = chosen.own_weight * queries
-        queries = queries + codes.as_codes(_shared_values(codes, clicks, held, chosen))
-        queries = queries + _shared_combinations(codes, clicks, held, chosen)
+    queries = _own_codes(codes, own, settings)
+    if settings.transfer:
+        product_values = codes.product_values()
+        queries = settings.own_weight * queries
+        queries = queries + codes.as_codes(_shared_values(codes, clicks, product_values, settings))
+        queries = queries + _shared_combinations(codes, clicks, product_values, settings)
     queries = share_rows(sparse.csr_matrix(queries))
-    titles = _title_codes(codes, clicks, own, queries, chosen)
+    titles = _title_codes(codes, clicks, own, queries, settings)
     return InitialCodes(_targets(queries, codes.codes, clicks.queries), _targets(titles, codes.codes, clicks.products))
-
-
-@dataclass(frozen=True, slots=True)
-class _Clicks:
-    """Queries with a positive pair, products in one, and their pairs as matrices (queries, all products).
-
-    weights: of positive pairs, 0 elsewhere; good, bad: rows that add up to 1 (or 0) over positive pairs, over bad ones.
-    """
-
-    queries: Sequence[str]
-    products: Sequence[int]
-    weights: sparse.csr_matrix
-    good: sparse.csr_matrix
-    bad: sparse.csr_matrix
-
-
-def _read_clicks(mined: Mined, feedback: Feedback, settings: TransferSettings) -> _Clicks:
-    places = {product.id: at for at, product in enumerate(mined.products)}
-    queries = [query for query in feedback.by_query if feedback.positives(query)]
-    good: list[tuple[int, int, float]] = []
-    bad: list[tuple[int, int, float]] = []
-    for row, query in enumerate(queries):
-        for pair in feedback.by_query[query]:
-            if pair.product not in places:
-                raise InputError(
-                    f"product '{pair.product}' of query '{query}' is not in the catalogue; "
-                    "drop such pairs first (Feedback.restrict)"
-                )
-            if pair.positive:
-                good.append((row, places[pair.product], pair.weight))
-            elif _is_bad(pair, settings):
-                bad.append((row, places[pair.product], pair.weight))
-    shape = len(queries), len(mined.products)
-    weights = entries_matrix(good, shape)
-    return _Clicks(
-        queries,
-        np.unique(weights.indices).tolist(),
-        weights,
-        share_rows(weights),
-        share_rows(entries_matrix(bad, shape)),
-    )
-
-
-def _is_bad(pair: Pair, settings: TransferSettings) -> bool:
-    return not pair.positive and pair.relevance < settings.bad_relevance
 
 
 def _own_values(
     codes: CodeTable, queries: Sequence[str], query_columns: Mapping[str, Sequence[int]]
 ) -> sparse.csr_matrix:
-    """1 where a query holds a known value: (queries, values)."""
+    """Return 1 where a query itself states a value of the dictionary: (queries, values)."""
     rows = []
     for query in queries:
         if query not in query_columns:
@@ -156,7 +103,7 @@ def _own_values(
 
 
 def _own_codes(codes: CodeTable, own: sparse.csr_matrix, settings: TransferSettings) -> sparse.csr_matrix:
-    """The queries' own values and the rarest combinations of them that are codes, by (mean) idf: (queries, codes)."""
+    """Weigh queries' own values, and the rarest combinations of them that are codes, by mean idf: (queries, codes)."""
     found: list[tuple[int, int, float]] = []
     for row, (start, end) in enumerate(pairwise(own.indptr)):
         tokens = own.indices[start:end].tolist()[:_MOST_OWN]
@@ -171,24 +118,24 @@ def _own_codes(codes: CodeTable, own: sparse.csr_matrix, settings: TransferSetti
 
 
 def _shared_values(
-    codes: CodeTable, clicks: _Clicks, held: sparse.csr_matrix, settings: TransferSettings
+    codes: CodeTable, clicks: ClickMatrices, product_values: sparse.csr_matrix, settings: TransferSettings
 ) -> sparse.csr_matrix:
-    """The best values of the clicked products, by (support - bad_weight x support among bad) x idf: (queries, values)."""
-    support = clicks.good @ held - settings.bad_weight * (clicks.bad @ held)
+    """The clicked products' best values by (support - bad_weight x support among bad) x idf: (queries, values)."""
+    support = clicks.good @ product_values - settings.bad_weight * (clicks.bad @ product_values)
     return best_of_rows(sparse.csr_matrix(support @ sparse.diags(codes.idf)), settings.most_values)
 
 
 def _shared_combinations(
-    codes: CodeTable, clicks: _Clicks, held: sparse.csr_matrix, settings: TransferSettings
+    codes: CodeTable, clicks: ClickMatrices, product_values: sparse.csr_matrix, settings: TransferSettings
 ) -> sparse.csr_matrix:
-    """The best codes of several values that a query's clicks share: (queries, codes).
+    """The best codes of several values that the clicked products of a query share: (queries, codes).
 
-    Those of two and three values are made of the query's best values; finer ones are taken over from the titles' initial
-    codes. The gain is that of a value, with the mean idf.
+    Codes of two and three values are combinations of the query's best values. Finer codes come from the initial codes
+    of the titles. A code's gain is computed like that of a value, with the mean idf.
     """
-    best = _shared_values(codes, clicks, held, settings)
+    best = _shared_values(codes, clicks, product_values, settings)
     blocks = [
-        _combine_block(codes, clicks, held, best, slice(start, start + _BLOCK), settings)
+        _combine_block(codes, clicks, product_values, best, slice(start, start + _BLOCK), settings)
         for start in range(0, len(clicks.queries), _BLOCK)
     ]
     if not blocks:
@@ -197,8 +144,8 @@ def _shared_combinations(
     return best_of_rows(sparse.csr_matrix(gains), settings.most_combinations)
 
 
-def _fine_codes(codes: CodeTable, clicks: _Clicks, settings: TransferSettings) -> sparse.csr_matrix:
-    """Initial codes of more than three values that enough clicked products have: gains (queries, codes)."""
+def _fine_codes(codes: CodeTable, clicks: ClickMatrices, settings: TransferSettings) -> sparse.csr_matrix:
+    """Gains of the initial codes of more than three values that enough clicked products have: (queries, codes)."""
     fine, shape = codes.fine, (len(clicks.queries), len(codes.codes))
     if not len(fine):
         return sparse.csr_matrix(shape)
@@ -212,8 +159,8 @@ def _fine_codes(codes: CodeTable, clicks: _Clicks, settings: TransferSettings) -
 
 def _combine_block(
     codes: CodeTable,
-    clicks: _Clicks,
-    held: sparse.csr_matrix,
+    clicks: ClickMatrices,
+    product_values: sparse.csr_matrix,
     best: sparse.csr_matrix,
     part: slice,
     settings: TransferSettings,
@@ -222,72 +169,46 @@ def _combine_block(
     slots = padded_columns(
         best[part], settings.most_values
     )  # (queries, most_values) ascending tokens, -1 behind the last
-    triples = _choices(settings.most_values)  # (combinations, 3) places in a row of slots, the third -1 for a pair
-    good = _count_together(clicks.good[part], held, slots, triples)
-    bad = _count_together(clicks.bad[part], held, slots, triples)
+    triples = list_combinations(settings.most_values)  # (combinations, 3) places in a row of slots
+    good = count_together(clicks.good[part], product_values, slots, triples)
+    bad = count_together(clicks.bad[part], product_values, slots, triples)
     gains = good - settings.bad_weight * bad  # (queries, combinations)
     rows, chosen = np.nonzero((good >= settings.least_support - _ROUNDING) & (gains > 0))
     tokens = np.where(triples[chosen] >= 0, slots[rows[:, None], triples[chosen]], -1)
-    places = codes.places_of(tokens)
-    alive = places >= 0
-    rows, chosen, tokens, places = rows[alive], chosen[alive], tokens[alive], places[alive]
+    places = codes.find_places(tokens)
+    is_code = places >= 0
+    rows, chosen, tokens, places = rows[is_code], chosen[is_code], tokens[is_code], places[is_code]
     counted = tokens >= 0
     idf = (codes.idf[tokens] * counted).sum(1) / counted.sum(1)
     shape = slots.shape[0], len(codes.codes)
     return sparse.csr_matrix((gains[rows, chosen] * idf, (rows, places)), shape=shape)
 
 
-def _count_together(
-    weights: sparse.csr_matrix, held: sparse.csr_matrix, slots: IntArray, triples: IntArray
-) -> DoubleArray:
-    """The weight of each query's products that hold all values of a combination: (queries, combinations)."""
-    count, wide = slots.shape
-    slot = np.full((count, held.shape[1]), -1, np.int16)
-    rows, at = np.nonzero(slots >= 0)
-    slot[rows, slots[rows, at]] = at
-    query = np.repeat(np.arange(count), np.diff(weights.indptr))  # (entries,) whose product it is
-    products = held[weights.indices]  # (entries, values)
-    entry = np.repeat(np.arange(len(query)), np.diff(products.indptr))
-    found = slot[query[entry], products.indices]
-    holds = np.zeros((len(query), wide + 1), bool)
-    holds[:, wide] = True  # what -1, the missing third, refers to
-    holds[entry[found >= 0], found[found >= 0]] = True
-    together = holds[:, triples[:, 0]] & holds[:, triples[:, 1]] & holds[:, triples[:, 2]]
-    by_query = sparse.csr_matrix((weights.data, np.arange(len(query)), weights.indptr), shape=(count, len(query)))
-    return np.asarray(by_query @ together.astype(np.float64))
-
-
 def _title_codes(
     codes: CodeTable,
-    clicks: _Clicks,
+    clicks: ClickMatrices,
     own: sparse.csr_matrix,
     queries: sparse.csr_matrix,
     settings: TransferSettings,
 ) -> sparse.csr_matrix:
-    """Codes of the clicked products' titles, shares: (clicked products, codes).
+    """Codes of the clicked products' titles, as shares: (clicked products, codes).
 
-    What a query hands on is, half and half, its own values by rarity and the best codes of its target.
+    A query passes on its own values by rarity, and the best codes of its target; each makes half.
     """
     initial = share_rows(codes.initial[clicks.products])
     if not settings.transfer:
         return initial
     values = codes.as_codes(share_rows(sparse.csr_matrix(own @ sparse.diags(codes.idf))))
-    handed = share_rows(values + share_rows(best_of_rows(queries, settings.top_codes)))
+    passed_on = share_rows(values + share_rows(best_of_rows(queries, settings.top_codes)))
     clicking = best_of_rows(sparse.csr_matrix(clicks.weights.T)[clicks.products], settings.most_queries)
     count = np.diff(clicking.indptr)  # queries of each title
-    taken = share_rows(best_of_rows(sparse.csr_matrix(share_rows(clicking) @ handed), settings.most_title_codes))
+    received = share_rows(best_of_rows(sparse.csr_matrix(share_rows(clicking) @ passed_on), settings.most_title_codes))
     share = count / (count + settings.title_own)
-    return share_rows(sparse.diags(share) @ taken + sparse.diags(1 - share) @ initial)
-
-
-def _choices(wide: int) -> IntArray:
-    """All ascending choices of two and of three out of `wide` places: (choices, 3), -1 as the third of two."""
-    pairs = [(*pair, -1) for pair in combinations(range(wide), 2)]
-    return np.array([*pairs, *combinations(range(wide), 3)], dtype=np.int64).reshape(-1, 3)
+    return share_rows(sparse.diags(share) @ received + sparse.diags(1 - share) @ initial)
 
 
 def _targets(matrix: sparse.csr_matrix, codes: Sequence[Tokens], names: Sequence[Name]) -> dict[Name, Target]:
-    """Rows of shares as targets by name, codes ascending; rows without any are left out."""
+    """Turn rows of shares into targets by name, codes ascending; rows without shares are left out."""
     found = {}
     for name, (start, end) in zip(names, pairwise(matrix.indptr), strict=True):
         shares = zip(matrix.indices[start:end].tolist(), matrix.data[start:end].tolist(), strict=True)

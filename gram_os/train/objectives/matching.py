@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from gram_os.arrays import IntArray
 from gram_os.text.own_values import query_values
 from gram_os.train.lessons.clicks import Feedback
+from gram_os.train.lessons.ranking import weigh_queries, weigh_titles
 from gram_os.train.lessons.sparse_rows import best_places, dense_rows
-from gram_os.train.lessons.targets import length_normalised, own_matrix
 from gram_os.train.loop.checkpoint import BatchStream
 from gram_os.train.loop.training_loop import Journal, LoopSettings, RateGroup, run_loop
 from gram_os.train.mining.catalogue import Mined
@@ -112,7 +112,7 @@ def gather_lessons(
     places = {product.id: place for place, product in enumerate(mined.products)}
     texts = clicked_queries(mined, feedback)
     rows = [query_values(text, mined.normaliser, mined.dictionary, mined.vocabulary) for text in texts]
-    asked, offered = own_matrix(mined, rows), length_normalised(mined)
+    asked, offered = weigh_queries(mined, rows), weigh_titles(mined)
     found = [[pair for pair in feedback.by_query[text] if pair.product in places] for text in texts]
     bounds = np.cumsum([0, *(sum(pair.positive for pair in pairs) for pairs in found)])
     clicked = [(places[p.product], p.weight) for pairs in found for p in pairs if p.positive]

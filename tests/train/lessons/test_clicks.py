@@ -92,7 +92,7 @@ def test_clicks_are_held_against_what_their_positions_get() -> None:
         lift = (got + 1) / (due + 1)
         assert _found(feedback, product).relevance == pytest.approx(lift / (1 + lift))
     assert [pair.product for pair in feedback.pairs if pair.positive] == ["top", "gem"]
-    # A tenth of the clicks of `top`, but far more than position 5 gives: the raw rate would have it the other way round.
+    # A tenth of the clicks of `top`, but far more than position 5 gives: the raw rate would say the opposite.
     assert _found(feedback, "gem").relevance > _found(feedback, "top").relevance
     assert _found(feedback, "top").weight == pytest.approx(8.134, abs=0.001)  # log2(281)
     assert _found(feedback, "both").weight == pytest.approx(2.387, abs=0.001)  # log2(1 + 4.227): shown, never clicked

@@ -96,8 +96,8 @@ def test_combinations_are_codes_of_the_catalogue_that_enough_clicks_share(mined:
 def test_the_best_values_and_combinations_stay(mined: Mined) -> None:
     pairs = _clicked("notebook", "l1", "l2", "l3")
     codes = _transfer(mined, pairs, {"notebook": []}, most_values=2, most_combinations=1)
-    # Values: pavilion 1 x RARE = 1.31, silver 2/3 x RARE = .87, hp 1 x COMMON = .69. No product type or brand is among the two
-    # best, so the only combination is one that the titles of l1 and l2 have themselves.
+    # Values: pavilion 1 x RARE = 1.31, silver 2/3 x RARE = .87, hp 1 x COMMON = .69. The two best hold no product type
+    # and no brand, so the only combination is one that the titles of l1 and l2 have themselves.
     shares = _shares(mined, codes.queries["notebook"])
     assert set(shares) == {"pavilion", "silver", "hp | laptop | pavilion | silver"}
 

@@ -1,40 +1,24 @@
-"""Synthetic queries: repeatable, never empty, out of the catalogue's own words."""
+"""Synthetic queries: each kind describes its product, and counts follow the Zipf law."""
 
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gram_os.catalogue import Product
-from gram_os.errors import InputError
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.normalise import Normaliser
-from gram_os.train.lessons.synthesis import (
-    Kind,
-    SyntheticQuery,
-    product_surfaces,
-    read_templates,
-    synthesise,
-    synthesise_queries,
-    value_queries,
-    zipf_counts,
-)
+from gram_os.train.lessons.query_maker import KIND_SHARES, Kind, QueryMaker
+from gram_os.train.lessons.synthesis import SyntheticQuery, product_surfaces, synthesise, value_queries, zipf_counts
+from gram_os.train.lessons.typing_edits import EDIT_RATES
 from tests.train.catalogues import PRODUCTS, SPANS
 
 ATTRIBUTES = {"brand": T.BRAND, "product_type": T.PRODUCT_TYPE, "colour": T.COLOUR}
 SURFACES = [product_surfaces(p, s, ATTRIBUTES) for p, s in zip(PRODUCTS, SPANS, strict=True)]
-
-
-def test_templates_are_type_sequences_with_counts() -> None:
-    templates = read_templates()
-    assert templates[(T.PRODUCT_TYPE,)] == 839
-    assert templates[(T.BRAND, T.PRODUCT_TYPE)] == 462
-    assert all(count > 0 and template for template, count in templates.items())
 
 
 def test_a_product_offers_its_spans_and_its_short_fields() -> None:
@@ -48,41 +32,13 @@ def test_a_product_offers_its_spans_and_its_short_fields() -> None:
     assert product_surfaces(Product("1", "x", {"brand": "", "colour": " ,"}), [], ATTRIBUTES) == {}
 
 
-def test_equal_seeds_give_equal_queries() -> None:
-    first = synthesise_queries(PRODUCTS, SURFACES, count=60, seed=3)
-    assert synthesise_queries(PRODUCTS, SURFACES, count=60, seed=3) == first
-    assert synthesise_queries(PRODUCTS, SURFACES, count=60, seed=4) != first
-    assert synthesise_queries(PRODUCTS, SURFACES, count=20, seed=3) == first[:20]
-    assert len(first) == 60
-
-
-def test_queries_are_lower_case_texts_that_fit() -> None:
-    long = [Product("1", " ".join(["Extraordinary" * 5] * 30), {})]
-    for text in synthesise_queries([*PRODUCTS, *long], [*SURFACES, {}], count=400, seed=1):
-        assert text
-        assert text == text.strip().lower()
-        assert len(text) <= 120
-
-
-def test_heads_are_frequent_and_the_tail_is_long() -> None:
-    counts = Counter(synthesise_queries(PRODUCTS, SURFACES, count=2000, seed=0))
-    assert counts.most_common(1)[0][1] > 40
-    assert sum(1 for n in counts.values() if n == 1) > 200
-
-
 def test_most_queries_say_what_some_product_holds() -> None:
     normaliser = Normaliser()
     known = {v for p in PRODUCTS for v in normaliser.values(f"{p.title} {' '.join(map(str, p.fields.values()))}")}
     queries = synthesise(PRODUCTS, SURFACES, count=500, seed=2)
-    assert all(set(normaliser.values(q.text)) <= known for q in queries if not q.wears)
+    assert all(set(normaliser.values(q.text)) <= known for q in queries if not q.edits)
     literal = [q for q in queries if set(normaliser.values(q.text)) <= known]
     assert 0.6 < len(literal) / len(queries) < 0.95  # the rest is misspelt, abbreviated or written together
-
-
-def test_templates_put_values_in_their_order() -> None:
-    surfaces = [{T.BRAND: ["Xerox"], T.PRODUCT_TYPE: ["Ink"]}]
-    queries = Counter(synthesise_queries([Product("1", "zzzz", {})], surfaces, count=1000, seed=0))
-    assert queries["xerox ink"] > 3 * queries["ink xerox"] > 0  # 462 brand product_type to 24 product_type brand
 
 
 def test_titles_without_words_are_passed_over() -> None:
@@ -90,34 +46,8 @@ def test_titles_without_words_are_passed_over() -> None:
     assert {query.product for query in synthesise(products, [{}, {}], count=20)} == {1}
 
 
-@pytest.mark.parametrize("titles", [[], [""], ["the of", "*** -"]])
-def test_a_catalogue_without_words_is_refused(titles: list[str]) -> None:
-    products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
-    with pytest.raises(InputError, match=rf"none of the {len(products)} titles holds a word"):
-        synthesise_queries(products, [{} for _ in products], count=1)
-    assert synthesise_queries(products, [{} for _ in products], count=0) == []
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=4), st.integers(0, 99))
-def test_any_titles_give_queries_or_a_clear_refusal(titles: list[str], seed: int) -> None:
-    products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
-    try:
-        queries = synthesise_queries(products, [{} for _ in titles], count=5, seed=seed)
-    except InputError:
-        return
-    assert len(queries) == 5
-    assert all(queries)
-
-
 def test_every_value_is_a_query_but_single_characters() -> None:
     assert value_queries(["black", "x", "17 in"]) == ["black", "17 in"]
-
-
-def test_blank_values_make_no_empty_queries() -> None:
-    queries = synthesise_queries([Product("1", "Lamp", {})], [{T.PRODUCT_TYPE: [" "]}], count=50)
-    assert {"lamp", "lamps"} <= set(queries)
-    assert all(text.startswith("la") for text in queries)
 
 
 # What the field and the description of each product say and its title does not; two other oak tables say it in theirs.
@@ -129,7 +59,7 @@ OAK_SURFACES = [{T.BRAND: ["Acme"], T.PRODUCT_TYPE: ["Table"], T.MATERIAL: ["Oak
 
 
 def _only(kind: Kind, **more: object) -> list[SyntheticQuery]:
-    return synthesise(OAK, OAK_SURFACES, count=300, shares={kind: 1.0}, wears={}, **more)  # type: ignore[arg-type]
+    return synthesise(OAK, OAK_SURFACES, count=300, shares={kind: 1.0}, edits={}, **more)  # type: ignore[arg-type]
 
 
 def test_knowledge_heavy_queries_say_what_the_title_does_not_hold() -> None:
@@ -151,7 +81,7 @@ def test_descriptions_tell_known_values_but_no_second_colour() -> None:
     surfaces = [{T.PRODUCT_TYPE: ["Lamp"]}, {T.PRODUCT_TYPE: ["Lamp"], T.COLOUR: ["Blue"]}]
     known = {T.PRODUCT_TYPE: ["Lamp"], T.FUNCTION: ["LEDs"], T.COLOUR: ["Red"]}
     told = synthesise(
-        products, [*surfaces, known, known, known], count=400, texts=["blurb"], wears={},
+        products, [*surfaces, known, known, known], count=400, texts=["blurb"], edits={},
         shares={Kind.KNOWLEDGE: 1.0},
     )  # fmt: skip
     words = [
@@ -164,7 +94,7 @@ def test_descriptions_tell_known_values_but_no_second_colour() -> None:
 def test_broader_queries_hold_the_head_that_types_share() -> None:
     surfaces = [{T.PRODUCT_TYPE: [kind]} for kind in ("Toner cartridge", "Ink cartridge", "Desk lamp")]
     products = [Product(str(at), "zzzz", {}) for at in range(3)]
-    found = synthesise(products, surfaces, count=200, shares={Kind.BROADER: 1.0}, wears={})
+    found = synthesise(products, surfaces, count=200, shares={Kind.BROADER: 1.0}, edits={})
     broader = [query for query in found if query.kind is Kind.BROADER]
     assert "cartridge" in {query.text for query in broader}
     assert all("cartridge" in query.text.split() for query in broader)
@@ -196,14 +126,15 @@ def test_the_exponent_is_the_slope_on_logarithmic_paper(exponent: float) -> None
 
 def test_what_is_made_more_often_is_asked_more_often() -> None:
     queries = synthesise(PRODUCTS, SURFACES, count=2000, seed=0)
-    made = Counter(synthesise_queries(PRODUCTS, SURFACES, count=2000, seed=0))
+    maker = QueryMaker(PRODUCTS, SURFACES, (), KIND_SHARES, EDIT_RATES)
+    drawn = Counter(query.text for query in islice(maker.draw(random.Random(0)), 2000))
     order = list(dict.fromkeys(query.text for query in queries))
-    assert set(order) == set(made)
-    assert [made[text] for text in order] == sorted(made.values(), reverse=True)
+    assert set(order) == set(drawn)
+    assert [drawn[text] for text in order] == sorted(drawn.values(), reverse=True)
 
 
 def test_each_query_keeps_the_product_that_it_was_made_of() -> None:
-    for query in synthesise(PRODUCTS, SURFACES, count=400, wears={}):
+    for query in synthesise(PRODUCTS, SURFACES, count=400, edits={}):
         product = PRODUCTS[query.product]
         words = f"{product.title} {' '.join(map(str, product.fields.values()))}".lower().split()
         assert set(query.text.split()) <= set(words)
@@ -213,5 +144,5 @@ def test_each_query_keeps_the_product_that_it_was_made_of() -> None:
 
 def test_a_text_of_more_products_than_askings_is_asked_for_some_of_them() -> None:
     products = [Product(str(at), "Lamp", {}) for at in range(9)]
-    queries = synthesise(products, [{}] * 9, count=200, shares={Kind.TITLE: 1.0}, wears={})
+    queries = synthesise(products, [{}] * 9, count=200, shares={Kind.TITLE: 1.0}, edits={})
     assert [(query.text, query.count) for query in queries] == [("lamp", 1)]
