@@ -46,7 +46,7 @@ from gram_os.train.objectives.alignment import (
     alignment_batches,
     compare_codes,
 )
-from gram_os.train.objectives.cotraining import NewLessons, select_new_codes
+from gram_os.train.objectives.cotraining import NewTargets, select_new_codes
 from gram_os.train.pair.coding import CodedTexts
 from gram_os.train.pair.data import ClickedQueries, measure_recall, pair_data
 from gram_os.train.pair.fit import fit_pair_weights
@@ -152,7 +152,7 @@ def _text(mined: Mined, product: Product) -> str:
 
 def _new_codes(
     inputs: StageInputs, codes: tuple[Mapping[str, Sequence[Tokens]], Sequence[Sequence[Tokens]]], clicks: Feedback
-) -> NewLessons:
+) -> NewTargets:
     """What the relevance model lets through of the codes that the sides do not share yet."""
     mined, model = open_mined(inputs), load_relevance_model(inputs.folder("relevance model"))
     ids = [product.id for product in mined.products]
@@ -185,7 +185,7 @@ def _both_sides(
     return query_codes, title_codes
 
 
-def _add_codes(examples: TrainingSet, new: NewLessons, products: Sequence[Product]) -> TrainingSet:
+def _add_codes(examples: TrainingSet, new: NewTargets, products: Sequence[Product]) -> TrainingSet:
     titles = {products[place].title: target for place, target in new.titles.items()}
     clicked = _merge(examples.clicked, new.queries)
     return replace(examples, clicked=clicked, titles=_merge(examples.titles, titles))

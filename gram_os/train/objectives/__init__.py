@@ -1,1 +1,1 @@
-"""The losses and their batches: SFT, matching, co-training, co-alignment. Knows no files."""
+"""The losses and their batches: SFT, matching and co-alignment, and what co-training adds. Knows no files."""

@@ -1,17 +1,23 @@
-"""Co-alignment (GRAM section 5): preference optimisation of the codes that a clicked pair's two sides agree on.
+"""Co-alignment (GRAM section 5): preference optimisation of the codes that both sides of a clicked pair have.
 
-For a clicked pair (q, t): positive codes c_w are those that both sides have, negative ones c_l those that one side alone has,
+For a clicked pair (q, t), the codes that both sides have are positive (c_w). Those that only one side has are
+negative (c_l).
 
     pi(c | q, t) = (pi(c | q) + pi(c | t)) / 2
     L = -mean over (c_w, c_l) of
-        log sigmoid( beta_w n_w log(pi(c_w | q, t) / pi_sft(c_w | q, t)) - beta_l n_l log(pi(c_l | q, t) / pi_sft(c_l | q, t)) )
+        log sigmoid(beta_w n_w r(c_w) - beta_l n_l r(c_l))
+    r(c) = log(pi(c | q, t) / pi_sft(c | q, t))
 
-pi_sft is the frozen model that co-alignment starts from, and n the length penalty against the bias to short, coarse
-codes: alpha = len / maxlen, n = sqrt(k) alpha. What the paper leaves open is read thus: n multiplies the log-ratio; k is the
-code's tokens, len its attribute values, and maxlen the attribute values of the longest code of the pair's two sets, so that
-n is 1 where all of them are one token; the mean is taken within a clicked pair first, so that all clicked pairs count
-alike; both models read without dropout, so that the ratio tells what was learned and not which units fell out. The
-closing token is left out of pi(c), as it is in serving. Knows any backbone that is a `CodeModel`.
+pi_sft is the frozen model that co-alignment starts from. n is the length penalty against the bias to short, coarse
+codes: alpha = len / maxlen, n = sqrt(k) alpha. The paper leaves some points open. This is how they are read here:
+
+- n multiplies the log-ratio. k is the number of the code's tokens, len that of its attribute values. maxlen is the
+  number of attribute values of the longest code in the pair's two sets. So n is 1 where every code is one token.
+- The mean is taken within a clicked pair first, so all clicked pairs count the same.
+- Both models read without dropout: the ratio then shows what was learned, and not which units were dropped.
+- The closing token is left out of pi(c), as in serving.
+
+Works with any backbone that is a `CodeModel`.
 """
 
 from __future__ import annotations
@@ -36,9 +42,10 @@ from gram_os.train.models.likelihood import CodeModel
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
-    """A clicked pair: token ids of both texts, and the codes that both sides have and that one side alone has.
+    """A clicked pair: token ids of both texts, the codes that both sides have, and the codes that only one side has.
 
-    longest: attribute values of the longest code of either set; it stays when only some of the codes are drawn.
+    longest: the number of attribute values of the longest code in either set, also when only some of the codes are
+    drawn.
     """
 
     query: Sequence[int]
@@ -50,10 +57,10 @@ class AlignedPair:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentSettings:
-    """How co-alignment is trained; batch is clicked pairs a step.
+    """How co-alignment is trained; batch: clicked pairs a step.
 
-    beta_w, beta_l: how hard shared codes are pulled up and unshared ones pushed down; the names are the paper's, the
-    values ours.
+    beta_w, beta_l: how hard shared codes are pulled up and unshared codes are pushed down. The names are the paper's,
+    the values are not.
     """
 
     steps: int = 150
@@ -61,7 +68,7 @@ class AlignmentSettings:
     beta_w: float = 0.2
     beta_l: float = 0.1
     length_penalty: bool = True
-    codes: int = 4  # of either set, drawn a pair and step
+    codes: int = 4  # how many codes of each set are drawn for a pair at a step
     encoder_rate: float = 2e-5
     decoder_rate: float = 6e-5
     seed: int = 0
@@ -70,22 +77,22 @@ class AlignmentSettings:
 def compare_codes(
     query: Sequence[int],
     title: Sequence[int],
-    of_query: Iterable[Tokens],
-    of_title: Iterable[Tokens],
+    query_codes: Iterable[Tokens],
+    title_codes: Iterable[Tokens],
     *,
     count_values: Callable[[Tokens], int] = len,
 ) -> AlignedPair:
-    """Sort the codes of a clicked pair's two sides into shared and unshared.
+    """Sort the codes of a clicked pair's two sides into shared and unshared ones.
 
-    count_values: attribute values of a code, where these are not its tokens (`CodeTokeniser.value_lengths`).
+    count_values: the number of attribute values of a code, where a value may take several tokens.
     """
-    ours, theirs = set(of_query), set(of_title)
-    longest = max(map(count_values, ours | theirs), default=0)
-    return AlignedPair(query, title, tuple(sorted(ours & theirs)), tuple(sorted(ours ^ theirs)), longest)
+    left, right = set(query_codes), set(title_codes)
+    longest = max(map(count_values, left | right), default=0)
+    return AlignedPair(query, title, tuple(sorted(left & right)), tuple(sorted(left ^ right)), longest)
 
 
 def draw_codes(pairs: Iterable[AlignedPair], most: int, rng: random.Random) -> list[AlignedPair]:
-    """At most `most` codes of either set; pairs that lack one of the sets are left out, as nothing can be compared."""
+    """Draw at most `most` codes of each set; a pair with an empty set has nothing to compare and is left out."""
     return [
         replace(
             pair,
@@ -100,15 +107,16 @@ def draw_codes(pairs: Iterable[AlignedPair], most: int, rng: random.Random) -> l
 def alignment_batches(
     pairs: Iterable[AlignedPair], settings: AlignmentSettings
 ) -> Callable[[int], BatchStream[list[AlignedPair]]]:
-    """Return what `run_loop` asks for: seed -> endless batches of the pairs that can be compared, newly drawn every pass.
+    """Return the function for `run_loop`: seed -> endless batches of the pairs with codes in both sets.
 
-    Raises InputError where no pair has both a shared and an unshared code.
+    Every pass over the pairs has a new order and newly drawn codes. Raises InputError where no pair has both a shared
+    and an unshared code.
     """
     usable = [pair for pair in pairs if pair.shared and pair.unshared]
     if not usable:
         raise InputError(
-            "no clicked pair has a code that both sides share and one that they do not, so co-alignment has nothing to "
-            "compare; generate more codes a text, or leave the stage out"
+            "no clicked pair has both a code that the sides share and one that they do not, so co-alignment has "
+            "nothing to compare; generate more codes a text, or leave the stage out"
         )
 
     def epoch(rng: random.Random) -> Iterator[list[AlignedPair]]:
@@ -120,7 +128,7 @@ def alignment_batches(
 
 
 class AlignmentObjective(nn.Module):
-    """The loss above over a batch of clicked pairs, against a frozen copy of the model as it is now (after SFT)."""
+    """The loss above over a batch of clicked pairs; the frozen model is a copy of the given model (after SFT)."""
 
     def __init__(
         self,
@@ -133,17 +141,17 @@ class AlignmentObjective(nn.Module):
         self.model = model
         self.settings = settings
         self._count_values = count_values
-        # In a list, so that the frozen copy is neither trained nor saved with the model.
+        # In a list, so torch does not see the frozen copy and neither trains nor saves it with the model.
         self._frozen = [copy.deepcopy(model).eval().requires_grad_(False)]
 
     def train(self, mode: bool = True) -> AlignmentObjective:
-        """Dropout stays off: with it on one side only, the ratio would be noise before anything is learned."""
+        """Keep dropout off: with dropout in one model only, the ratio is noise before anything is learned."""
         super().train(mode)
         self.model.eval()
         return self
 
     def forward(self, batch: Sequence[AlignedPair]) -> dict[str, Tensor]:
-        """Batch of pairs, both of whose sets hold a code -> the loss, and how often positive codes are ahead."""
+        """Return the loss of a batch, and how often positive codes are ahead; every pair has codes in both sets."""
         now = log_pair_probs(self.model, batch)
         with torch.no_grad():
             self._frozen[0].to(now[0].device)
@@ -159,13 +167,14 @@ def alignment_loss(
     *,
     count_values: Callable[[Tokens], int] = len,
 ) -> dict[str, Tensor]:
-    """The loss from log pi(c | q, t) of the model and of the frozen one: float (shared + unshared codes,) a pair.
+    """Compute the loss from log pi(c | q, t) of the model (`now`) and of the frozen model (`before`).
 
-    "ahead" is the share of (c_w, c_l) whose penalised log-ratio is the larger one for c_w.
+    now, before: one float (shared + unshared codes,) a pair. The result's "ahead" is the share of (c_w, c_l) in which
+    c_w has the larger penalised log-ratio.
     """
     losses, ahead = [], []
-    for pair, ours, theirs in zip(batch, now, before, strict=True):
-        ratio = ours - theirs  # (shared + unshared,)
+    for pair, log_probs, frozen_log_probs in zip(batch, now, before, strict=True):
+        ratio = log_probs - frozen_log_probs  # (shared + unshared,)
         if settings.length_penalty:
             ratio = ratio * length_penalties(pair, count_values).to(ratio.device)
         won, lost = ratio[: len(pair.shared)], ratio[len(pair.shared) :]
@@ -176,13 +185,13 @@ def alignment_loss(
 
 
 def length_penalties(pair: AlignedPair, count_values: Callable[[Tokens], int] = len) -> Tensor:
-    """The n of each code, sqrt(tokens) x values / values of the longest one: float (shared + unshared,)."""
+    """Return n of each code, sqrt(tokens) x values / values of the longest code: float (shared + unshared,)."""
     codes = (*pair.shared, *pair.unshared)
     return torch.tensor([sqrt(len(code)) * count_values(code) / pair.longest for code in codes])
 
 
 def log_pair_probs(model: CodeModel | nn.Module, batch: Sequence[AlignedPair]) -> list[Tensor]:
-    """Log pi(c | q, t) of each pair's shared, then unshared codes: float (shared + unshared,) a pair."""
+    """Return log pi(c | q, t) of each pair's shared and then unshared codes: one float (shared + unshared,) a pair."""
     codes = sorted({code for pair in batch for code in (*pair.shared, *pair.unshared)})
     place = {code: at for at, code in enumerate(codes)}
     rows = [[place[code] for code in (*pair.shared, *pair.unshared)] for pair in batch]

@@ -1,7 +1,8 @@
 """Supervised fine-tuning of a causal LM (GRAM section 3, the paper's form): L = L_q + lambda L_t.
 
-At every step one code of each text is drawn by its share. A side's loss is that code's negative log-likelihood, over
-its tokens and the closing one. The prompt's tokens are read and not learned. Knows nothing of ONNX.
+At every step one code of each text is drawn by its share. A side's loss is the negative log-likelihood of that code,
+over its tokens and the closing token. The prompt's tokens are read, but the loss does not count them. Knows nothing
+of ONNX.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gram_os.train.objectives.sft import DrawnTexts, Example, SftBatch, SftSetti
 
 
 class CausalObjective(nn.Module):
-    """L_q + lambda L_t, of one code a text."""
+    """L_q + lambda L_t, with one code a text."""
 
     def __init__(self, source: CausalSource, title_weight: float):
         super().__init__()
@@ -26,7 +27,7 @@ class CausalObjective(nn.Module):
         self._end, self._title_weight = source.end, title_weight
 
     def forward(self, batch: SftBatch) -> dict[str, Tensor]:
-        """Losses of both sides, and as "loss" their weighted sum."""
+        """Return the losses of both sides, and their weighted sum as "loss"."""
         query = code_loss(self.lm, batch.queries, self._end)
         title = code_loss(self.lm, batch.titles, self._end)
         return {"loss": query + self._title_weight * title, "query": query, "title": title}
@@ -40,9 +41,9 @@ def train_causal(
     *,
     journal: Journal | None = None,
 ) -> None:
-    """Train in place; examples are prompts and codes in the LM's tokens. `CausalSettings` says which settings count.
+    """Train in place; the examples hold prompts and codes in the LM's tokens.
 
-    Raises InputError where no text of a side has a code.
+    `CausalSettings` says which settings count. Raises InputError where no text of a side has a code.
     """
     run_loop(
         CausalObjective(source, settings.title_weight),
@@ -54,7 +55,7 @@ def train_causal(
 
 
 def code_loss(model: Any, texts: DrawnTexts, end: int) -> Tensor:
-    """Mean over the texts of -ln P(code, end | prompt), of the one code that was drawn of each."""
+    """Return the mean over the texts of -ln P(code, end | prompt), for the one code that was drawn for each text."""
     codes = [code for (code,) in texts.codes]
     rows = [[*example.ids, *code] for example, code in zip(texts.examples, codes, strict=True)]
     labels = pad_codes([(*code, end) for code in codes])

@@ -1,9 +1,9 @@
 """Supervised fine-tuning of the compact backbone (GRAM section 3): L = L_q + lambda L_t.
 
-Each side's loss is the negative log-likelihood of a text's codes, weighted by their shares. The first token's part is
-exact, over all codes of the text at once; the later tokens' part is taken over codes drawn by share. All that is drawn
-is drawn in the stream of batches, which is saved with the training, so that a resumed run draws what the whole one would
-have.
+Each side's loss is the negative log-likelihood of a text's codes, weighted by their shares. The part of the first
+token is exact, over all codes of the text at once. The part of the later tokens is taken over codes that are drawn by
+share. All drawing happens in the stream of batches, whose place is saved with the training. So a resumed run draws
+the same as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from gram_os.train.models.encoder import pad
 class Example:
     """A text's token ids and the codes that it should get.
 
-    weight: how often the text is read in a pass over all of them; of a fraction, the chance.
+    weight: how often the text is read in a pass over all texts. The fraction of a weight is the probability of one
+    more time.
     """
 
     ids: Sequence[int]
@@ -40,13 +41,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SftSettings:
-    """How the generator is trained; rates are AdamW's peaks, batches are texts a step."""
+    """How the generator is trained; the rates are AdamW's peaks; queries, titles: texts of a side at a step."""
 
     steps: int = 200
     queries: int = 64
     titles: int = 32
     title_weight: float = 0.7  # lambda
-    drawn: int = 4  # codes of a text whose later tokens are learned in a step
+    drawn: int = 4  # codes a text and step whose later tokens are trained on
     encoder_rate: float = 2e-5
     decoder_rate: float = 2e-4
     warm_up: float = 0.06
@@ -55,7 +56,7 @@ class SftSettings:
 
 @dataclass(frozen=True, slots=True)
 class DrawnTexts:
-    """Texts of one side, and of each the codes that were drawn by their shares, equally many."""
+    """Texts of one side, and the codes that were drawn for each by their shares; equally many codes a text."""
 
     examples: Sequence[Example]
     codes: Sequence[Sequence[Tokens]]
@@ -63,7 +64,7 @@ class DrawnTexts:
 
 @dataclass(frozen=True, slots=True)
 class SftBatch:
-    """What a step learns from."""
+    """The texts of one training step."""
 
     queries: DrawnTexts
     titles: DrawnTexts
@@ -78,7 +79,7 @@ class SftObjective(nn.Module):
         self.settings = settings
 
     def forward(self, batch: SftBatch) -> dict[str, Tensor]:
-        """Losses of both sides, and as "loss" their weighted sum."""
+        """Return the losses of both sides, and their weighted sum as "loss"."""
         query = code_loss(self.model, batch.queries, Side.QUERY)
         title = code_loss(self.model, batch.titles, Side.TITLE)
         return {"loss": query + self.settings.title_weight * title, "query": query, "title": title}
@@ -92,7 +93,7 @@ def train_generator(
     *,
     journal: Journal | None = None,
 ) -> None:
-    """Train in place; co-training calls it again with lessons of its own.
+    """Train in place; co-training calls it again with new targets.
 
     Raises InputError where no text of a side has a code.
     """
@@ -119,13 +120,19 @@ def draw_batches(
     drawn: int,
     seed: int,
 ) -> BatchStream[SftBatch]:
-    """Endless batches of `sizes` queries and titles, `drawn` codes a text; any backbone's."""
+    """Return endless batches of `sizes` (queries, titles) with `drawn` codes a text, for either backbone.
+
+    Raises InputError where no text of a side has a code.
+    """
     usable = [_with_codes(queries, Side.QUERY), _with_codes(titles, Side.TITLE)]
 
     def epoch(rng: random.Random) -> Iterator[SftBatch]:
-        ours, theirs = (batches(found, size, rng) for found, size in zip(usable, sizes, strict=True))
+        query_batches, title_batches = (
+            make_batches(found, size, rng) for found, size in zip(usable, sizes, strict=True)
+        )
         while True:
-            yield SftBatch(draw_codes(next(ours), drawn, rng), draw_codes(next(theirs), drawn, rng))
+            drawn_queries = draw_codes(next(query_batches), drawn, rng)
+            yield SftBatch(drawn_queries, draw_codes(next(title_batches), drawn, rng))
 
     return BatchStream(epoch, seed)
 
@@ -134,13 +141,14 @@ def _with_codes(examples: Sequence[Example], side: Side) -> list[Example]:
     usable = [example for example in examples if example.target.codes and example.weight > 0]
     if not usable:
         raise InputError(
-            f"none of {len(examples)} {side.value} texts has a code to learn; give texts whose values the dictionary holds"
+            f"none of {len(examples)} {side.value} texts has a code to learn; "
+            "give texts whose values the dictionary holds"
         )
     return usable
 
 
 def code_loss(model: CompactModel, texts: DrawnTexts, side: Side) -> Tensor:
-    """Mean negative log-likelihood of the texts' codes on one side, natural logarithm."""
+    """Return the mean negative log-likelihood (natural logarithm) of the texts' codes on one side."""
     shape = model.decoder.shape
     opening, device = shape.side_tokens[side is Side.TITLE], model.decoder.bias.device
     ids, mask = (part.to(device) for part in pad([example.ids for example in texts.examples]))
@@ -150,14 +158,14 @@ def code_loss(model: CompactModel, texts: DrawnTexts, side: Side) -> Tensor:
     shares = first_shares(texts.examples, shape.values + 1).to(device)
     prefixes, labels = (part.to(device) for part in prefix_grid(texts.codes, opening, shape.end))
     hidden = model.decoder.hidden(prefixes, memory, mask)[:, :, 1:]
-    learned = labels >= 0  # codes differ in length; only what is learned goes through the large output layer
-    logits = model.decoder.logits(hidden[learned]).float()
-    later = functional.cross_entropy(logits, labels[learned], reduction="sum")
+    labelled = labels >= 0  # codes differ in length; only places with a label go through the large output layer
+    logits = model.decoder.logits(hidden[labelled]).float()
+    later = functional.cross_entropy(logits, labels[labelled], reduction="sum")
     return later / (labels.shape[0] * labels.shape[1]) - (shares * first).sum(-1).mean()
 
 
 def first_shares(batch: Sequence[Example], values: int) -> Tensor:
-    """Share of the codes that begin with each value: float (texts, values)."""
+    """Return for each value the share of the text's codes that begin with it: float (texts, values)."""
     shares = torch.zeros(len(batch), values)
     for row, example in enumerate(batch):
         for code, share in zip(example.target.codes, example.target.shares, strict=True):
@@ -166,15 +174,15 @@ def first_shares(batch: Sequence[Example], values: int) -> Tensor:
 
 
 def draw_codes(batch: Sequence[Example], drawn: int, rng: random.Random) -> DrawnTexts:
-    """Draw codes of each text by share."""
+    """Draw `drawn` codes for each text by share, with repetition."""
     return DrawnTexts(batch, [rng.choices(e.target.codes, e.target.shares, k=drawn) for e in batch])
 
 
 def prefix_grid(codes: Sequence[Sequence[Tokens]], opening: int, end: int) -> tuple[Tensor, Tensor]:
-    """Codes of each text, equally many, as the decoder's input and as what it should answer.
+    """Turn the codes of each text, equally many, into the decoder's input and the answer that it should give.
 
     Returns prefixes int64 (texts, drawn, tokens + 1) with the opening token first, and labels int64 (texts, drawn,
-    tokens): what follows from the second token on, -1 where there is nothing to learn.
+    tokens): the token after each prefix of one code token and more, -1 where nothing follows.
     """
     drawn, longest = len(codes[0]), max(len(code) for row in codes for code in row)
     prefixes = torch.full((len(codes), drawn, longest + 1), end)
@@ -186,10 +194,10 @@ def prefix_grid(codes: Sequence[Sequence[Tokens]], opening: int, end: int) -> tu
     return prefixes, labels
 
 
-def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """Endless batches of texts of like length, in random order, each text as often as its weight says."""
+def make_batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
+    """Yield endless batches of texts of similar length in random order; a text comes as often as its weight says."""
     while True:
-        read = [at for at, example in enumerate(examples) for _ in range(_times(example.weight, rng))]
+        read = [at for at, example in enumerate(examples) for _ in range(_draw_times(example.weight, rng))]
         rng.shuffle(read)
         for start in range(0, len(read), 32 * size):
             chunk = sorted(read[start : start + 32 * size], key=lambda i: len(examples[i].ids))
@@ -199,6 +207,7 @@ def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Itera
                 yield [examples[i] for i in batch]
 
 
-def _times(weight: float, rng: random.Random) -> int:
+def _draw_times(weight: float, rng: random.Random) -> int:
+    """Draw how often a text is read in one pass."""
     whole = int(weight)
     return whole + (weight > whole and rng.random() < weight - whole)

@@ -15,8 +15,8 @@ from gram_os.train.lessons.code_report import measure_drift
 from gram_os.train.lessons.targets import Target
 from gram_os.train.objectives.cotraining import (
     CotrainingSettings,
-    NewLessons,
-    _fair_shares,
+    NewTargets,
+    _divide_fairly,
     select_new_codes,
 )
 
@@ -46,7 +46,7 @@ class Table:
 
 def _select(
     codes: Mapping[str, Sequence[Tokens]], score: Table, clicks: Mapping[str, str], **settings: float
-) -> NewLessons:
+) -> NewTargets:
     pairs = tuple(Pair(query, product, 1.0, True) for query, text in clicks.items() for product in text)
     chosen = CotrainingSettings(**{"most_taken": 0, **settings})  # type: ignore[arg-type]
     return select_new_codes(codes, TITLES, IDS, Feedback(pairs), score, chosen)
@@ -131,7 +131,7 @@ def test_only_queries_that_clicks_link_are_asked() -> None:
     score = Table(a=1, b=1, c=1)
     pairs = (Pair("q", "a", 1.0, True), Pair("shown", "a", 0.4, False))
     codes: dict[str, list[Tokens]] = {"q": [(2,)], "shown": [(2,)], "new": [(2,)]}
-    found = select_new_codes(codes, TITLES, IDS, Feedback(pairs), score)
+    found = select_new_codes(codes, TITLES, IDS, Feedback(pairs), score, CotrainingSettings())
     assert set(found.queries) == {"q"}
     assert {query for query, _ in score.asked} == {"q"}
 
@@ -146,16 +146,16 @@ def test_a_pair_is_scored_once_and_the_cap_is_shared_fairly() -> None:
     # The narrow query needs one pair only, so the wide one has two: the first holders of its first two codes.
     assert sorted(query for query, _ in score.asked) == ["narrow", "wide", "wide"]
     assert (1,) in found.queries["wide"].codes
-    assert _select(codes, Table(), clicks, most_scored=0) == NewLessons({}, {}, 5, 0, 0, 0)
+    assert _select(codes, Table(), clicks, most_scored=0) == NewTargets({}, {}, 5, 0, 0, 0)
 
 
-def test_fair_shares_by_hand() -> None:
-    assert _fair_shares([5, 1, 3], 100, 0) == [5, 1, 3]
-    assert _fair_shares([5, 1, 3], 7, 0) == [3, 1, 3]
-    assert _fair_shares([5, 1, 3], 3, 0) == [1, 1, 1]
-    assert sorted(_fair_shares([5, 5, 5], 7, 0)) == [2, 2, 3]
-    assert sum(_fair_shares([9, 2, 4, 4, 1], 13, 1)) == 13
-    assert _fair_shares([], 5, 0) == []
+def test_divide_fairly_by_hand() -> None:
+    assert _divide_fairly([5, 1, 3], 100, 0) == [5, 1, 3]
+    assert _divide_fairly([5, 1, 3], 7, 0) == [3, 1, 3]
+    assert _divide_fairly([5, 1, 3], 3, 0) == [1, 1, 1]
+    assert sorted(_divide_fairly([5, 5, 5], 7, 0)) == [2, 2, 3]
+    assert sum(_divide_fairly([9, 2, 4, 4, 1], 13, 1)) == 13
+    assert _divide_fairly([], 5, 0) == []
 
 
 def test_the_same_seed_draws_the_same_pairs() -> None:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from gram_os.train.loop.checkpoint import BatchStream
 from gram_os.train.loop.training_loop import LoopSettings, RateGroup, run_loop
 from gram_os.train.objectives.matching import (
-    Lessons,
     MatchingBatch,
+    MatchingData,
     MatchingObjective,
     MatchingSettings,
-    matching_batches,
+    make_batches,
 )
 
 SETTINGS = MatchingSettings(batch=3, negatives=1, sharpness=5.0)
@@ -38,17 +38,17 @@ class _Words(nn.Module):
         return SimpleNamespace(last_hidden_state=self.vectors[input_ids] * attention_mask[..., None])
 
 
-def _lessons(queries: Sequence[Sequence[int]], titles: Sequence[Sequence[int]], **changes: Any) -> Lessons:
+def _data(queries: Sequence[Sequence[int]], titles: Sequence[Sequence[int]], **changes: Any) -> MatchingData:
     parts = {
         "clicked": sparse.csr_matrix(np.eye(len(queries), len(titles), dtype=np.float32)),
         "judged": [np.array([], np.int64)] * len(queries),
         "hard": [np.array([], np.int64)] * len(queries),
     }
-    return Lessons(queries, titles, **(parts | changes))
+    return MatchingData(queries, titles, **(parts | changes))
 
 
 def test_the_loss_by_hand() -> None:
-    lessons = _lessons(
+    data = _data(
         [[0, 1], [2]],
         [[1, 3], [2, 2, 0], [4]],
         clicked=sparse.csr_matrix(np.array([[1, 0, 3], [0, 1, 0]], np.float32)),
@@ -61,22 +61,22 @@ def test_the_loss_by_hand() -> None:
         return np.asarray(mean / np.linalg.norm(mean))
 
     expected = 0.0
-    for query, clicked in enumerate(lessons.clicked.toarray()):
-        scores = [5.0 * unit(lessons.queries[query]) @ unit(title) for title in lessons.titles]
+    for query, clicked in enumerate(data.clicked.toarray()):
+        scores = [5.0 * unit(data.queries[query]) @ unit(title) for title in data.titles]
         total = np.log(np.exp(scores).sum())
         expected += sum(w * (total - s) for w, s in zip(clicked, scores, strict=True)) / clicked.sum() / 2
-    found = MatchingObjective(encoder, lessons, SETTINGS)(MatchingBatch([0, 1], [0, 1, 2]))["loss"]
+    found = MatchingObjective(encoder, data, SETTINGS)(MatchingBatch([0, 1], [0, 1, 2]))["loss"]
     assert float(found.detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_batches_hold_each_query_once_its_clicked_title_and_a_title_that_is_not() -> None:
-    lessons = _lessons(
+    data = _data(
         [[n] for n in range(8)],
         [[n] for n in range(12)],
         judged=[np.array([8]), *[np.array([], np.int64)] * 7],
         hard=[np.array([9, 10, 11])] * 8,
     )
-    batches = list(matching_batches(lessons, SETTINGS, random.Random(0)))
+    batches = list(make_batches(data, SETTINGS, random.Random(0)))
     assert [len(batch.queries) for batch in batches] == [3, 3]
     seen = [query for batch in batches for query in batch.queries]
     assert len(set(seen)) == 6
@@ -89,13 +89,13 @@ def test_batches_hold_each_query_once_its_clicked_title_and_a_title_that_is_not(
 def test_words_that_mean_the_same_come_together() -> None:
     # Query word n means title word 8 + n; no word is on both sides.
     queries, titles = [[n] for n in range(8)], [[8 + n] for n in range(8)]
-    lessons = _lessons(queries, titles)
+    data = _data(queries, titles)
     encoder = _Words(16)
     settings = MatchingSettings(batch=8)
     run_loop(
-        MatchingObjective(encoder, lessons, settings),
+        MatchingObjective(encoder, data, settings),
         [RateGroup(list(encoder.parameters()), 0.1)],
-        lambda seed: BatchStream(lambda rng: matching_batches(lessons, settings, rng), seed),
+        lambda seed: BatchStream(lambda rng: make_batches(data, settings, rng), seed),
         LoopSettings(60),
     )
     unit = nn.functional.normalize(encoder.vectors.detach(), dim=1)

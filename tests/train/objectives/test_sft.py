@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: shares and draws by hand, the loss against log-likelihoods, and a model that learns by heart."""
+"""Supervised fine-tuning: shares and draws by hand, the loss against log-likelihoods, a model that learns by heart."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from gram_os.train.objectives.sft import (
     Example,
     SftObjective,
     SftSettings,
-    batches,
     code_loss,
     draw_batches,
     draw_codes,
     first_shares,
+    make_batches,
     prefix_grid,
     train_generator,
 )
@@ -151,7 +151,7 @@ def _one(token: int) -> tuple[IntArray, IntArray]:
 
 def test_batches_hold_every_text_once_a_pass() -> None:
     examples = [_example((i % 8,), ids=(i,) * (1 + i % 5)) for i in range(23)]
-    stream = batches(examples, 4, random.Random(0))
+    stream = make_batches(examples, 4, random.Random(0))
     for _ in range(2):
         epoch = list(islice(stream, 6))
         assert sorted(len(batch) for batch in epoch) == [3, 4, 4, 4, 4, 4]
@@ -163,7 +163,7 @@ def test_batches_hold_every_text_once_a_pass() -> None:
 def test_a_weight_says_how_often_a_text_is_read() -> None:
     weights = (1.0, 2.0, 0.25)
     examples = [replace(_example((0,), ids=(at,)), weight=weight) for at, weight in enumerate(weights)]
-    stream = batches(examples, 1, random.Random(0))
+    stream = make_batches(examples, 1, random.Random(0))
     counts = Counter(batch[0].ids[0] for batch in islice(stream, 3250))  # about a thousand passes
     assert [counts[at] / 1000 for at in range(3)] == pytest.approx(weights, abs=0.05)
 
