@@ -16,9 +16,9 @@ from pathlib import Path
 from gram_os.errors import FileFormatError, InputError
 from gram_os.rows import Row, describe, read_lines, read_rows
 
-MAX_ID_BYTES = 512  # OpenSearch's limit: one longer id fails the whole bulk request
-JUDGMENT_COLUMNS = ("query_id", "product_id", "relevance")
-CLICK_COLUMNS = ("query", "product_id")
+_MAX_ID_BYTES = 512  # OpenSearch's limit: one longer id fails the whole bulk request
+_JUDGMENT_COLUMNS = ("query_id", "product_id", "relevance")
+_CLICK_COLUMNS = ("query", "product_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def read_products(
     """
     casts = dict(fields or {})
     for name, kind in casts.items():
-        if kind not in CASTS:
-            raise InputError(f"field '{name}': unknown type '{kind}'; the types are {', '.join(CASTS)}")
+        if kind not in _CASTS:
+            raise InputError(f"field '{name}': unknown type '{kind}'; the types are {', '.join(_CASTS)}")
         if name in (id_field, title_field):
             raise InputError(f"field '{name}': the id and the title are always text; leave its type out")
     rows = read_rows(path, required=(id_field, title_field, *casts))
@@ -106,8 +106,8 @@ def _take_id(path: Path | str, line: int, row: Row, field: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         row[field] = str(value)
     product_id = _take_text(path, line, row, field, form="an id is text or an integer", need="an id of its own")
-    if len(product_id.encode()) > MAX_ID_BYTES:
-        limit = f"{len(product_id.encode())} bytes long; OpenSearch takes ids up to {MAX_ID_BYTES} bytes"
+    if len(product_id.encode()) > _MAX_ID_BYTES:
+        limit = f"{len(product_id.encode())} bytes long; OpenSearch takes ids up to {_MAX_ID_BYTES} bytes"
         raise FileFormatError(path, limit, line=line, field=field)
     return product_id
 
@@ -142,7 +142,7 @@ def _cast_field(path: Path | str, line: int, name: str, value: object, kind: str
 
 
 def cast_value(value: object, kind: str) -> object:
-    """Cast a JSON value, or each value of a list, to a type of `CASTS`. None stays None.
+    """Cast a JSON value, or each value of a list, to a type of `_CASTS`. None stays None.
 
     Raises InputError when the value is not of that type.
 
@@ -156,7 +156,7 @@ def cast_value(value: object, kind: str) -> object:
     try:
         if isinstance(value, dict):
             raise ValueError
-        return CASTS[kind](value)
+        return _CASTS[kind](value)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{describe(value)} is no {kind}{_CURES.get(kind, '')}") from error
 
@@ -209,7 +209,7 @@ _CURES = {
     "date": "; write it as 2026-11-22 or 2026-11-22T08:30:00Z",
     "float": "; write a finite number with a decimal point",
 }
-CASTS: Mapping[str, Callable[[object], object]] = {
+_CASTS: Mapping[str, Callable[[object], object]] = {
     "keyword": _cast_text,
     "text": _cast_text,
     "integer": _cast_integer,
@@ -270,13 +270,13 @@ def _read_lines_of_judgments(path: Path | str) -> Iterator[tuple[int, Judgment]]
         if len(cells) != len(header):
             raise FileFormatError(path, f"{len(cells)} cells; a line has {' '.join(header)}", line=line)
         named = dict(zip(header, cells, strict=True))
-        query_id, product_id = (_text_cell(path, line, name, named[name]) for name in JUDGMENT_COLUMNS[:2])
+        query_id, product_id = (_text_cell(path, line, name, named[name]) for name in _JUDGMENT_COLUMNS[:2])
         yield line, Judgment(query_id, product_id, _number_cell(path, line, "relevance", named["relevance"]))
 
 
 def _judgment_header(path: Path | str, line: int, cells: list[str]) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
-    if set(JUDGMENT_COLUMNS) <= set(names):
+    if set(_JUDGMENT_COLUMNS) <= set(names):
         return names
     if len(" ".join(cells).split()) == 4:
         return ["query_id", "iteration", "product_id", "relevance"]
@@ -293,7 +293,7 @@ def read_clicks(path: Path | str) -> Iterator[Click]:
     cells = _read_cells(path)
     line, header = next(cells, (1, [""]))
     header = [name.strip().lower() for name in header]
-    for name in CLICK_COLUMNS:
+    for name in _CLICK_COLUMNS:
         if name not in header:
             message = f"there is no such column; the first line names the columns: {', '.join(header)}"
             raise FileFormatError(path, message, line=line, field=name)
@@ -305,7 +305,7 @@ def _make_clicks(path: Path | str, rows: Iterator[tuple[int, list[str]]], header
         if len(cells) != len(header):
             raise FileFormatError(path, f"{len(cells)} cells, but the header has {len(header)}", line=line)
         named = dict(zip(header, cells, strict=True))
-        query, product_id = (_text_cell(path, line, name, named[name]) for name in CLICK_COLUMNS)
+        query, product_id = (_text_cell(path, line, name, named[name]) for name in _CLICK_COLUMNS)
         clicks, impressions, position = (
             _count_cell(path, line, name, named.get(name, "")) for name in ("clicks", "impressions", "position")
         )

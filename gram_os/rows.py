@@ -21,18 +21,18 @@ from typing import IO, Any, NoReturn, cast
 
 from gram_os.errors import FileFormatError, InputError
 
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-PARQUET_SUFFIXES = (".parquet", ".pq")
+_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_PARQUET_SUFFIXES = (".parquet", ".pq")
 STDIN = "-"
 
 MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is no row: the file has no line ends
-PARQUET_BATCH = 1000
+_PARQUET_BATCH = 1000
 
 Row = dict[str, object]
 
 
-def check_file(path: Path | str) -> None:
+def _check_file(path: Path | str) -> None:
     """Raise FileFormatError when `path` is a folder or does not exist. `-` is standard input and always passes."""
     if str(path) == STDIN:
         return
@@ -43,25 +43,25 @@ def check_file(path: Path | str) -> None:
         raise FileFormatError(file, f"does not exist (looked in {Path.cwd()}); check the path")
 
 
-def row_format(path: Path | str) -> str:
+def _row_format(path: Path | str) -> str:
     """Return the format of a file of rows, `jsonl`, `csv`, `tsv` or `parquet`, by its extension.
 
     Raises FileFormatError for an unknown extension.
 
-    >>> row_format("shop/products.jsonl.gz"), row_format("export.CSV"), row_format("-")
+    >>> _row_format("shop/products.jsonl.gz"), _row_format("export.CSV"), _row_format("-")
     ('jsonl', 'csv', 'jsonl')
     """
     if str(path) == STDIN:
         return "jsonl"
     name = Path(path).name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
-    if suffix in JSON_SUFFIXES:
+    if suffix in _JSON_SUFFIXES:
         return "jsonl"
-    if suffix in DELIMITERS:
+    if suffix in _DELIMITERS:
         return suffix[1:]
-    if suffix in PARQUET_SUFFIXES and not name.endswith(".gz"):
+    if suffix in _PARQUET_SUFFIXES and not name.endswith(".gz"):
         return "parquet"
-    known = ", ".join((*JSON_SUFFIXES, *DELIMITERS)) + " (each also .gz), .parquet"
+    known = ", ".join((*_JSON_SUFFIXES, *_DELIMITERS)) + " (each also .gz), .parquet"
     raise FileFormatError(path, f"unknown extension '{Path(name).suffix}'; known are {known}")
 
 
@@ -72,13 +72,13 @@ def read_rows(path: Path | str, *, required: Sequence[str]) -> Iterator[tuple[in
     each row. Raises FileFormatError for a missing column, listing the columns there are, for a file without a row, and
     for everything that cannot be read.
     """
-    check_file(path)
-    form = row_format(path)
+    _check_file(path)
+    form = _row_format(path)
     if form == "parquet":
         return _read_parquet(Path(path), required)
     if form == "jsonl":
         return _read_jsonl(path)
-    return _read_delimited(path, DELIMITERS["." + form], required)
+    return _read_delimited(path, _DELIMITERS["." + form], required)
 
 
 def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
@@ -86,7 +86,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
 
     Raises FileFormatError for an empty file, a line that is not UTF-8, a line above `MAX_LINE_BYTES` and damaged gzip.
     """
-    check_file(path)
+    _check_file(path)
     return _read_lines(path)
 
 
@@ -183,7 +183,7 @@ def _read_delimited(path: Path | str, delimiter: str, required: Sequence[str]) -
         for cells in reader:
             if not header:
                 header = [name.strip() for name in cells]
-                check_columns(path, header, required)
+                _check_columns(path, header, required)
             elif cells:
                 rows += 1
                 yield line, _pair_cells(path, line, header, cells)
@@ -195,7 +195,7 @@ def _read_delimited(path: Path | str, delimiter: str, required: Sequence[str]) -
         raise FileFormatError(path, "holds no row" + (" after its header" if header else ""))
 
 
-def check_columns(path: Path | str, header: Sequence[str], required: Sequence[str]) -> None:
+def _check_columns(path: Path | str, header: Sequence[str], required: Sequence[str]) -> None:
     """Raise FileFormatError when a column is missing or occurs twice. The error lists the columns there are."""
     for name in required:
         if name not in header:
@@ -219,8 +219,8 @@ def _read_parquet(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Ro
     number = 0
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            check_columns(path, file.schema_arrow.names, required)
-            for batch in file.iter_batches(batch_size=PARQUET_BATCH):
+            _check_columns(path, file.schema_arrow.names, required)
+            for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, _clean_parquet_row(path, number, row)

@@ -28,8 +28,8 @@ from pydantic import (
 
 from gram_os.errors import SettingsError
 
-CONFIG_VARIABLE: Final = "GRAM_OS_CONFIG"
-DEFAULT_CONFIG: Final = Path("gram-os.toml")
+_CONFIG_VARIABLE: Final = "GRAM_OS_CONFIG"
+_DEFAULT_CONFIG: Final = Path("gram-os.toml")
 
 # Environment variable -> setting. OpenSearch's own tools use the OPENSEARCH_* names. OPENSEARCH_SSL_VERIFY is what its
 # MCP server and Chorus call OPENSEARCH_VERIFY_CERTS. It stands first, because the later of two variables wins.
@@ -241,19 +241,19 @@ def _drop_none(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Return the TOML file to read. A file that the caller named must exist, the default one need not."""
-    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    named = config or (Path(environ[_CONFIG_VARIABLE]) if environ.get(_CONFIG_VARIABLE) else None)
     if named is None:
-        return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
+        return _DEFAULT_CONFIG if _DEFAULT_CONFIG.is_file() else None
     if not named.expanduser().is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE}={named}: no such file; correct the path or unset the variable")
+        raise SettingsError(f"{_CONFIG_VARIABLE}={named}: no such file; correct the path or unset the variable")
     return named.expanduser()
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     """Refuse a GRAM_OS_* name that nothing reads. OPENSEARCH_* names belong to other tools too and are left alone."""
     for name in sorted(environ):
-        if name.startswith("GRAM_OS_") and name not in VARIABLES and name != CONFIG_VARIABLE:
-            known = [variable for variable in (*VARIABLES, CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")]
+        if name.startswith("GRAM_OS_") and name not in VARIABLES and name != _CONFIG_VARIABLE:
+            known = [variable for variable in (*VARIABLES, _CONFIG_VARIABLE) if variable.startswith("GRAM_OS_")]
             raise SettingsError(f"{name}: unknown environment variable; {_suggest(name, known)}")
 
 

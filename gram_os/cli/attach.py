@@ -16,8 +16,8 @@ EXAMPLE = """Example:
   gram-os attach --index products --title-field name --label v1
 """
 
-TitleOption = Annotated[str, typer.Option("--title-field", help="Field that holds the product's title.")]
-LabelOption = Annotated[
+_TitleOption = Annotated[str, typer.Option("--title-field", help="Field that holds the product's title.")]
+_LabelOption = Annotated[
     str | None,
     typer.Option("--label", help="Version of the code fields; by default the bundle's own.", show_default=False),
 ]
@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     index: output.IndexOption,
-    label: LabelOption = None,
-    title_field: TitleOption = "title",
+    label: _LabelOption = None,
+    title_field: _TitleOption = "title",
     bundle: output.BundleOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the body and change nothing.")] = False,
     url: output.UrlOption = None,

@@ -56,12 +56,12 @@ def run(
              "refused": refused, "seconds": round(seconds, 1)}
         )  # fmt: skip
     else:
-        print_report(report, index, seconds)
+        _print_report(report, index, seconds)
     if report.refused:
         raise typer.Exit(output.DONE_IN_PART)
 
 
-def print_report(report: BackfillReport, index: str, seconds: float) -> None:
+def _print_report(report: BackfillReport, index: str, seconds: float) -> None:
     """Print how many documents were coded, and name those that were not."""
     rate = f" ({report.coded / seconds:,.0f} a second)" if report.coded else ""
     print(f"{index}: {report.coded:,} products coded{rate}, {report.unchanged:,} were up to date")

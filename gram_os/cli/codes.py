@@ -48,14 +48,14 @@ def run(
     codes = (
         generator.code_queries([text])[0] if side is Side.QUERY else generator.code_batch([Product("", text, {})])[0]
     )
-    rows = [describe_code(generator, scored) for scored in codes]
+    rows = [_describe_code(generator, scored) for scored in codes]
     if as_json:
         output.print_json({"text": text, "side": side.value, "bundle": generator.bundle.id, "codes": rows})
     else:
-        print_codes(f"{side.value}: {text}", rows)
+        _print_codes(f"{side.value}: {text}", rows)
 
 
-def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]:
+def _describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]:
     """Return a code as JSON: text, granularity, types of its values, probability, origin, weight on its side."""
     kinds = [generator.type_of(value) for value in scored.code.values]
     return {
@@ -68,7 +68,7 @@ def describe_code(generator: Generator, scored: ScoredCode) -> dict[str, object]
     }
 
 
-def print_codes(title: str, rows: list[dict[str, object]]) -> None:
+def _print_codes(title: str, rows: list[dict[str, object]]) -> None:
     """Print codes as a table."""
     cells = [
         [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gram_os.load")
 
-MAX_REFUSALS = 100  # refused products in the JSON output; the log names them all
+_MAX_REFUSALS = 100  # refused products in the JSON output; the log names them all
 
 EXAMPLE = """Example:
 
@@ -58,7 +58,7 @@ def run(
 
     started = time.monotonic()
     refusals: list[BulkItem] = []
-    source = Source(file, id_field, title_field, parse_fields(field or []))
+    source = Source(file, id_field, title_field, _parse_fields(field or []))
     survey = survey_source(source)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
@@ -69,7 +69,7 @@ def run(
                 advance(1)
                 if item.error is not None:
                     log.warning("refused: product '%s': %s", item.id, item.error)
-                    refusals.extend([item] if len(refusals) < MAX_REFUSALS else [])
+                    refusals.extend([item] if len(refusals) < _MAX_REFUSALS else [])
 
             report = load_products(cluster, index, source, survey, on_item=note)
     _print_report(report, refusals, time.monotonic() - started, as_json=as_json)
@@ -77,10 +77,10 @@ def run(
         raise typer.Exit(output.DONE_IN_PART)
 
 
-def parse_fields(options: list[str]) -> dict[str, str]:
+def _parse_fields(options: list[str]) -> dict[str, str]:
     """Parse `name=type` options. A name may contain `=`, a type never does.
 
-    >>> parse_fields(["price=float", "a=b=date"])
+    >>> _parse_fields(["price=float", "a=b=date"])
     {'price': 'float', 'a=b': 'date'}
     """
     fields: dict[str, str] = {}

@@ -20,7 +20,7 @@ import gram_os
 from gram_os.cli import output
 from gram_os.errors import GramError
 
-INTERRUPTED = 130
+_INTERRUPTED = 130
 
 # Verb -> line of help. The module is gram_os.cli.<verb>, with underscores in place of dashes.
 VERBS = {
@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except GramError as error:
         return _report(error, str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        code = _INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe is gone. Without this, the flush at exit would raise the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return _report_usage(error, as_json=as_json)
         message = f"unexpected {type(error).__name__}: {error} (run it as gram-os --verbose ... for the traceback)"
         return _report(error, message, 1, as_json=as_json)
-    if code == INTERRUPTED:  # newer versions of typer return it, older ones raise Abort
+    if code == _INTERRUPTED:  # newer versions of typer return it, older ones raise Abort
         sys.stderr.write("gram-os: interrupted\n")
     return code if isinstance(code, int) else 0
 

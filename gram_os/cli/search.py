@@ -49,7 +49,7 @@ def run(
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import load_settings
 
-    clauses = parse_filter(filters)
+    clauses = _parse_filter(filters)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         pipeline = open_pipeline(cluster, index, bundle=bundle, model=settings.model)
@@ -64,12 +64,12 @@ def run(
             explain=explain,
         )
     if as_json:
-        output.print_json(describe_answer(text, mode, answer, title=title, explain=explain))
+        output.print_json(_describe_answer(text, mode, answer, title=title, explain=explain))
     else:
-        print_answer(text, mode, answer, title=title, first=start + 1, explain=explain)
+        _print_answer(text, mode, answer, title=title, first=start + 1, explain=explain)
 
 
-def parse_filter(text: str | None) -> list[dict[str, Any]]:
+def _parse_filter(text: str | None) -> list[dict[str, Any]]:
     """Read `--filter`: one clause or a list of clauses. Raises InputError for anything else."""
     if text is None:
         return []
@@ -85,7 +85,7 @@ def parse_filter(text: str | None) -> list[dict[str, Any]]:
     return clauses
 
 
-def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:
+def _describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:
     """Return the answer as JSON."""
     hits = []
     for hit in answer.hits:
@@ -111,7 +111,7 @@ def describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain
     return found
 
 
-def print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int, explain: bool) -> None:
+def _print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int, explain: bool) -> None:
     """Print hits as a table. With `explain` it shows the query's codes and each hit's shared codes."""
     if explain and answer.codes:
         codes = [f"{w.code.code} ({'text' if w.code.own else 'model'}, {w.weight:.2f})" for w in answer.codes]

@@ -74,8 +74,8 @@ def run(
     A changed recipe, or a changed version of gram-os, runs only the stages again that depend on the change.
     """
     from gram_os.catalogue import read_products
-    from gram_os.train.recipe import Recipe, read_recipe
     from gram_os.train.pipeline import plan_training, run_training
+    from gram_os.train.recipe import Recipe, read_recipe
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe) if recipe is not None else Recipe()

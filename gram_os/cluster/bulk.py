@@ -25,7 +25,7 @@ from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
 
 Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
 
-OPERATIONS: Final = ("index", "create", "update", "delete")
+_OPERATIONS: Final = ("index", "create", "update", "delete")
 _RETRIED: Final = (429, 503)
 #: The most actions in one request. A caller that collects actions takes this number too: its chunk is one request.
 CHUNK: Final = 512
@@ -90,7 +90,7 @@ def write_bulk(
 ) -> Iterator[BulkItem]:
     """Send actions, and yield what became of each, in order.
 
-    An action has an `op` of `OPERATIONS`, an `index`, an `id` and a `body` (none for "delete"). Other keys, such as
+    An action has an `op` of `_OPERATIONS`, an `index`, an `id` and a `body` (none for "delete"). Other keys, such as
     `if_seq_no` and `routing`, go into the action's metadata. A request has at most `chunk` actions and 8 MiB. One
     request is in memory at a time.
 
@@ -124,8 +124,8 @@ def _chunks(actions: Iterable[Mapping[str, Any]], chunk: int) -> Iterator[list[_
 def _encode(action: Mapping[str, Any]) -> _Entry:
     """Make the one or two NDJSON lines. An action that JSON or the cluster cannot take is settled at once."""
     op = action.get("op")
-    if op not in OPERATIONS:
-        raise InputError(f"bulk action with op {op!r}: must be one of {', '.join(OPERATIONS)}")
+    if op not in _OPERATIONS:
+        raise InputError(f"bulk action with op {op!r}: must be one of {', '.join(_OPERATIONS)}")
     names = {"index": "_index", "id": "_id"}
     meta = {names.get(key, key): value for key, value in action.items() if key not in ("op", "body")}
     entry = _Entry(action.get("id"), op, b"")

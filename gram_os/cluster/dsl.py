@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 # Nobody filters by longer values, so they become no Lucene terms. The document keeps them all the same.
-IGNORE_ABOVE: Final = 512
+_IGNORE_ABOVE: Final = 512
 # Fields that may be added to the mapping later: those of codes, and those that other writers bring.
-FIELD_HEADROOM: Final = 1000
+_FIELD_HEADROOM: Final = 1000
 # The last hit that a cluster returns for a query (the default of index.max_result_window).
 DEEPEST: Final = 10_000
 # The weight of a code in `codes` that has no weight of its own: enough to be found by, too little to rank by.
 HAND_WRITTEN: Final = 1e-4
 
-_KEYWORD: Final[Mapping[str, Any]] = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
+_KEYWORD: Final[Mapping[str, Any]] = {"type": "keyword", "ignore_above": _IGNORE_ABOVE}
 _ENGLISH: Final[Mapping[str, Any]] = {"type": "text", "analyzer": "english"}
 
 FIELD_KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -56,7 +56,7 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
         "settings": {
             "index": {
                 "auto_expand_replicas": "0-1",
-                "mapping": {"total_fields": {"limit": 2 * len(properties) + FIELD_HEADROOM}},
+                "mapping": {"total_fields": {"limit": 2 * len(properties) + _FIELD_HEADROOM}},
             }
         },
         "mappings": {

@@ -18,7 +18,7 @@ from gram_os.errors import (
     IndexUnfitError,
 )
 
-MINIMUM_VERSION: Final = (2, 11)
+_MINIMUM_VERSION: Final = (2, 11)
 
 
 def explain_refusal(
@@ -92,13 +92,13 @@ def read_version(answer: object, url: str) -> str:
     if not isinstance(version, Mapping) or "number" not in version:
         raise explain_other_service(answer, url)
     number, distribution = str(version["number"]), version.get("distribution")
-    minimum = ".".join(map(str, MINIMUM_VERSION))
+    minimum = ".".join(map(str, _MINIMUM_VERSION))
     if distribution != "opensearch":
         raise ClusterError(
             f"{url} is no OpenSearch (version {number}, distribution {distribution}); "
             f"gram-os needs OpenSearch {minimum} or later"
         )
-    if parse_version(number) < MINIMUM_VERSION:
+    if parse_version(number) < _MINIMUM_VERSION:
         raise ClusterError(f"{url} runs OpenSearch {number}; gram-os needs {minimum} or later: upgrade it")
     return number
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from gram_os.errors import JavaMissingError
 
-MINIMUM_JAVA: Final = 21
+_MINIMUM_JAVA: Final = 21
 _INSTALLED: Final = ("/usr/lib/jvm/*/bin/java", "/Library/Java/JavaVirtualMachines/*/Contents/Home/bin/java")
 _PROBE_TIMEOUT_S: Final = 20
 
@@ -44,12 +44,12 @@ def find_java(candidates: Iterable[Path] | None = None) -> Java:
         java = probe_java(path)
         if java is None:
             continue
-        if java.version >= MINIMUM_JAVA:
+        if java.version >= _MINIMUM_JAVA:
             return java
         seen.append(f"{path} is {java.version}")
     found = f" ({', '.join(seen)})" if seen else ""
     raise JavaMissingError(
-        f"no Java {MINIMUM_JAVA} or later found{found}; set JAVA_HOME to one, "
+        f"no Java {_MINIMUM_JAVA} or later found{found}; set JAVA_HOME to one, "
         "or run: pip install 'gram-os[embedded]', which brings one"
     )
 

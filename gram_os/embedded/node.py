@@ -35,7 +35,7 @@ except ImportError as error:  # this module is imported only where a node is wan
 
 log = logging.getLogger(__name__)
 
-MOST_NODES: Final = 9
+_MOST_NODES: Final = 9
 _STATE: Final = "node.json"
 _LOCK_PATIENCE_S: Final = 180.0
 _STOP_PATIENCE_S: Final = 60.0  # a stop takes 1 s, 5 s where the class archive is written, more on a busy machine
@@ -285,8 +285,8 @@ def _check_size(data: Path, nodes: int | None) -> int:
     before = len(list(data.glob("node_*")))
     if nodes is None:
         return max(before, 1)
-    if not 1 <= nodes <= MOST_NODES:
-        raise NodeError(f"--nodes {nodes}: must be from 1 to {MOST_NODES}")
+    if not 1 <= nodes <= _MOST_NODES:
+        raise NodeError(f"--nodes {nodes}: must be from 1 to {_MOST_NODES}")
     if before > nodes:
         raise NodeError(
             f"{data} has {before} nodes; start it with --nodes {before}, or delete it: gram-os cluster reset"

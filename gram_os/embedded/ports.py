@@ -8,8 +8,8 @@ from typing import Final
 
 from gram_os.errors import PortInUseError
 
-FIRST_PORT: Final = 9200
-LAST_PORT: Final = 9299
+_FIRST_PORT: Final = 9200
+_LAST_PORT: Final = 9299
 
 
 def choose_port(port: int | None, nodes: int) -> int:
@@ -22,10 +22,10 @@ def choose_port(port: int | None, nodes: int) -> int:
         if taken:
             raise PortInUseError(f"port {taken[0]} is taken; choose another with --port, or leave it out")
         return port
-    for first in range(FIRST_PORT, LAST_PORT - nodes + 2):
+    for first in range(_FIRST_PORT, _LAST_PORT - nodes + 2):
         if all(_is_free(number) for number in range(first, first + nodes)):
             return first
-    raise PortInUseError(f"no {nodes} free ports in a row from {FIRST_PORT} to {LAST_PORT}; choose one with --port")
+    raise PortInUseError(f"no {nodes} free ports in a row from {_FIRST_PORT} to {_LAST_PORT}; choose one with --port")
 
 
 def _is_free(port: int) -> bool:

@@ -13,8 +13,8 @@ from datetime import date, datetime
 from gram_os.catalogue import Product
 
 # Each field costs every node of the cluster some memory for good. The rarest fields are kept in the documents only.
-MAX_FIELDS = 10_000
-PROSE_CHARACTERS = 80  # a longer text is prose, which is also searched by its words
+_MAX_FIELDS = 10_000
+_PROSE_CHARACTERS = 80  # a longer text is prose, which is also searched by its words
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?")
 
@@ -41,7 +41,7 @@ class _FieldStats:
 
 
 def survey_fields(
-    products: Iterable[Product], kinds: Mapping[str, str] | None = None, *, limit: int = MAX_FIELDS
+    products: Iterable[Product], kinds: Mapping[str, str] | None = None, *, limit: int = _MAX_FIELDS
 ) -> Survey:
     """Read all products and choose a kind for each field. `kinds` are the user's choices, name -> kind, and they win.
 
@@ -112,4 +112,4 @@ def _choose_kind(stats: _FieldStats) -> str:
         only = "mixed"
     else:
         only = "keyword"
-    return "prose" if only == "keyword" and stats.longest > PROSE_CHARACTERS else only
+    return "prose" if only == "keyword" and stats.longest > _PROSE_CHARACTERS else only

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 QUERIES, EVENTS = "ubi_queries", "ubi_events"
 # What a shopper does to a product, in the words of the schema. `view` and `watch` may be a page that opened by itself.
-CLICK_ACTIONS = frozenset({"click", "click_through", "add_to_cart", "purchase"})
-IMPRESSION = "impression"
+_CLICK_ACTIONS = frozenset({"click", "click_through", "add_to_cart", "purchase"})
+_IMPRESSION = "impression"
 _OBJECT = "event_attributes.object.object_id"
 _INNER = "event_attributes.object.internal_id"
 _ORDINAL = "event_attributes.position.ordinal"
@@ -35,7 +35,7 @@ def read_ubi_clicks(
     *,
     queries: str = QUERIES,
     events: str = EVENTS,
-    actions: Collection[str] = CLICK_ACTIONS,
+    actions: Collection[str] = _CLICK_ACTIONS,
 ) -> list[Click]:
     """Return clicks and impressions, added up by query text, product and position.
 
@@ -110,13 +110,13 @@ def _read_events(
     searches: Mapping[str, _Search],
     actions: Collection[str],
 ) -> _EventLog:
-    query = {"bool": {"filter": [when, {"terms": {"action_name": sorted({*actions, IMPRESSION})}}]}}
+    query = {"bool": {"filter": [when, {"terms": {"action_name": sorted({*actions, _IMPRESSION})}}]}}
     wanted = ["action_name", "query_id", "user_query", _OBJECT, _INNER, _ORDINAL]
     event_log = _EventLog()
     for hit in cluster.scan(index, query=query, source=wanted):
         source = hit["_source"]
         action, query_id, text = (source.get(name) for name in ("action_name", "query_id", "user_query"))
-        if action not in actions and action != IMPRESSION:  # in an analysed text, the query matches single words
+        if action not in actions and action != _IMPRESSION:  # in an analysed text, the query matches single words
             continue
         if str(query_id) in searches:
             text = searches[str(query_id)].text
@@ -125,7 +125,7 @@ def _read_events(
             event_log.untied += 1
             continue
         event_log.texts[str(query_id)] = text.strip()
-        positions = event_log.shown if action == IMPRESSION else event_log.clicked
+        positions = event_log.shown if action == _IMPRESSION else event_log.clicked
         _note(positions, (str(query_id), str(product)), _read_position(source))
     return event_log
 

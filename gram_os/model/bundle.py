@@ -37,7 +37,7 @@ from gram_os.text.rules import text_rules_version
 
 FORMAT = 3
 MANIFEST = "manifest.json"
-TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
+_TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
 # What no document depends on. Everything else counts for `Bundle.id`, new files and new fields of the manifest too.
 _NOT_IN_DOCUMENTS: Mapping[str, Any] = {
@@ -104,7 +104,7 @@ class Bundle:
         """
         path = path or default_bundle()
         manifest = _read_manifest(path)
-        if missing := [name for name in TABLES if name not in manifest.files]:
+        if missing := [name for name in _TABLES if name not in manifest.files]:
             raise BundleError(f"{path / MANIFEST} does not list {missing[0]}; export the bundle again")
         for name, record in manifest.files.items():
             _verify(path / name, record)

@@ -202,16 +202,16 @@ class Generator:
 
     def _probabilities(self, item: Generated) -> tuple[float, ...]:
         """Return P of each value, without the closing token."""
-        return value_probabilities(item.log_probs, self._tokeniser.value_lengths(item.tokens))
+        return _value_probabilities(item.log_probs, self._tokeniser.value_lengths(item.tokens))
 
 
-def value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> tuple[float, ...]:
+def _value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> tuple[float, ...]:
     """Multiply the probabilities of each value's tokens; log-probabilities after the last value are ignored.
 
     log_probs: natural logarithms, one a token. lengths: the number of tokens of each value.
 
     >>> from math import log
-    >>> [round(p, 6) for p in value_probabilities([log(0.5), log(0.5), log(0.25), log(0.9)], [2, 1])]
+    >>> [round(p, 6) for p in _value_probabilities([log(0.5), log(0.5), log(0.25), log(0.9)], [2, 1])]
     [0.25, 0.25]
     """
     stops = accumulate(lengths)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from gram_os.arrays import IntArray
 from gram_os.text.attribute import Side
 
-#: Raise it with every change of `PROMPTS` or of `PromptEncoder`. A bundle of another version is refused.
+#: Raise it with every change of `_PROMPTS` or of `PromptEncoder`. A bundle of another version is refused.
 PROMPTS_VERSION: Final = "1"
 MAX_PROMPT_TEXT: Final = 64  # tokens of a text that are read; the first words of a title matter most
 
@@ -31,7 +31,7 @@ class Prompt:
     after: str
 
 
-PROMPTS: Final[Mapping[Side, Prompt]] = MappingProxyType(
+_PROMPTS: Final[Mapping[Side, Prompt]] = MappingProxyType(
     {Side.QUERY: Prompt("query:", "; codes:"), Side.TITLE: Prompt("title:", "; codes:")}
 )
 
@@ -53,8 +53,8 @@ class PromptEncoder:
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = read_literally(tokenizer)
         opening = _opening(tokenizer)
-        self._before = {side: [*opening, *self._plain(prompt.before)] for side, prompt in PROMPTS.items()}
-        self._after = {side: self._plain(prompt.after) for side, prompt in PROMPTS.items()}
+        self._before = {side: [*opening, *self._plain(prompt.before)] for side, prompt in _PROMPTS.items()}
+        self._after = {side: self._plain(prompt.after) for side, prompt in _PROMPTS.items()}
 
     def encode(self, texts: Sequence[str], side: Side) -> list[list[int]]:
         """Return the prompt of each text."""

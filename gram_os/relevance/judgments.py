@@ -16,7 +16,7 @@ from gram_os.errors import InputError
 from gram_os.relevance.metrics import gain
 
 # 2^g must stay a finite float64, and so must a sum of them.
-WIDEST_SCALE = 1000
+_WIDEST_SCALE = 1000
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def _check_scale(levels: list[float], *, relevant: float, lowest: float) -> None
             f"relevant from {relevant:g} makes every judged product relevant: the lowest grade is {lowest:g}; "
             f"give a higher one (the judgments hold {_show(levels)})"
         )
-    if levels[-1] - lowest > WIDEST_SCALE:
+    if levels[-1] - lowest > _WIDEST_SCALE:
         raise InputError(
-            f"grades from {lowest:g} to {levels[-1]:g}: the gain 2^g - 1 needs a scale of at most {WIDEST_SCALE}; "
+            f"grades from {lowest:g} to {levels[-1]:g}: the gain 2^g - 1 needs a scale of at most {_WIDEST_SCALE}; "
             "rescale the judgments"
         )
 

@@ -24,7 +24,7 @@ class Searchable(Protocol):
         """Return OpenSearch's answer to a `_search` body."""
 
 
-def build_ids_body(ids: Sequence[str], *, source: Sequence[str]) -> dict[str, object]:
+def _build_ids_body(ids: Sequence[str], *, source: Sequence[str]) -> dict[str, object]:
     """Build the `_search` body that finds documents by their ids and returns the fields `source`."""
     return {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": list(source)}
 
@@ -38,7 +38,7 @@ def find_titles(cluster: Searchable, index: str, ids: Iterable[str], *, field: s
     titles: dict[str, str] = {}
     for start in range(0, len(ordered), _IDS_A_REQUEST):
         chunk = ordered[start : start + _IDS_A_REQUEST]
-        for hit in cluster.search(index, build_ids_body(chunk, source=[field]))["hits"]["hits"]:
+        for hit in cluster.search(index, _build_ids_body(chunk, source=[field]))["hits"]["hits"]:
             title = read_field(hit.get("_source", {}), field)
             titles[hit["_id"]] = title if isinstance(title, str) else hit["_id"]
     return titles

@@ -15,7 +15,7 @@ from gram_os.relevance.runs import Run
 
 # Queries shown in each list: a page of a thousand result lists helps nobody, and queries.tsv has all values.
 SHOWN_A_SIDE = 50
-FOUND_ONLY_SHOWN = 10
+_FOUND_ONLY_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _found_only(evaluation: Evaluation, query_id: str, run: Run, against: Run) -
     relevant = evaluation.judgments.relevant[query_id]
     missed = relevant.difference(against.product_ids(query_id))
     ranked = list(enumerate(run.product_ids(query_id), start=1))[FIRST_PAGE:]
-    return [(rank, id_) for rank, id_ in ranked if id_ in missed][:FOUND_ONLY_SHOWN]
+    return [(rank, id_) for rank, id_ in ranked if id_ in missed][:_FOUND_ONLY_SHOWN]
 
 
 def _render_products(ranked: Sequence[tuple[int, str]], query_id: str, evaluation: Evaluation, names: _Names) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from gram_os.arrays import DoubleArray
 
 RESAMPLES = 10_000
-CONFIDENCE = 0.95
+_CONFIDENCE = 0.95
 SIGNIFICANCE_LEVEL = 0.05
 # Numbers drawn at a time. This keeps memory at some tens of MB for any number of queries.
 _DRAWN_AT_ONCE = 2_000_000
@@ -22,7 +22,7 @@ _ROUNDING = 1e-12
 
 
 def bootstrap_intervals(
-    values: DoubleArray, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+    values: DoubleArray, *, confidence: float = _CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
 ) -> DoubleArray:
     """Return percentile bootstrap intervals of the column means.
 

@@ -125,11 +125,11 @@ OA_MINE_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType(
 )
 
 #: The 16 types in the order of the title side's labels.
-GRAM_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType({t.value: t for t in AttributeType})
+_GRAM_TYPES: Final[Mapping[str, AttributeType]] = MappingProxyType({t.value: t for t in AttributeType})
 
 #: The types in each side's half of the tag head, in the order of its columns.
 SIDE_TYPES: Final[Mapping[Side, Mapping[str, AttributeType]]] = MappingProxyType(
-    {Side.QUERY: QUERYNER_TYPES, Side.TITLE: GRAM_TYPES}
+    {Side.QUERY: QUERYNER_TYPES, Side.TITLE: _GRAM_TYPES}
 )
 
 

@@ -35,7 +35,7 @@ def open_mined(inputs: StageInputs) -> Mined:
 def open_catalogue(inputs: StageInputs) -> Catalogue:
     """The catalogue's own values as columns."""
     mined = open_mined(inputs)
-    return inputs.open("mined", lambda folder: Catalogue.read(mined))
+    return inputs.open("mined", lambda _: Catalogue.read(mined))
 
 
 def open_backbone(inputs: StageInputs, folder: Path) -> Backbone:

@@ -48,7 +48,7 @@ from gram_os.train.objectives.alignment import (
 )
 from gram_os.train.objectives.cotraining import NewTargets, select_new_codes
 from gram_os.train.pair.coding import CodedTexts
-from gram_os.train.pair.data import ClickedQueries, measure_recall, pair_data
+from gram_os.train.pair.data import ClickedQueries, make_pair_data, measure_recall
 from gram_os.train.pair.fit import fit_pair_weights
 from gram_os.train.pair.shortlists import PairData
 from gram_os.train.stage_inputs import StageInputs, write_report
@@ -109,7 +109,7 @@ def fit_pair(inputs: StageInputs, folder: Path) -> None:
     titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
 
     def code(queries: ClickedQueries) -> PairData:
-        return pair_data(catalogue, queries, backbone, titles, width=width)
+        return make_pair_data(catalogue, queries, backbone, titles, width=width)
 
     clicks, held_out = inputs.clicks_to_fit, inputs.clicks_to_measure
     assert clicks is not None  # noqa: S101 (the table: only with clicks)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gram_os.train.recipe import Recipe
 
-
 _TEXTS_A_STEP = 96  # of SFT, by default: 64 queries and 32 titles
 _FURTHER_QUERIES = 30_000  # beside the synthetic ones: known values and common words
 
@@ -50,9 +49,9 @@ _SECONDS: Mapping[str, Callable[[_Work], float]] = {
     "co-train": _co_train,
     "align": lambda work: 2.5 * work.recipe.alignment.steps,
     "coded-titles": lambda work: 0.003 * work.products,
-    "pair": lambda work: 90,
+    "pair": lambda _: 90,
     "tag-branch": lambda work: 50 * work.recipe.tag_branch.epochs,
-    "export": lambda work: 25,
+    "export": lambda _: 25,
 }
 
 

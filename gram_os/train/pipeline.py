@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gram_os.catalogue import Product
@@ -26,7 +27,7 @@ from gram_os.train.code_version import code_version
 from gram_os.train.estimate import estimate_seconds
 from gram_os.train.export_stage import make_bundle
 from gram_os.train.lessons.clicks import Feedback
-from gram_os.train.loop.curves import CurveWriter
+from gram_os.train.loop.curves import CurveWriter, plot_curves
 from gram_os.train.loop.processes import processes
 from gram_os.train.model_stages import code_titles, fine_tune, learn_tags
 from gram_os.train.recipe import Recipe
@@ -127,9 +128,7 @@ class Training:
             stage = planned.stage
             inputs = self.inputs(stage)
             if stage.kept:
-                folder = self.runner.run(
-                    stage.name, planned.inputs, lambda folder: stage.make(inputs, folder), by_all=stage.by_all
-                )
+                folder = self.runner.run(stage.name, planned.inputs, partial(stage.make, inputs), by_all=stage.by_all)
             else:
                 assert self._out is not None  # noqa: S101 (the plan has no such stage without it)
                 with self.runner.measure(stage.name):
@@ -214,7 +213,7 @@ def run_training(
 ) -> Trained:
     """Train on `products` by `recipe`, write the bundle to the folder `out`.
 
-    Stages are kept in `out`/work, with losses and measures in curves.csv and costs in costs.json. A run that was killed
+    Stages are kept in `out`/work, with losses and measures in curves.csv, drawn in curves.html, and costs in costs.json. A run that was killed
     goes on where it was. Raises InputError as `read_sources` does.
     """
     sources = read_sources(products, recipe, feedback)
@@ -223,6 +222,8 @@ def run_training(
         curves = stack.enter_context(CurveWriter(out / "work" / "curves.csv")) if first else None
         training = Training(sources, recipe, out / "work", out=out, curves=curves)
         training.run()
+        if curves is not None:
+            plot_curves(curves.path, curves.path.with_suffix(".html"))
     seconds = {cost.stage: cost.seconds for cost in training.runner.costs()}
     return Trained(Bundle.load(out), seconds, training.reports)
 

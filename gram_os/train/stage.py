@@ -29,8 +29,8 @@ from gram_os.train.loop.processes import SCRATCH, processes, write_whole
 
 log = logging.getLogger(__name__)
 
-RECORD = "stage.json"  # in every whole stage folder
-COSTS = "costs.json"
+_RECORD = "stage.json"  # in every whole stage folder
+_COSTS = "costs.json"
 _PARTIAL = ".partial"
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -96,7 +96,9 @@ class StageRunner:
 
     def last_seconds(self, name: str) -> float | None:
         """Seconds of the latest stage of this name in `work`, whatever its key. None without one."""
-        records = [json.loads(path.read_text(encoding="utf-8")) for path in self.work.glob(f"{name}-????????/{RECORD}")]
+        records = [
+            json.loads(path.read_text(encoding="utf-8")) for path in self.work.glob(f"{name}-????????/{_RECORD}")
+        ]
         latest = max((r for r in records if not r["resumed"]), key=lambda r: str(r["finished_at"]), default=None)
         return None if latest is None else float(latest["seconds"])
 
@@ -158,13 +160,13 @@ class StageRunner:
             seconds = round(time.monotonic() - started, 1)
             finished = datetime.now(UTC).isoformat(timespec="seconds")
             facts = {**record, "seconds": seconds, "resumed": resumed, "finished_at": finished}
-            write_whole(partial / RECORD, json.dumps(facts, indent=2).encode() + b"\n")
+            write_whole(partial / _RECORD, json.dumps(facts, indent=2).encode() + b"\n")
             shutil.rmtree(folder, ignore_errors=True)  # of another key with the same 8 digits, or damaged
             partial.rename(folder)
         self._processes.wait_for_everyone()
 
     def _note(self, name: str, folder: Path, seconds: float, *, cached: bool) -> None:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         cost = StageCost(name, round(seconds, 1), cached, float(record["seconds"]), bool(record["resumed"]))
         self._add(cost)
 
@@ -173,7 +175,7 @@ class StageRunner:
         self._costs.append(cost)
         if self._processes.is_main_process:
             facts = [dataclasses.asdict(cost) for cost in self._costs]
-            write_whole(self.work / COSTS, json.dumps(facts, indent=2).encode() + b"\n")
+            write_whole(self.work / _COSTS, json.dumps(facts, indent=2).encode() + b"\n")
 
     def costs(self) -> tuple[StageCost, ...]:
         """The stages of this run in order, as they also stand in `work/costs.json`."""
@@ -223,9 +225,9 @@ def _as_json(value: object) -> object:
 
 def _recorded_key(folder: Path) -> str | None:
     """Key of a whole stage folder; None for any other."""
-    if folder.name.endswith(_PARTIAL) or not (folder / RECORD).is_file():
+    if folder.name.endswith(_PARTIAL) or not (folder / _RECORD).is_file():
         return None
-    record: Any = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record: Any = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return str(record["key"])
 
 

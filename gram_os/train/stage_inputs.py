@@ -23,7 +23,7 @@ from gram_os.train.recipe import Recipe
 
 T = TypeVar("T")
 
-REPORT = "report.json"
+_REPORT = "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Stage:
     reads: tuple[str, ...]
     settings: tuple[str, ...]
     makes: str
-    runs: Callable[[Recipe], bool] = lambda recipe: True
+    runs: Callable[[Recipe], bool] = lambda _: True
     needs_clicks: bool = False
     by_all: bool = False
     kept: bool = True
@@ -188,10 +188,10 @@ def read_setting(recipe: Recipe, name: str) -> object:
 def write_report(folder: Path, content: Mapping[str, object]) -> None:
     """Write what a stage says of itself into its folder, from the first process."""
     if processes().is_main_process:
-        (folder / REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (folder / _REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
     """Read what a stage said of itself. None where it wrote no report."""
-    file = folder / REPORT
+    file = folder / _REPORT
     return cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None

@@ -76,7 +76,7 @@ def test_a_stage_cannot_read_what_its_row_does_not_name(tmp_path: Path) -> None:
         lambda: inputs.products,
         lambda: inputs.find("lessons"),
     ):
-        with pytest.raises(LookupError, match="stage 'sft' reads .*, which its row of the table does not name"):
+        with pytest.raises(LookupError, match=r"stage 'sft' reads .*, which its row of the table does not name"):
             read()
     with pytest.raises(LookupError, match="stage 'sft' needs 'mined', and no stage before it makes that"):
         inputs.folder("mined")

@@ -119,6 +119,8 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
         ("pair", "dev R@10"),
     } <= names
 
+    assert "co-train-1: title" in (tmp_path / "work" / "curves.html").read_text(encoding="utf-8")
+
     changed = recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")})
     plan = plan_training(PRODUCTS, changed, tmp_path, feedback=FEEDBACK)
     assert [p.stage.name for p in plan if p.state is not StageState.CACHED] == ["pair", "export"]

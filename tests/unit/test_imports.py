@@ -47,7 +47,7 @@ SOLE_IMPORTERS = {
     "onnx": ("train/",),
     "pyarrow": ("rows.py",),
     "typer": ("cli/",),
-    "rich": ("cli/", "embedded/jars.py"),  # the one progress bar below the command line: a 71 MB download
+    "rich": ("cli/", "embedded/jars.py"),  # the one progress bar below the command line: a 92 MB download
 }
 
 MOST_FILES, MOST_LINES, MOST_PAIRS = 16, 350, 70

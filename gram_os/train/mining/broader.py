@@ -19,7 +19,7 @@ from gram_os.train.mining.lexicon import Lexicon, match_values
 Surfaces = Mapping[AttributeType, Sequence[str]]  # texts of a product by type, as the catalogue writes them
 
 LEAST_PRODUCTS = 3  # products with a value before the catalogue counts as using it
-MAX_DESCRIPTION = 1000  # characters of a description that are read; the rest is rarely about the product itself
+_MAX_DESCRIPTION = 1000  # characters of a description that are read; the rest is rarely about the product itself
 #: Types whose values say what a product is; only these are searched for in a description. A technical specification
 #: may be anything ("M0"), so it counts only where the product's own field says it, and queries rarely use it.
 _DESCRIBING = frozenset(
@@ -116,7 +116,7 @@ class ProductKnowledge:
         for text in (product.fields.get(name) for name in self._texts):
             if not isinstance(text, str):
                 continue
-            written = re.findall(r"[^\W\d_]+", text[:MAX_DESCRIPTION].lower())
+            written = re.findall(r"[^\W\d_]+", text[:_MAX_DESCRIPTION].lower())
             for match in match_values([self._normaliser.stem(word) for word in written], self._lexicon):
                 yield Value(" ".join(written[match.first : match.last]), match.type)
 

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from gram_os.train.models.tagger import TagExample, TagModel, TagRecipe, train_tagger
 
-OWN_LAYERS = 2  # F1 on QueryNER's validation set .650, with one layer .616 (docs/log.md)
+_OWN_LAYERS = 2  # F1 on QueryNER's validation set .650, with one layer .616 (docs/log.md)
 
 #: ids and mask, int64 (texts, tokens) -> hidden states of the encoder, float (texts, tokens, levels, width). Level 0
 #: is the input of the first layer, the last level is the output of the last layer.
@@ -54,7 +54,7 @@ class BranchedTagger(TagModel):
     def __init__(self, tagger: TagModel, read: ReadStates):
         """Start from the last layers and the head of a whole tagger of the same shape."""
         layers = list(tagger.encoder.encoder.layer)
-        super().__init__(TagBranch(layers[-OWN_LAYERS:], len(layers) + 1), copy.deepcopy(tagger.head))
+        super().__init__(TagBranch(layers[-_OWN_LAYERS:], len(layers) + 1), copy.deepcopy(tagger.head))
         self.read = read
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:

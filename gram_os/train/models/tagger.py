@@ -194,7 +194,7 @@ def _groups(model: TagModel, recipe: TagRecipe) -> list[dict[str, Any]]:
     ]
 
 
-def tag_function(model: TagModel) -> TagFunction:
+def _tag_function(model: TagModel) -> TagFunction:
     """Return the model as the function that `Tagger` calls; in serving `onnx_lm.py` is that function."""
 
     def score(ids: IntArray, mask: IntArray) -> FloatArray:
@@ -210,4 +210,4 @@ def tag_function(model: TagModel) -> TagFunction:
 
 def make_tagger(model: TagModel, tokenizer: Tokenizer) -> Tagger:
     """Return a tagger that runs in torch, to measure a model before it is exported."""
-    return Tagger(tokenizer, tag_function(model))
+    return Tagger(tokenizer, _tag_function(model))

@@ -1,1 +1,1 @@
-"""The pair scorer: codes of a catalogue in memory, shortlists, the fit. Knows no network."""
+"""The pair scorer in training: codes of a catalogue in memory, shortlists, the fit. Knows no network."""

@@ -1,8 +1,8 @@
-"""Codes of many texts in memory: what training ranks a catalogue with, the way that the index does in serving.
+"""Codes of many texts in memory: training ranks a catalogue by them, as the index does in serving.
 
-A text's codes are single attribute values: its own (known to the dictionary or not) and those that the model generates.
-Columns number the values, those of the dictionary first, so that a known value's column is its token. Knows the pair
-score's parameters (`PairWeights`); knows neither how values are found in texts nor the cluster.
+A text's codes are single attribute values: its own (in the dictionary or not) and those that the model generates.
+Columns number the values, those of the dictionary first, so the column of a known value is its token. Knows the
+parameters of the pair score (`PairWeights`). Knows neither how values are found in texts nor the cluster.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PARTS = ("bounds", "columns", "kinds", "log_ratios")
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns stand for; numbers, phrases: bool (columns,), as `pair_weights` tells them."""
+    """Which columns are numbers and which are phrases (see `pair_weights`): bool (columns,) each."""
 
     numbers: BoolArray
     phrases: BoolArray
 
     @classmethod
     def of(cls, values: Iterable[str]) -> Columns:
-        """Columns of these values, in their order."""
+        """Make the columns of values, in their order."""
         traits = [(is_number(value), is_phrase(value)) for value in values]
         return cls(*np.array(traits, np.bool_).reshape(-1, 2).T)
 
@@ -41,10 +41,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class CodedTexts:
-    """The codes of texts in one run of rows: text i's stand at `bounds[i]` to `bounds[i + 1]`.
+    """The codes of many texts, one after the other: those of text i are at `bounds[i]` to `bounds[i + 1]`.
 
-    columns: int64, ascending within a text; kinds: int8, `OWN`, `GENERATED` or `UNKNOWN`; log_ratios: float32, ln(P / P*) of
-    each code, P* the largest of its text; 0 where unknown.
+    columns: int64, ascending within a text. kinds: int8, `OWN`, `GENERATED` or `UNKNOWN` (an own value that the model
+    does not know). log_ratios: float32, ln(P / P*) of each code, where P* is the largest P of its text; 0 for unknown
+    values.
     """
 
     bounds: IntArray
@@ -56,26 +57,26 @@ class CodedTexts:
         return len(self.bounds) - 1
 
     def save(self, path: Path) -> None:
-        """Keep the codes in a file."""
+        """Write the codes to a file."""
         np.savez_compressed(path, **{part: getattr(self, part) for part in _PARTS})
 
     @classmethod
     def load(cls, path: Path) -> CodedTexts:
-        """What `save` kept."""
+        """Read what `save` wrote."""
         with np.load(path) as parts:
             return cls(*(parts[part] for part in _PARTS))
 
     def of(self, text: int) -> slice:
-        """Where a text's codes stand."""
+        """Return the places of a text's codes."""
         return slice(int(self.bounds[text]), int(self.bounds[text + 1]))
 
     def weigh(self, side: SideWeights, columns: Columns) -> sparse.csr_matrix:
-        """The codes' weights on their side: float32 (texts, columns)."""
+        """Return the codes' weights on their side: float32 (texts, columns)."""
         weights = self.weights(side, columns, self.code_lengths())
         return sparse.csr_matrix((weights, self.columns, self.bounds), shape=(len(self), len(columns)))
 
     def weights(self, side: SideWeights, columns: Columns, lengths: FloatArray) -> FloatArray:
-        """The same one after the other: float32 (codes,); lengths: as `code_lengths` gives them."""
+        """Return the codes' weights one after the other: float32 (codes,); lengths: what `code_lengths` returns."""
         scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
         exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
         weights: FloatArray = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
@@ -87,17 +88,17 @@ class CodedTexts:
         return weights
 
     def code_lengths(self) -> FloatArray:
-        """How many values of its own each code's text has, 1 at least: float32 (codes,)."""
+        """Return for each code how many own values its text has, at least 1: float32 (codes,)."""
         return np.repeat(self.lengths(), np.diff(self.bounds))
 
     def lengths(self) -> FloatArray:
-        """How many values each text has of its own, 1 at least: float32 (texts,)."""
+        """Return how many own values each text has, at least 1: float32 (texts,)."""
         own = np.concatenate(([0], np.cumsum(self.kinds != GENERATED)))
         counts: FloatArray = np.maximum(own[self.bounds[1:]] - own[self.bounds[:-1]], 1).astype(np.float32)
         return counts
 
     def frequencies(self, columns: int) -> IntArray:
-        """How many texts hold each column."""
+        """Count the texts with each column; columns: how many there are."""
         return np.bincount(self.columns, minlength=columns)
 
 
@@ -108,11 +109,12 @@ def combine_codes(
     generated_log_probs: FloatArray,
     known: int,
 ) -> CodedTexts:
-    """Own values and generated ones as one.
+    """Join own and generated values.
 
-    own: columns of each text; own_log_probs: natural logarithms for those below `known`, in their order, NaN for a value that
-    the model cannot write, which is as unknown as those above; generated: int64 (texts, width) columns, likeliest first, and
-    their log-probabilities. A generated value that the text itself says is its own.
+    own: the columns of each text. known: columns below it are values of the dictionary. own_log_probs: natural
+    logarithms for the own columns below `known`, in their order; NaN for a value that the model cannot write, which
+    makes it unknown too. generated: int64 (texts, width), columns, the likeliest first. generated_log_probs: their
+    natural logarithms. A generated value that the text itself states is an own value.
     """
     rows: list[tuple[IntArray, Int8Array, FloatArray]] = []
     for columns, log_probs, tokens, scores in zip(own, own_log_probs, generated, generated_log_probs, strict=True):
@@ -123,11 +125,11 @@ def combine_codes(
         ratios = np.zeros(len(merged), np.float32)
         ratios[: len(columns)][columns < known] = log_probs
         ratios[len(columns) :] = scores[new]
-        lacking = np.isnan(ratios)
-        kinds[lacking], ratios[lacking] = UNKNOWN, 0
-        sure = kinds != UNKNOWN
-        if sure.any():
-            ratios[sure] -= ratios[sure].max()
+        unwritable = np.isnan(ratios)
+        kinds[unwritable], ratios[unwritable] = UNKNOWN, 0
+        scored = kinds != UNKNOWN
+        if scored.any():
+            ratios[scored] -= ratios[scored].max()
         order = np.argsort(merged, kind="stable")
         rows.append((merged[order], kinds[order], ratios[order]))
     bounds = np.concatenate(([0], np.cumsum([len(row[0]) for row in rows])))
@@ -138,22 +140,22 @@ def combine_codes(
 
 
 def idf(frequencies: IntArray, texts: int) -> FloatArray:
-    """ln(1 + (N - n + 0.5) / (n + 0.5)), as serving counts it; 0 where no text holds the column."""
+    """Return ln(1 + (N - n + 0.5) / (n + 0.5)), as serving computes it; 0 where no text has the column."""
     found = np.log1p((texts - frequencies + 0.5) / (frequencies + 0.5))
     return np.where(frequencies > 0, found, 0.0).astype(np.float32)
 
 
 def rank_products(
-    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns, *, depth: int = 300
+    queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns, *, depth: int
 ) -> list[IntArray]:
-    """The best `depth` products of each query by the pair score, best first, equal scores by place."""
+    """Return the best `depth` products of each query by the pair score, best first, equal scores by place."""
     return [best_places(row, depth) for row in score_products(queries, titles, weights, columns)]
 
 
 def score_products(
     queries: CodedTexts, titles: CodedTexts, weights: PairWeights, columns: Columns
 ) -> Iterator[FloatArray]:
-    """The pair scores of each query in turn with all products: float32 (products,)."""
+    """Yield for each query its pair scores with all products: float32 (products,)."""
     rarity = idf(titles.frequencies(len(columns)), len(titles)) ** weights.idf_exponent
-    asked = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
-    return dense_rows(asked, titles.weigh(weights.title, columns).T.tocsr())
+    query_weights = queries.weigh(weights.query, columns) @ sparse.diags(rarity * (rarity > 0))
+    return dense_rows(query_weights, titles.weigh(weights.title, columns).T.tocsr())

@@ -1,17 +1,18 @@
-"""Training of the pair scorer (GRAM section 6): how much a code weighs, fitted on clicks that nothing else learned from.
+"""Training of the pair scorer (GRAM section 6): how much a code weighs, fitted on clicks that no other stage uses.
 
-What the texts' codes are, and how likely, comes from the model; the parameters of `PairWeights` say what that is worth. They
-are few and the score is a sum of products, so every query's likeliest products are all scored at every step. Two losses, over
-clicked products t+ of a query:
+The model says which codes a text has and how likely they are. The parameters of `PairWeights` say what that is worth.
+There are few parameters and the score is a sum of products, so every step scores all products of all shortlists.
+There are two losses, over the clicked products t+ of a query:
 
     log-rank   mean of  ln(1 + number of products that score above t+)
     margin     mean over products t- that were not clicked and share a code of  max(0, S(q, t-) - S(q, t+) + mu)
 
-A rank has no gradient, so the fit counts a product as sigmoid((S(q, t) - S(q, t+)) / (smoothness m)) of one above, m the mean score of
-the query's products, smoothly first and then nearly as it is: a search without gradients stopped far from there (docs/log.md).
-The paper trains by the margin over drawn pairs; over a whole catalogue its mean is about the many products that are nowhere near the
-top, and R@10 pays for it (docs/log.md). Queries that the model itself learned from would not do: their clicked products
-carry generated codes surer than any new query's will.
+A rank has no gradient. So the fit counts a product t as sigmoid((S(q, t) - S(q, t+)) / (smoothness m)) of a product
+above t+, where m is the mean score of the query's products. The first fit is smooth, the last one nearly counts
+ranks. A search without gradients stopped far from the best parameters (docs/log.md). The paper trains by the margin
+over drawn pairs. Over a whole catalogue the mean of the margin loss depends mostly on the many products far from the
+top, and R@10 suffers (docs/log.md). Queries that the model was trained on cannot be used here: their clicked products
+have generated codes that are surer than those of any new query.
 """
 
 from __future__ import annotations
@@ -31,34 +32,34 @@ from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts, Columns
 from gram_os.train.pair.shortlists import PairData, Shortlists
 
-Clicked = tuple[Tensor, Tensor]  # of a query: places of the products that it clicked, and their weights
+Clicked = tuple[Tensor, Tensor]  # the places of a query's clicked products in its shortlist, and their weights
 log = logging.getLogger(__name__)
 
-_REACH = 2.5  # how far a parameter may go from where it starts: e^2.5 is twelvefold
-_FEW = 20  # queries, fewer of which say nothing about parameters
-# Of the parameters in `pack`'s order, which ones are exponents; the others are scales.
+_REACH = 2.5  # how far the logarithm of a parameter may go from its start; e^2.5 is twelvefold
+_LEAST_QUERIES = 20  # fewer queries say nothing about parameters
+# Which parameters, in the order of `pack`, are exponents; the others are scales.
 _EXPONENTS = torch.tensor([True, True, False, False, *[True, False, True, False] * 2])
-_QUERY, _TITLE = 4, 8  # where the four of each side begin
+_QUERY, _TITLE = 4, 8  # the places of the first of the four parameters of each side
 
 
 @dataclass(frozen=True, slots=True)
 class PairSettings:
-    """How the pair scorer is trained; see the module's text for the losses."""
+    """How the pair scorer is trained; the module's text explains the losses."""
 
-    share: float = 0.1  # of the clicked queries: the scorer's own, which the stages before do not see
+    share: float = 0.1  # of the clicked queries; only the scorer uses them, and the earlier stages do not see them
     most_queries: int = 3000  # of these; twelve parameters need no more
     loss: Literal["log-rank", "margin"] = "log-rank"
-    smoothness: tuple[float, ...] = (0.3, 0.05, 0.01)  # of a rank, fit after fit, in mean scores of a query
+    smoothness: tuple[float, ...] = (0.3, 0.05, 0.01)  # of a rank in each fit, in mean scores of a query
     margin: float = 1.0  # mu
-    shortlist: int = 1000  # products of a query that come into question
-    steps: int = 100  # of L-BFGS at most, in each fit
+    shortlist: int = 1000  # products a query
+    steps: int = 100  # at most, of L-BFGS in each fit
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """The parameters, and how many steps they took.
+class PairFit:
+    """The fitted parameters, and the number of steps.
 
-    before, after: the loss (`pair_loss`) that they were started with and the one that was reached; None where nothing was tried.
+    before, after: the loss (`pair_loss`) at the start and at the end; None where there were too few queries for a fit.
     """
 
     weights: PairWeights
@@ -67,12 +68,16 @@ class Fitted:
     steps: int = 0
 
 
-def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights | None = None) -> Fitted:
-    """Find the parameters of the smallest loss; those of `start` (`PairWeights`' own) where there are too few queries."""
+def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights | None = None) -> PairFit:
+    """Find the parameters with the smallest loss.
+
+    start: where the fit starts; the defaults of `PairWeights` if not given. It is also the result where there are too
+    few queries, and where the fit finds nothing better.
+    """
     start = start or PairWeights()
-    if len(data.queries) < _FEW:
+    if len(data.queries) < _LEAST_QUERIES:
         log.warning("%d clicked queries are too few to fit the pair scorer; it stays as it was", len(data.queries))
-        return Fitted(start)
+        return PairFit(start)
     lists = Shortlists.draw(data, start, settings.shortlist)
     x = pack(start)
     bounds = [(value - _REACH, value + _REACH) for value in x]
@@ -82,65 +87,66 @@ def fit_pair_weights(data: PairData, settings: PairSettings, start: PairWeights 
         options = {"maxiter": settings.steps, "ftol": 1e-6}
         found = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         x, steps = found.x, steps + int(found.nit)
-    fitted = _rounded(unpack(x, start))
+    fitted = _round(unpack(x, start))
     before, after = (pair_loss(lists, weights, settings) for weights in (start, fitted))
-    return Fitted(fitted, before, after, steps) if after < before else Fitted(start, before, before, steps)
+    return PairFit(fitted, before, after, steps) if after < before else PairFit(start, before, before, steps)
 
 
 class PairObjective:
-    """The loss over the products that come into question and its gradient, at the logarithms of the parameters.
+    """The loss over the shortlisted products, and its gradient, at the logarithms of the parameters.
 
-    smoothness: of a rank; the margin loss needs none.
+    smoothness: of a rank; the margin loss does not use it.
 
-    A code's weight is log-linear: the exponential of a row of traits times the parameters (exponents as they are, scales as
-    logarithms). That gives the gradient to torch; `Shortlists.scores` says what the scores have to be.
+    A code's weight is log-linear: the exponential of a row of traits times the parameters (exponents as they are,
+    scales as logarithms). So torch can compute the gradient. The scores equal those of `Shortlists.scores`.
     """
 
     def __init__(self, lists: Shortlists, settings: PairSettings, smoothness: float):
         self._settings, self._smoothness, self._products = settings, smoothness, lists.products
         rarity = lists.rarity[lists.queries.columns]
-        self._held = torch.from_numpy(rarity > 0)
-        self._asked = torch.from_numpy(_traits(lists.queries, lists.columns, _QUERY))
-        self._asked[:, 0] = torch.from_numpy(np.log(np.where(rarity > 0, rarity, 1)))
-        self._offered = torch.from_numpy(_traits(lists.titles, lists.columns, _TITLE))
-        self._offered[:, 1] = torch.from_numpy(-np.log(lists.lengths))
-        self._offered[:, 2:4] = 0  # numbers and phrases are asked on the query's side
-        self._places = [torch.from_numpy(part.astype(np.int64)) for part in (lists.pairs, lists.asked, lists.offered)]
+        self._in_catalogue = torch.from_numpy(rarity > 0)
+        self._query_traits = torch.from_numpy(_traits(lists.queries, lists.columns, _QUERY))
+        self._query_traits[:, 0] = torch.from_numpy(np.log(np.where(rarity > 0, rarity, 1)))
+        self._title_traits = torch.from_numpy(_traits(lists.titles, lists.columns, _TITLE))
+        self._title_traits[:, 1] = torch.from_numpy(-np.log(lists.lengths))
+        self._title_traits[:, 2:4] = 0  # numbers and phrases count on the query side only
+        places = lists.pairs, lists.query_codes, lists.title_codes
+        self._places = [torch.from_numpy(part.astype(np.int64)) for part in places]
         self._sizes = np.diff(lists.bounds).tolist()
         self._clicked = _clicked(lists)
 
     def __call__(self, logarithms: DoubleArray) -> tuple[float, DoubleArray]:
-        """Loss and gradient, float64 (parameters,)."""
+        """Return the loss and its gradient, float64 (parameters,)."""
         x = torch.tensor(logarithms, dtype=torch.float32, requires_grad=True)
         loss = _mean_loss(self.scores(x), self._clicked, self._products, self._settings, self._smoothness)
         (gradient,) = torch.autograd.grad(loss, x)
         return loss.item(), gradient.double().numpy()
 
     def scores(self, x: Tensor) -> Sequence[Tensor]:
-        """The pair scores of each query's products at these logarithms."""
+        """Return the pair scores of each query's products at these logarithms."""
         parameters = torch.where(_EXPONENTS, x.exp(), x)
-        pairs, asked, offered = self._places
-        own = torch.where(self._held, (self._asked @ parameters).exp(), 0)
-        parts = own[asked] * (self._offered @ parameters).exp()[offered]
+        pairs, query_codes, title_codes = self._places
+        query_weights = torch.where(self._in_catalogue, (self._query_traits @ parameters).exp(), 0)
+        parts = query_weights[query_codes] * (self._title_traits @ parameters).exp()[title_codes]
         total = torch.zeros(sum(self._sizes)).index_add(0, pairs, parts)
         return torch.split(total, self._sizes)
 
 
 def _traits(codes: CodedTexts, columns: Columns, side: int) -> FloatArray:
-    """What the parameters are multiplied with: float32 (codes, parameters), the side's own ones from column `side` on."""
+    """Make the factors of the parameters: float32 (codes, parameters); those of the side itself start at `side`."""
     found = np.zeros((len(codes.columns), len(_EXPONENTS)), np.float32)
-    said, made, unknown = (codes.kinds == kind for kind in (OWN, GENERATED, UNKNOWN))
-    found[:, 2] = columns.numbers[codes.columns] & ~made
-    found[:, 3] = columns.phrases[codes.columns] & ~made
-    found[:, side] = np.where(said, codes.log_ratios, 0)
-    found[:, side + 1] = made
-    found[:, side + 2] = np.where(made, codes.log_ratios, 0)
+    own, generated, unknown = (codes.kinds == kind for kind in (OWN, GENERATED, UNKNOWN))
+    found[:, 2] = columns.numbers[codes.columns] & ~generated
+    found[:, 3] = columns.phrases[codes.columns] & ~generated
+    found[:, side] = np.where(own, codes.log_ratios, 0)
+    found[:, side + 1] = generated
+    found[:, side + 2] = np.where(generated, codes.log_ratios, 0)
     found[:, side + 3] = unknown
     return found
 
 
 def pair_loss(lists: Shortlists, weights: PairWeights, settings: PairSettings) -> float:
-    """Mean loss of the queries, over the products that come into question."""
+    """Return the mean loss of the queries over their shortlists, with exact ranks."""
     scores = map(torch.from_numpy, lists.scores(weights))
     return float(_mean_loss(scores, _clicked(lists), lists.products, settings, 0.0))
 
@@ -156,7 +162,10 @@ def _mean_loss(
     settings: PairSettings,
     smoothness: float,
 ) -> Tensor:
-    """Over the queries: scores of each one's products, those that it clicked, and how many products there are."""
+    """Return the mean over the queries of each one's loss.
+
+    scores, clicked: of each query's shortlist. products: how many the catalogue has.
+    """
     losses = [
         _losses(found, places, products - len(found), settings, smoothness) @ shares / shares.sum()
         for found, (places, shares) in zip(scores, clicked, strict=True)
@@ -165,11 +174,15 @@ def _mean_loss(
 
 
 def _losses(scores: Tensor, places: Tensor, others: int, settings: PairSettings, smoothness: float) -> Tensor:
-    """Of one query: scores (products,), which of them were clicked, and how many products are left out; the loss of each clicked one."""
+    """Return the loss of each clicked product of one query, float (clicked,).
+
+    scores: float (products,), of its shortlist. places: the clicked ones among them. others: how many products of the
+    catalogue are not in the shortlist; their score counts as 0.
+    """
     clicked = scores[places][:, None]
     if settings.loss == "log-rank":
         width = smoothness * (scores.mean() + 1e-9)
-        above = _share_above(scores - clicked, width).sum(1) - 0.5  # a clicked product is level with itself
+        above = _share_above(scores - clicked, width).sum(1) - 0.5  # a clicked product counts half above itself
         left_out = others * _share_above(-clicked[:, 0], width)
         return torch.log1p((above + left_out).clamp(min=0))
     missed = scores > 0
@@ -180,17 +193,17 @@ def _losses(scores: Tensor, places: Tensor, others: int, settings: PairSettings,
 
 
 def _share_above(leads: Tensor, width: Tensor) -> Tensor:
-    """How much of a product with such a lead stands above, 0 to 1; a width of 0: all or nothing, half where it is level."""
+    """Count each product by its lead as 0 to 1 product above; a width of 0 counts 0 or 1, and a lead of 0 as half."""
     if not width:
         return torch.heaviside(leads, torch.tensor(0.5))
     return torch.sigmoid(leads / width)
 
 
 def pack(weights: PairWeights) -> DoubleArray:
-    """Logarithms of what is fitted.
+    """Return the logarithms of the fitted parameters.
 
-    An own word counts 1 on both sides, a query's length orders nothing, and what a number or a phrase counts is asked on one
-    side, since only the product of both sides matters.
+    Not fitted: an own word counts 1 on both sides, and a query's length changes no order. What a number or a phrase
+    counts is fitted on one side, because only the product of both sides matters.
     """
     query = weights.query
     found = [weights.idf_exponent, weights.title.length_exponent, query.number, query.phrase]
@@ -200,7 +213,7 @@ def pack(weights: PairWeights) -> DoubleArray:
 
 
 def unpack(x: DoubleArray, start: PairWeights) -> PairWeights:
-    """The parameters of these logarithms; what is not fitted is that of `start`."""
+    """Return the parameters of these logarithms; the granularity weights are not fitted and stay those of `start`."""
     rarity, length, number, phrase, *sides = np.exp(np.asarray(x)).tolist()
     query, title = (
         SideWeights(
@@ -213,8 +226,8 @@ def unpack(x: DoubleArray, start: PairWeights) -> PairWeights:
     return PairWeights(query=query, title=title, idf_exponent=rarity, granularity=start.granularity)
 
 
-def _rounded(weights: PairWeights) -> PairWeights:
-    """Four digits say all that a fit knows."""
+def _round(weights: PairWeights) -> PairWeights:
+    """Round to four digits; a fit knows no more."""
 
     def short(value: object) -> object:
         if isinstance(value, dict):

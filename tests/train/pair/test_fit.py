@@ -91,12 +91,8 @@ def _drawn() -> PairData:
 
     def some(texts: int) -> CodedTexts:
         kinds = (OWN, GENERATED, UNKNOWN)
-        return _codes(
-            [
-                {int(c): (kinds[rng.integers(3)], -float(rng.random())) for c in rng.choice(9, rng.integers(1, 6), replace=False)}
-                for _ in range(texts)
-            ]
-        )  # fmt: skip
+        rows = (rng.choice(9, rng.integers(1, 6), replace=False) for _ in range(texts))
+        return _codes([{int(c): (kinds[rng.integers(3)], -float(rng.random())) for c in row} for row in rows])
 
     clicked = [{int(p): 1.0 + int(p) % 3 for p in rng.choice(40, 3, replace=False)} for _ in range(6)]
     return PairData(some(6), some(40), clicked, Columns.of(["red", "x", "20 in", "m18", *"abcde"]))
@@ -176,7 +172,7 @@ def test_the_gradient_is_that_of_small_steps(settings: PairSettings) -> None:
 
 
 def _torn(count: int, *, useful: bool) -> PairData:
-    """Each query's own value names one title and its generated value another; the generated one is right if `useful`."""
+    """Each query's own value names one title, its generated value another; the generated one is right if `useful`."""
     other = np.roll(np.arange(count), 1)
     queries = [{n: (OWN, 0.0), count + int(other[n]): (GENERATED, 0.0)} for n in range(count)]
     titles = [{n: (OWN, 0.0), count + n: (GENERATED, 0.0)} for n in range(count)]
@@ -214,15 +210,15 @@ def test_a_fit_finds_what_numbers_are_worth() -> None:
     assert found[0] > 1 > found[1]
 
 
-def test_no_more_queries_are_looked_at_than_asked_for_and_always_the_same() -> None:
-    asked = ClickedQueries([f"query {n}" for n in range(50)], [{n: 1.0} for n in range(50)])
-    drawn = asked.draw(20)
-    assert drawn == asked.draw(20)
+def test_no_more_queries_are_drawn_than_wanted_and_always_the_same() -> None:
+    queries = ClickedQueries([f"query {n}" for n in range(50)], [{n: 1.0} for n in range(50)])
+    drawn = queries.draw(20)
+    assert drawn == queries.draw(20)
     assert len(set(drawn.texts)) == 20
     assert all(
         f"query {place}" == text for text, clicked in zip(drawn.texts, drawn.products, strict=True) for place in clicked
     )
-    assert asked.draw(50) == asked
+    assert queries.draw(50) == queries
 
 
 def test_too_few_queries_leave_the_weights_alone(caplog: pytest.LogCaptureFixture) -> None:
