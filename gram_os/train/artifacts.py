@@ -11,7 +11,7 @@ from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.backbones.causal import CausalBackbone
 from gram_os.train.backbones.compact import CompactBackbone
 from gram_os.train.lessons.teach import TrainingSet, read_texts
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.mining.store import load_mined
 from gram_os.train.models.causal import load_causal
 from gram_os.train.models.encoder import load_encoder, load_tokenizer
@@ -27,7 +27,7 @@ CLICKED, SYNTHETIC, TITLES, VALUES = "clicked.jsonl.gz", "synthetic.jsonl.gz", "
 PAIR_WEIGHTS, CODED_TITLES = "pair.json", "titles.npz"
 
 
-def open_mined(inputs: StageInputs) -> Mined:
+def open_mined(inputs: StageInputs) -> MinedCatalogue:
     """The mined catalogue."""
     return inputs.open("mined", lambda folder: load_mined(folder, inputs.products))
 

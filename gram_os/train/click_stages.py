@@ -30,7 +30,7 @@ from gram_os.train.lessons.code_report import measure_drift
 from gram_os.train.lessons.targets import Target, merge_targets
 from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.training_loop import LoopSettings, run_loop
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.relevance_model import (
     RelevanceModel,
     auc,
@@ -146,7 +146,7 @@ def _graded_pairs(inputs: StageInputs, feedback: Feedback) -> tuple[list[str], l
     )
 
 
-def _text(mined: Mined, product: Product) -> str:
+def _text(mined: MinedCatalogue, product: Product) -> str:
     return product_text(product.title, [text for text, _ in field_texts(product, mined.attributes)])
 
 
@@ -159,7 +159,7 @@ def _new_codes(
     return select_new_codes(*codes, ids, clicks, _scorer(mined, model), inputs.recipe.cotraining.selection)
 
 
-def _scorer(mined: Mined, model: RelevanceModel) -> Callable[[Sequence[str], Sequence[int]], FloatArray]:
+def _scorer(mined: MinedCatalogue, model: RelevanceModel) -> Callable[[Sequence[str], Sequence[int]], FloatArray]:
     def relevance(queries: Sequence[str], places: Sequence[int]) -> FloatArray:
         return score(model, queries, [_text(mined, mined.products[place]) for place in places])
 

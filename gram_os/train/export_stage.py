@@ -16,7 +16,7 @@ from gram_os.train.export.causal import export_causal
 from gram_os.train.export.compact import compare_with_torch as compare_compact
 from gram_os.train.export.compact import export_compact
 from gram_os.train.loop.processes import processes
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.annotation import read_marked
 from gram_os.train.models.tagger_checkpoint import measure_tagger
 from gram_os.train.stage_inputs import StageInputs, read_report
@@ -74,7 +74,7 @@ def _manifest(inputs: StageInputs, measures: dict[str, float]) -> Manifest:
     )  # fmt: skip
 
 
-def _sample(mined: Mined) -> dict[Side, list[str]]:
+def _sample(mined: MinedCatalogue) -> dict[Side, list[str]]:
     """Some titles, and values, which are what queries look like."""
     titles = [product.title for product in mined.products]
     return {Side.TITLE: _spread(titles), Side.QUERY: _spread(mined.dictionary.values)}

@@ -27,7 +27,7 @@ from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.backbones.causal import CausalBackbone
 from gram_os.train.click_stages import compare_pairs
 from gram_os.train.loop.curves import read_curves
-from gram_os.train.mining.catalogue import Mined, mine
+from gram_os.train.mining.catalogue import MinedCatalogue, mine
 from gram_os.train.models.causal import CausalSettings, CausalSource, next_logits
 from gram_os.train.models.torch_causal_lm import TorchCausalLm
 from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts
@@ -49,18 +49,18 @@ BFLOAT16 = 0.2  # what log-probabilities of random weights, which are large, may
 
 
 @pytest.fixture(scope="module")
-def mined() -> Mined:
+def mined() -> MinedCatalogue:
     return mine(FEW, SPANS)
 
 
 @pytest.fixture(scope="module")
-def source(mined: Mined) -> CausalSource:
+def source(mined: MinedCatalogue) -> CausalSource:
     titles = [product.title for product in (*FEW, *PRODUCTS)]
     return make_source("llama", make_tokenizer([*titles, *mined.dictionary.values, "query: x; codes: y | z"]))
 
 
 @pytest.fixture(scope="module")
-def backbone(mined: Mined, source: CausalSource) -> CausalBackbone:
+def backbone(mined: MinedCatalogue, source: CausalSource) -> CausalBackbone:
     return CausalBackbone(mined, source)
 
 
@@ -106,7 +106,7 @@ def test_cache_equals_whole_prefixes_as_beams_come_and_go(source: CausalSource, 
 
 
 def test_generated_codes_are_the_likeliest_in_the_dictionarys_tokens(
-    backbone: CausalBackbone, mined: Mined, source: CausalSource
+    backbone: CausalBackbone, mined: MinedCatalogue, source: CausalSource
 ) -> None:
     (prompt,) = backbone.ids(TEXTS[:1], Side.QUERY)
     (found,) = backbone.generate(TEXTS[:1], Side.QUERY, len(mined.codes))
@@ -121,7 +121,7 @@ def test_generated_codes_are_the_likeliest_in_the_dictionarys_tokens(
 
 
 def test_own_and_generated_values_get_their_probabilities(
-    backbone: CausalBackbone, mined: Mined, source: CausalSource
+    backbone: CausalBackbone, mined: MinedCatalogue, source: CausalSource
 ) -> None:
     known = len(mined.dictionary.values)
     ids = backbone.ids(TEXTS, Side.TITLE)
@@ -140,7 +140,9 @@ def test_own_and_generated_values_get_their_probabilities(
         )
 
 
-def test_narrow_lists_hold_the_likeliest_values_and_empty_ones_none(backbone: CausalBackbone, mined: Mined) -> None:
+def test_narrow_lists_hold_the_likeliest_values_and_empty_ones_none(
+    backbone: CausalBackbone, mined: MinedCatalogue
+) -> None:
     nothing: list[IntArray] = [np.empty(0, np.int64)] * 3
     ids = backbone.ids(TEXTS, Side.QUERY)
     three, all_of_them = (backbone.code(ids, Side.QUERY, nothing, width) for width in (3, 10_000))
@@ -149,7 +151,7 @@ def test_narrow_lists_hold_the_likeliest_values_and_empty_ones_none(backbone: Ca
     assert len(backbone.code(ids, Side.QUERY, nothing, 0).columns) == 0
 
 
-def test_values_that_the_lm_cannot_write_are_unknown(mined: Mined, source: CausalSource) -> None:
+def test_values_that_the_lm_cannot_write_are_unknown(mined: MinedCatalogue, source: CausalSource) -> None:
     words = {"[UNK]": 0, "a": 1, "|": 2, ":": 3, "black": 4, "cyan": 5}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -23,7 +23,7 @@ from gram_os.train.backbones.code_writer import CodeWriter
 from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.processes import processes
 from gram_os.train.loop.training_loop import Journal, RateGroup
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.causal import CausalModel, CausalSource
 from gram_os.train.models.encoder import length_buckets
 from gram_os.train.models.torch_causal_lm import TorchCausalLm
@@ -41,7 +41,7 @@ _WEIGHTS = "model.safetensors"
 class CausalBackbone:
     """A causal LM over one catalogue's dictionary."""
 
-    def __init__(self, mined: Mined, source: CausalSource):
+    def __init__(self, mined: MinedCatalogue, source: CausalSource):
         self.mined, self.source = mined, source
         self.model = CausalModel(source.model).eval()
         self._prompts = PromptEncoder(source.tokenizer)

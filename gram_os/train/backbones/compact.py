@@ -20,7 +20,7 @@ from gram_os.text.dictionary import Tokens
 from gram_os.train.lessons.teach import TrainingSet, TrainingTexts
 from gram_os.train.loop.processes import processes
 from gram_os.train.loop.training_loop import Journal, RateGroup
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.compact import CompactModel
 from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, length_buckets, load_encoder
@@ -44,7 +44,7 @@ class CompactBackbone:
     tagger: of stage 1; its last layers and its head are what the bundle's tagger begins from (`learn_tags`).
     """
 
-    def __init__(self, mined: Mined, tagger: TagModel, tokenizer: Tokenizer):
+    def __init__(self, mined: MinedCatalogue, tagger: TagModel, tokenizer: Tokenizer):
         self.mined, self.tokenizer = mined, tokenizer
         values = mined.dictionary.values
         self.model = CompactModel(load_encoder(), CompactDecoder(CompactShape(values=len(values)))).eval()

@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 from gram_os.errors import InputError
 from gram_os.train.lessons.clicks import Feedback
 from gram_os.train.lessons.sparse_rows import entries_matrix, share_rows
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ClickMatrices:
     bad: sparse.csr_matrix
 
 
-def read_clicks(mined: Mined, feedback: Feedback, bad_relevance: float) -> ClickMatrices:
+def read_clicks(mined: MinedCatalogue, feedback: Feedback, bad_relevance: float) -> ClickMatrices:
     """Turn feedback into matrices; a pair is bad when it is not positive and its relevance is below `bad_relevance`.
 
     Raises InputError for a product that is not in the catalogue.

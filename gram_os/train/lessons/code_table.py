@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from gram_os.arrays import IntArray
 from gram_os.text.dictionary import Tokens
 from gram_os.train.lessons.sparse_rows import ones_matrix
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 
 class CodeTable:
@@ -19,7 +19,7 @@ class CodeTable:
     A value's column in `mined.own` is another number.
     """
 
-    def __init__(self, mined: Mined):
+    def __init__(self, mined: MinedCatalogue):
         self.mined = mined
         self.codes = mined.codes
         self.values = len(mined.dictionary.values)

@@ -23,7 +23,7 @@ from gram_os.train.lessons.code_table import CodeTable
 from gram_os.train.lessons.sparse_rows import best_of_rows, entries_matrix, ones_matrix, padded_columns, share_rows
 from gram_os.train.lessons.targets import Target
 from gram_os.train.lessons.value_combinations import count_together, list_combinations
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 Name = TypeVar("Name", bound=Hashable)
 _BLOCK = 512  # queries whose combinations are counted together: 0.3 million numbers each for 680 combinations
@@ -68,7 +68,7 @@ class InitialCodes:
 
 
 def transfer_codes(
-    mined: Mined, feedback: Feedback, query_columns: Mapping[str, Sequence[int]], settings: TransferSettings
+    mined: MinedCatalogue, feedback: Feedback, query_columns: Mapping[str, Sequence[int]], settings: TransferSettings
 ) -> InitialCodes:
     """Make the codes of all queries with a positive pair, and of all titles in one.
 

@@ -9,10 +9,10 @@ import scipy.sparse as sparse
 import torch
 
 from gram_os.arrays import FloatArray, IntArray
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 
-def weigh_queries(mined: Mined, rows: Sequence[Sequence[str]]) -> sparse.csr_matrix:
+def weigh_queries(mined: MinedCatalogue, rows: Sequence[Sequence[str]]) -> sparse.csr_matrix:
     """Weigh texts' own values, one row of values a text, by idf: float32 (texts, columns).
 
     `weigh_queries(...) @ weigh_titles(...)` are BM25 scores of values, (texts, products).
@@ -23,7 +23,7 @@ def weigh_queries(mined: Mined, rows: Sequence[Sequence[str]]) -> sparse.csr_mat
     return sparse.csr_matrix((mined.idf[indices], indices, indptr), shape=(len(rows), len(mined.columns)))
 
 
-def weigh_titles(mined: Mined) -> sparse.csr_matrix:
+def weigh_titles(mined: MinedCatalogue) -> sparse.csr_matrix:
     """Weigh the products' own values by BM25's saturation for values that occur once: float32 (columns, products).
 
     It is 1 / (1 + k1 (1 - b + b length / mean length)) with k1 = 1.2 and b = .75; length: the product's own values.

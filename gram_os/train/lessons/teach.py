@@ -24,7 +24,7 @@ from gram_os.train.lessons.initial_codes import InitialCodes, TransferSettings, 
 from gram_os.train.lessons.synthesis import SyntheticQuery, product_surfaces, synthesise, value_queries
 from gram_os.train.lessons.targets import Target, merge_targets
 from gram_os.train.lessons.teacher import Teacher
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, embed
 
 _TRANSFERRED = 0.5  # share of a clicked text's target that the other side's codes make
@@ -54,7 +54,7 @@ class TrainingSet:
         return max(1.0, len(self.synthetic.texts) / len(self.clicked.texts))
 
 
-def synthetic_queries(mined: Mined, count: int, seed: int) -> list[SyntheticQuery]:
+def synthetic_queries(mined: MinedCatalogue, count: int, seed: int) -> list[SyntheticQuery]:
     """Queries with the products that they were made of."""
     surfaces = [product_surfaces(p, s, mined.attributes) for p, s in zip(mined.products, mined.spans, strict=True)]
     return synthesise(mined.products, surfaces, count=count, seed=seed, texts=mined.texts)
@@ -72,7 +72,7 @@ class TeacherAnswer:
 
 
 def teach(
-    mined: Mined,
+    mined: MinedCatalogue,
     clicked: Sequence[str],
     synthetic: Iterable[SyntheticQuery],
     encoder: Any,
@@ -102,7 +102,7 @@ def teach(
     return TeacherAnswer(examples, values)
 
 
-def value_vectors(mined: Mined, titles: FloatArray) -> FloatArray:
+def value_vectors(mined: MinedCatalogue, titles: FloatArray) -> FloatArray:
     """A vector for each value of the dictionary: the mean of the titles that hold it, less half of what all titles share.
 
     titles: float32 (products, width), unit length. Returns float32 (values, width), unit length. A text is near a
@@ -118,7 +118,7 @@ def value_vectors(mined: Mined, titles: FloatArray) -> FloatArray:
 
 
 def add_click_codes(
-    mined: Mined, feedback: Feedback, examples: TrainingSet, settings: TransferSettings
+    mined: MinedCatalogue, feedback: Feedback, examples: TrainingSet, settings: TransferSettings
 ) -> tuple[TrainingSet, InitialCodes]:
     """The examples with the codes that clicked queries and titles exchange beside those of the teacher."""
     columns = {
@@ -142,7 +142,7 @@ def add_click_codes(
     return replace(examples, clicked=clicked, titles=TrainingTexts(examples.titles.texts, titles)), found
 
 
-def _other_texts(mined: Mined) -> sparse.csr_matrix:
+def _other_texts(mined: MinedCatalogue) -> sparse.csr_matrix:
     """Values in the products' other texts: float (products, columns)."""
     rows: list[int] = []
     columns: list[int] = []

@@ -19,7 +19,7 @@ import torch
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.train.lessons.ranking import find_largest, fuse_rankings, score_by_vectors, weigh_queries, weigh_titles
 from gram_os.train.lessons.targets import Target, add_codes
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 _BATCH = 512  # texts that are ranked together: 112 MB of scores for 54,667 products
 
@@ -31,7 +31,7 @@ class Teacher:
     vectors: float32 (products, width), unit length, of the titles. depth: how many of a query's best products count.
     """
 
-    mined: Mined
+    mined: MinedCatalogue
     vectors: FloatArray
     depth: int = 30
 

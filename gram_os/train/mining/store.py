@@ -25,12 +25,12 @@ from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Tokens, Vocabulary
 from gram_os.text.normalise import Normaliser
 from gram_os.text.tagger import Span
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 
 _TABLES, _ARRAYS, _SPANS = "mined.json.gz", "mined.npz", "spans.jsonl.gz"
 
 
-def save_mined(mined: Mined, folder: Path) -> None:
+def save_mined(mined: MinedCatalogue, folder: Path) -> None:
     """Write a mined catalogue into a folder."""
     dictionary = mined.dictionary
     tables = {
@@ -55,7 +55,7 @@ def save_mined(mined: Mined, folder: Path) -> None:
     write_spans(mined.spans, folder / _SPANS)
 
 
-def load_mined(folder: Path, products: Sequence[Product]) -> Mined:
+def load_mined(folder: Path, products: Sequence[Product]) -> MinedCatalogue:
     """Read what `save_mined` wrote; `products` are those that were mined, in their order."""
     with gzip.open(folder / _TABLES, "rt", encoding="utf-8") as stream:
         tables = json.load(stream)
@@ -65,7 +65,7 @@ def load_mined(folder: Path, products: Sequence[Product]) -> Mined:
     ones = np.ones(len(arrays["own_indices"]), np.float32)
     own = sparse.csr_matrix((ones, arrays["own_indices"], arrays["own_indptr"]), shape=(len(products), len(columns)))
     initial = _split(arrays["initial_tokens"], arrays["initial_lengths"])
-    return Mined(
+    return MinedCatalogue(
         products=products,
         spans=read_spans(folder / _SPANS),
         attributes={name: AttributeType(kind) for name, kind in tables["attributes"].items()},

@@ -32,7 +32,7 @@ from gram_os.train.lessons.ranking import weigh_queries, weigh_titles
 from gram_os.train.lessons.sparse_rows import best_places, dense_rows
 from gram_os.train.loop.checkpoint import BatchStream
 from gram_os.train.loop.training_loop import Journal, LoopSettings, RateGroup, run_loop
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.encoder import QUERY_TOKENS, mean_pool, pad
 
 
@@ -86,7 +86,7 @@ class MatchingBatch:
 def learn_matching(
     encoder: Any,
     tokenizer: Tokenizer,
-    mined: Mined,
+    mined: MinedCatalogue,
     feedback: Feedback,
     settings: MatchingSettings,
     journal: Journal | None = None,
@@ -110,7 +110,7 @@ def learn_matching(
 
 
 def gather_data(
-    mined: Mined,
+    mined: MinedCatalogue,
     feedback: Feedback,
     query_ids: Sequence[Sequence[int]],
     title_ids: Sequence[Sequence[int]],
@@ -136,7 +136,7 @@ def gather_data(
     )
 
 
-def clicked_queries(mined: Mined, feedback: Feedback) -> list[str]:
+def clicked_queries(mined: MinedCatalogue, feedback: Feedback) -> list[str]:
     """Return the queries that clicked a product of the catalogue."""
     known = {product.id for product in mined.products}
     return [q for q in feedback.by_query if any(p.product in known for p in feedback.positives(q))]

@@ -16,7 +16,7 @@ from gram_os.model.pair_weights import PairWeights
 from gram_os.text.attribute import Side
 from gram_os.text.own_values import product_values, query_values
 from gram_os.train.lessons.clicks import Feedback
-from gram_os.train.mining.catalogue import Mined
+from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.pair.coding import CodedTexts, Columns, rank_products
 from gram_os.train.pair.shortlists import PairData
 
@@ -41,13 +41,13 @@ class Catalogue:
     product has. places: product id -> its place.
     """
 
-    mined: Mined
+    mined: MinedCatalogue
     own: Sequence[IntArray]
     columns: Mapping[str, int]
     places: Mapping[str, int]
 
     @classmethod
-    def read(cls, mined: Mined) -> Catalogue:
+    def read(cls, mined: MinedCatalogue) -> Catalogue:
         """Number the own values of all products."""
         columns = dict(mined.dictionary.tokens)
         own = []

@@ -12,7 +12,7 @@ from gram_os.train.lessons.clicks import Feedback, Pair
 from gram_os.train.lessons.code_report import report_codes
 from gram_os.train.lessons.initial_codes import InitialCodes, TransferSettings, transfer_codes
 from gram_os.train.lessons.targets import Target
-from gram_os.train.mining.catalogue import Mined, mine
+from gram_os.train.mining.catalogue import MinedCatalogue, mine
 from tests.train.catalogues import PRODUCTS, SPANS
 
 PLACES = {product.id: at for at, product in enumerate(PRODUCTS)}
@@ -26,16 +26,18 @@ RARE, COMMON = _idf(3), _idf(6)  # pavilion, silver, canon, cyan; hp, laptop, bl
 
 
 @pytest.fixture(scope="module")
-def mined() -> Mined:
+def mined() -> MinedCatalogue:
     return mine(PRODUCTS, SPANS)
 
 
-def _transfer(mined: Mined, pairs: Sequence[Pair], own: Mapping[str, Sequence[str]], **settings: float) -> InitialCodes:
+def _transfer(
+    mined: MinedCatalogue, pairs: Sequence[Pair], own: Mapping[str, Sequence[str]], **settings: float
+) -> InitialCodes:
     columns = {query: [mined.columns[value] for value in values] for query, values in own.items()}
     return transfer_codes(mined, Feedback(tuple(pairs)), columns, TransferSettings(**settings))  # type: ignore[arg-type]
 
 
-def _shares(mined: Mined, target: Target) -> dict[str, float]:
+def _shares(mined: MinedCatalogue, target: Target) -> dict[str, float]:
     assert sum(target.shares) == pytest.approx(1)
     assert list(target.codes) == sorted(set(target.codes))
     return {str(mined.dictionary.decode(c)): s for c, s in zip(target.codes, target.shares, strict=True)}
@@ -49,7 +51,7 @@ def _relative(shares: Mapping[str, float], unit: str) -> dict[str, float]:
     return {code: share / shares[unit] for code, share in shares.items()}
 
 
-def test_a_querys_values_are_what_its_clicked_products_share_times_rarity(mined: Mined) -> None:
+def test_a_querys_values_are_what_its_clicked_products_share_times_rarity(mined: MinedCatalogue) -> None:
     # Clicked: l1 (pavilion, silver) for sure, l3 (pavilion, black) a third as sure.
     pairs = [*_clicked("notebook", "l1", weight=3), *_clicked("notebook", "l3")]
     codes = _transfer(mined, pairs, {"notebook": []}, most_combinations=0)
@@ -58,7 +60,7 @@ def test_a_querys_values_are_what_its_clicked_products_share_times_rarity(mined:
     assert found == pytest.approx({**expected, "black": 0.25 * COMMON / RARE})
 
 
-def test_what_products_judged_bad_hold_counts_against_a_value(mined: Mined) -> None:
+def test_what_products_judged_bad_hold_counts_against_a_value(mined: MinedCatalogue) -> None:
     pairs = [
         *_clicked("notebook", "l1", "l3"),
         Pair("notebook", "l6", 0.2, False),  # hp, laptop, elite, black
@@ -72,7 +74,7 @@ def test_what_products_judged_bad_hold_counts_against_a_value(mined: Mined) -> N
     assert "elite" not in found
 
 
-def test_combinations_are_codes_of_the_catalogue_that_enough_clicks_share(mined: Mined) -> None:
+def test_combinations_are_codes_of_the_catalogue_that_enough_clicks_share(mined: MinedCatalogue) -> None:
     pairs = [*_clicked("notebook", "l1", "l2", "l4")]  # pavilion silver, pavilion silver, elite black
     codes = _transfer(mined, pairs, {"notebook": []}, most_combinations=100)
     shares = _shares(mined, codes.queries["notebook"])
@@ -93,7 +95,7 @@ def test_combinations_are_codes_of_the_catalogue_that_enough_clicks_share(mined:
     assert "elite | hp" in _shares(mined, wide.queries["notebook"])
 
 
-def test_the_best_values_and_combinations_stay(mined: Mined) -> None:
+def test_the_best_values_and_combinations_stay(mined: MinedCatalogue) -> None:
     pairs = _clicked("notebook", "l1", "l2", "l3")
     codes = _transfer(mined, pairs, {"notebook": []}, most_values=2, most_combinations=1)
     # Values: pavilion 1 x RARE = 1.31, silver 2/3 x RARE = .87, hp 1 x COMMON = .69. The two best hold no product type
@@ -102,7 +104,7 @@ def test_the_best_values_and_combinations_stay(mined: Mined) -> None:
     assert set(shares) == {"pavilion", "silver", "hp | laptop | pavilion | silver"}
 
 
-def test_many_queries_get_what_each_gets_alone(mined: Mined) -> None:
+def test_many_queries_get_what_each_gets_alone(mined: MinedCatalogue) -> None:
     clicked = {f"q{at}": "l1" if at % 2 else "t4" for at in range(600)}
     pairs = [pair for query, product in clicked.items() for pair in _clicked(query, product)]
     codes = _transfer(mined, pairs, dict.fromkeys(clicked, ()))
@@ -115,13 +117,13 @@ def test_many_queries_get_what_each_gets_alone(mined: Mined) -> None:
                 assert codes.queries[query].shares == pytest.approx(alone.shares)
 
 
-def test_own_values_count_half_of_one_that_all_clicked_products_hold(mined: Mined) -> None:
+def test_own_values_count_half_of_one_that_all_clicked_products_hold(mined: MinedCatalogue) -> None:
     codes = _transfer(mined, _clicked("cyan", "l1"), {"cyan": ["cyan"]}, most_combinations=0)
     shares = _shares(mined, codes.queries["cyan"])
     assert shares["cyan"] / shares["pavilion"] == pytest.approx(0.5)
 
 
-def test_a_title_takes_over_codes_of_the_query_that_clicks_it(mined: Mined) -> None:
+def test_a_title_takes_over_codes_of_the_query_that_clicks_it(mined: MinedCatalogue) -> None:
     # One query hands on its own value and its best code, "laptop" both, to a toner: 1 / (1 + 2) of the mass.
     pairs = _clicked("laptop", "t4")
     codes = _transfer(mined, pairs, {"laptop": ["laptop"]}, own_weight=9, top_codes=1)
@@ -132,7 +134,7 @@ def test_a_title_takes_over_codes_of_the_query_that_clicks_it(mined: Mined) -> N
     assert _shares(mined, codes.titles[title]) == pytest.approx({**expected, "laptop": 1 / 3})
 
 
-def test_a_title_learns_from_its_surest_queries_and_further_ones_add_less(mined: Mined) -> None:
+def test_a_title_learns_from_its_surest_queries_and_further_ones_add_less(mined: MinedCatalogue) -> None:
     own = {"laptop": ["laptop"], "silver": ["silver"], "elite": ["elite"]}
     pairs = [
         *_clicked("laptop", "t4", weight=3),
@@ -147,7 +149,7 @@ def test_a_title_learns_from_its_surest_queries_and_further_ones_add_less(mined:
     assert "elite" not in shares
 
 
-def test_every_clicked_pair_shares_a_code_after_the_transfer_and_need_not_before(mined: Mined) -> None:
+def test_every_clicked_pair_shares_a_code_after_the_transfer_and_need_not_before(mined: MinedCatalogue) -> None:
     pairs = [*_clicked("silver", "t4"), *_clicked("elite", "t1", "t2")]
     own = {"silver": ["silver"], "elite": ["elite"]}
     for transfer in (True, False):
@@ -156,7 +158,7 @@ def test_every_clicked_pair_shares_a_code_after_the_transfer_and_need_not_before
         assert meet == {transfer}
 
 
-def test_without_transfer_each_side_keeps_the_codes_of_its_own_values(mined: Mined) -> None:
+def test_without_transfer_each_side_keeps_the_codes_of_its_own_values(mined: MinedCatalogue) -> None:
     pairs = _clicked("hp pavilion", "l1", "t1")
     codes = _transfer(mined, pairs, {"hp pavilion": ["hp", "pavilion"]}, transfer=False)
     shares = _shares(mined, codes.queries["hp pavilion"])
@@ -170,7 +172,7 @@ def test_without_transfer_each_side_keeps_the_codes_of_its_own_values(mined: Min
         assert target.shares == pytest.approx([1 / len(target.codes)] * len(target.codes))
 
 
-def test_pairs_below_the_limits_of_clicks_and_noise_link_nothing(mined: Mined) -> None:
+def test_pairs_below_the_limits_of_clicks_and_noise_link_nothing(mined: MinedCatalogue) -> None:
     pairs = [Pair("canon", "t4", 0.9, False), *_clicked("xerox", "t1"), Pair("xerox", "t5", 0.9, False)]
     codes = _transfer(mined, pairs, {"xerox": ["xerox"]})
     assert set(codes.queries) == {"xerox"}
@@ -178,11 +180,11 @@ def test_pairs_below_the_limits_of_clicks_and_noise_link_nothing(mined: Mined) -
     assert "canon" not in _shares(mined, codes.queries["xerox"])
 
 
-def test_nothing_clicked_gives_no_codes(mined: Mined) -> None:
+def test_nothing_clicked_gives_no_codes(mined: MinedCatalogue) -> None:
     assert _transfer(mined, [Pair("canon", "t4", 0.1, False)], {}) == InitialCodes({}, {})
 
 
-def test_unknown_products_and_queries_without_values_are_named(mined: Mined) -> None:
+def test_unknown_products_and_queries_without_values_are_named(mined: MinedCatalogue) -> None:
     with pytest.raises(InputError, match=r"product 'x9' of query 'hp'.*restrict"):
         _transfer(mined, _clicked("hp", "x9"), {"hp": ["hp"]})
     with pytest.raises(InputError, match="query 'hp' has clicks but no own values"):

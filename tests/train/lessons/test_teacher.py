@@ -13,7 +13,7 @@ from gram_os.arrays import FloatArray
 from gram_os.train.lessons.ranking import fuse_rankings, score_by_vectors, weigh_queries, weigh_titles
 from gram_os.train.lessons.targets import Target
 from gram_os.train.lessons.teacher import Teacher
-from gram_os.train.mining.catalogue import Mined, mine
+from gram_os.train.mining.catalogue import MinedCatalogue, mine
 from tests.train.catalogues import PRODUCTS, SPANS
 
 LAPTOP, TONER = 0, 1  # directions of the made vectors
@@ -30,22 +30,22 @@ VECTORS = _vectors(*[(1, 0, 0.02 * at) for at in range(6)], *[(0, 1, 0.02 * at) 
 
 
 @pytest.fixture(scope="module")
-def mined() -> Mined:
+def mined() -> MinedCatalogue:
     return mine(PRODUCTS, SPANS)
 
 
-def _ranked(mined: Mined, target: Target) -> list[str]:
+def _ranked(mined: MinedCatalogue, target: Target) -> list[str]:
     """The codes as text, the largest share first."""
     order = sorted(zip(target.codes, target.shares, strict=True), key=lambda pair: -pair[1])
     return [str(mined.dictionary.decode(code)) for code, _ in order]
 
 
-def _share(mined: Mined, target: Target, text: str) -> float:
+def _share(mined: MinedCatalogue, target: Target, text: str) -> float:
     shares = {str(mined.dictionary.decode(c)): s for c, s in zip(target.codes, target.shares, strict=True)}
     return shares.get(text, 0.0)
 
 
-def test_a_querys_own_value_comes_first_then_what_its_products_share(mined: Mined) -> None:
+def test_a_querys_own_value_comes_first_then_what_its_products_share(mined: MinedCatalogue) -> None:
     teacher = Teacher(mined, VECTORS, depth=3)
     (target,) = teacher.query_targets([["canon"]], _vectors((0, 1, 0.08)))
     ranked = _ranked(mined, target)
@@ -54,7 +54,7 @@ def test_a_querys_own_value_comes_first_then_what_its_products_share(mined: Mine
     assert not {"hp", "laptop", "pavilion", "xerox"} & set(ranked)
 
 
-def test_words_that_the_query_does_not_say_come_from_the_encoder(mined: Mined) -> None:
+def test_words_that_the_query_does_not_say_come_from_the_encoder(mined: MinedCatalogue) -> None:
     # No product says "notebook"; the vector says that it is a laptop.
     (target,) = Teacher(mined, VECTORS, depth=4).query_targets([["notebook"]], _vectors((1, 0, 0)))
     ranked = _ranked(mined, target)
@@ -62,14 +62,14 @@ def test_words_that_the_query_does_not_say_come_from_the_encoder(mined: Mined) -
     assert not {"toner", "canon", "xerox", "cyan"} & set(ranked)
 
 
-def test_words_that_the_encoder_does_not_know_come_literally(mined: Mined) -> None:
+def test_words_that_the_encoder_does_not_know_come_literally(mined: MinedCatalogue) -> None:
     # The vector points to laptops, the words say cyan toner; both rankings count alike.
     (target,) = Teacher(mined, VECTORS, depth=6).query_targets([["cyan", "canon"]], _vectors((1, 0, 0)))
     ranked = _ranked(mined, target)
     assert {"cyan", "canon", "laptop"} <= set(ranked)
 
 
-def test_combinations_of_a_query_are_codes_that_live(mined: Mined) -> None:
+def test_combinations_of_a_query_are_codes_that_live(mined: MinedCatalogue) -> None:
     (target,) = Teacher(mined, VECTORS, depth=3).query_targets([["canon"]], _vectors((0, 1, 0.08)))
     pairs = [code for code in target.codes if len(code) == 2]
     assert pairs
@@ -78,7 +78,7 @@ def test_combinations_of_a_query_are_codes_that_live(mined: Mined) -> None:
     assert _share(mined, target, "canon | toner cartridge") > 0
 
 
-def test_rare_values_weigh_more_than_common_ones(mined: Mined) -> None:
+def test_rare_values_weigh_more_than_common_ones(mined: MinedCatalogue) -> None:
     (target,) = Teacher(mined, VECTORS, depth=1).query_targets([["n1x", "pavilion"]], _vectors((1, 0, 0)))
     # One product, so each value's share is its idf: pavilion and silver (3 of 12) before hp and laptop (6 of 12).
     assert _share(mined, target, "pavilion") == pytest.approx(_share(mined, target, "silver"))
@@ -89,7 +89,7 @@ def test_rare_values_weigh_more_than_common_ones(mined: Mined) -> None:
     assert pair == pytest.approx((_share(mined, target, "hp") + _share(mined, target, "pavilion")) / 2, rel=1e-4)
 
 
-def test_shares_add_up_to_one_and_codes_ascend(mined: Mined) -> None:
+def test_shares_add_up_to_one_and_codes_ascend(mined: MinedCatalogue) -> None:
     teacher = Teacher(mined, VECTORS)
     targets = teacher.query_targets([["canon"], ["hp", "silver"], ["zzz"]], _vectors((0, 1, 0), (1, 0, 0), (1, 1, 0)))
     for target in [*targets, *teacher.title_targets(VECTORS)]:
@@ -98,7 +98,7 @@ def test_shares_add_up_to_one_and_codes_ascend(mined: Mined) -> None:
         assert min(target.shares) > 0
 
 
-def test_a_batch_is_its_queries_one_by_one(mined: Mined) -> None:
+def test_a_batch_is_its_queries_one_by_one(mined: MinedCatalogue) -> None:
     teacher = Teacher(mined, VECTORS, depth=4)
     rows, vectors = [["canon"], ["hp", "silver"], []], _vectors((0, 1, 0.1), (1, 0, 0.1), (0, 1, 0))
     together = teacher.query_targets(rows, vectors)
@@ -108,7 +108,7 @@ def test_a_batch_is_its_queries_one_by_one(mined: Mined) -> None:
         assert alone.shares == pytest.approx(target.shares)
 
 
-def test_a_title_gets_what_its_neighbours_share_and_its_own_initial_codes(mined: Mined) -> None:
+def test_a_title_gets_what_its_neighbours_share_and_its_own_initial_codes(mined: MinedCatalogue) -> None:
     targets = Teacher(mined, VECTORS).title_targets(VECTORS)
     assert len(targets) == 12
     silver = _ranked(mined, targets[0])
@@ -121,13 +121,13 @@ def test_a_title_gets_what_its_neighbours_share_and_its_own_initial_codes(mined:
     assert [shares[c] for c in triples] == pytest.approx([0.3 / len(initial)] * len(triples))
 
 
-def test_a_title_that_looks_like_toner_is_taught_toner(mined: Mined) -> None:
+def test_a_title_that_looks_like_toner_is_taught_toner(mined: MinedCatalogue) -> None:
     target = Teacher(mined, VECTORS).title_targets(VECTORS)[6]
     toner, laptop = _share(mined, target, "toner cartridge"), _share(mined, target, "laptop")
     assert toner > 2 * laptop
 
 
-def test_values_of_other_texts_are_taught_too(mined: Mined) -> None:
+def test_values_of_other_texts_are_taught_too(mined: MinedCatalogue) -> None:
     rows = sparse.lil_matrix((12, len(mined.columns)), dtype=np.float32)
     rows[0, mined.columns["xerox"]] = 1
     plain = Teacher(mined, VECTORS).title_targets(VECTORS)
@@ -136,12 +136,12 @@ def test_values_of_other_texts_are_taught_too(mined: Mined) -> None:
     assert taught[1] == plain[1]
 
 
-def test_a_text_without_any_product_gets_no_codes(mined: Mined) -> None:
+def test_a_text_without_any_product_gets_no_codes(mined: MinedCatalogue) -> None:
     (target,) = Teacher(mined, VECTORS).query_targets([[]], _vectors((-1, -1, -1)))
     assert target == Target((), ())
 
 
-def test_targets_are_those_of_a_slow_count(mined: Mined) -> None:
+def test_targets_are_those_of_a_slow_count(mined: MinedCatalogue) -> None:
     teacher = Teacher(mined, VECTORS, depth=5)
     rows, vectors = [["canon", "toner"], ["hp", "silver", "elite"]], _vectors((0, 1, 0.1), (1, 0, 0.05))
     places, weights = fuse_rankings(

@@ -11,7 +11,8 @@ from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.code import MAX_ATTRIBUTES, Granularity
 from gram_os.text.normalise import Normaliser
-from gram_os.train.mining.catalogue import Mined, add_known_values, detect_attributes, mine, readable_words
+from gram_os.train.mining.catalogue import MinedCatalogue, mine, readable_words
+from gram_os.train.mining.fields import add_known_values, detect_attributes
 from tests.train.catalogues import PRODUCTS, SPANS, spans_of
 
 
@@ -25,7 +26,7 @@ def _products(**fields: list[object]) -> list[Product]:
 
 
 @pytest.fixture(scope="module")
-def mined() -> Mined:
+def mined() -> MinedCatalogue:
     return mine(PRODUCTS, SPANS)
 
 
@@ -120,7 +121,7 @@ def test_values_of_unknown_kinds_are_not_looked_for() -> None:
     assert add_known_values(products, [[]] * 4, {"x": T.TECHNICAL_SPECIFICATION}, Normaliser()) == [[]] * 4
 
 
-def test_the_dictionary_holds_values_of_three_products_and_more_with_their_types(mined: Mined) -> None:
+def test_the_dictionary_holds_values_of_three_products_and_more_with_their_types(mined: MinedCatalogue) -> None:
     known = dict(
         zip(
             mined.dictionary.values,
@@ -164,7 +165,7 @@ def test_equally_common_values_are_kept_by_the_alphabet() -> None:
     assert kept - set(mine(PRODUCTS, SPANS, most_values=6).dictionary.values) == {"canon", "cyan"}
 
 
-def test_own_values_stand_in_a_matrix_with_their_weights(mined: Mined) -> None:
+def test_own_values_stand_in_a_matrix_with_their_weights(mined: MinedCatalogue) -> None:
     assert mined.own.shape == (12, len(mined.columns))
     row = {name for name, at in mined.columns.items() if mined.own[0, at]}
     assert row == {"hp", "pavilion", "laptop", "silver", "n1x"}
@@ -179,14 +180,14 @@ def test_own_values_stand_in_a_matrix_with_their_weights(mined: Mined) -> None:
     assert mined.known.dtype == np.int32
 
 
-def test_the_vocabulary_holds_words_with_their_products(mined: Mined) -> None:
+def test_the_vocabulary_holds_words_with_their_products(mined: MinedCatalogue) -> None:
     assert mined.vocabulary.counts["black"] == 6
     assert mined.vocabulary.counts["elite"] == 3
     assert "n1x" not in mined.vocabulary.counts  # a model number of one product is no word to mend with
     assert not any(" " in word for word in mined.vocabulary.counts)
 
 
-def test_initial_codes_are_combinations_of_three_granularities_that_products_share(mined: Mined) -> None:
+def test_initial_codes_are_combinations_of_three_granularities_that_products_share(mined: MinedCatalogue) -> None:
     codes = {str(mined.dictionary.decode(tokens)) for tokens in mined.initial[0]}
     # Two products are HP Pavilion laptops in silver; a combination starts from a brand or a product type.
     assert codes == {
@@ -199,7 +200,7 @@ def test_initial_codes_are_combinations_of_three_granularities_that_products_sha
     assert kinds == set(Granularity)
 
 
-def test_combinations_of_one_product_do_not_live(mined: Mined) -> None:
+def test_combinations_of_one_product_do_not_live(mined: MinedCatalogue) -> None:
     codes = {str(mined.dictionary.decode(tokens)) for tokens in mined.initial[2]}  # the black Pavilion
     assert "hp | laptop | pavilion" in codes
     assert "black | hp | laptop" in codes
@@ -207,7 +208,7 @@ def test_combinations_of_one_product_do_not_live(mined: Mined) -> None:
     assert "black | hp | laptop | pavilion" not in codes
 
 
-def test_all_codes_are_the_values_and_the_shared_combinations_each_once(mined: Mined) -> None:
+def test_all_codes_are_the_values_and_the_shared_combinations_each_once(mined: MinedCatalogue) -> None:
     assert len(set(mined.codes)) == len(mined.codes)
     assert {tokens for tokens in mined.codes if len(tokens) == 1} == {(t,) for t in range(12)}
     assert {t for row in mined.initial for t in row} <= set(mined.codes)
