@@ -1,10 +1,13 @@
 """Runs of GRAM and of its ablations for benchmarks/quality.py, out of a recipe's stages, ranked in memory.
 
-python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS [--only gram,gram_no_cotraining] [--seeds 0,1,2]
+python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS \\
+    [--only gram,gram_no_cotraining] [--seeds 0,1,2]
 
-A run is written to `RUNS/NAME.run.gz`, that of a seed but 0 to `RUNS/NAME.SEED.run.gz`. `OUT` is what `gram-os train` wrote: stages that are there are taken as they are, and what an ablation changes is made again
-beside them. Ranking is the pair score over the whole catalogue with fp32 weights and codes of one value; what the exported bundle
-finds in a cluster is measured with `gram-os evaluate`, and docs/quality.md says how far the two are apart.
+A run is written to `RUNS/NAME.run.gz`, and with a seed other than 0 to `RUNS/NAME.SEED.run.gz`. `OUT` is what
+`gram-os train` wrote. Stages that are there are taken as they are. What an ablation changes is run again beside them.
+
+Ranking is the pair score over the whole catalogue, with fp32 weights and codes of one value. `gram-os evaluate`
+measures what the exported bundle finds in a cluster. docs/quality.md says how far the two are apart.
 """
 
 from __future__ import annotations
@@ -63,7 +66,10 @@ VARIANTS: Mapping[str, Change] = {
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe with one seed for all that it draws, but for the relevance model: training that one costs most, and it only filters."""
+    """The recipe with one seed for all that it draws.
+
+    The relevance model keeps its seed: its training costs most, and it only filters.
+    """
     cotraining = recipe.cotraining
     return recipe.model_copy(
         update={
@@ -92,7 +98,7 @@ def rank_queries(training: Training, weights: PairWeights, texts: Mapping[str, s
 
 
 def write_expansion(training: Training, path: Path) -> None:
-    """Write the likeliest generated values of each title: the extra text of `bm25_expanded`, from the same generator."""
+    """Write the likeliest generated values of each title, the extra text of `bm25_expanded`."""
     inputs = training.inputs(_PAIR)
     names = open_mined(inputs).dictionary.values
     titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)

@@ -20,7 +20,8 @@ EXAMPLE = """Examples:
 
 \b
   gram-os train --catalogue products.jsonl.gz --out models/runs/mine
-  gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --clicks clicks.tsv --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --clicks clicks.tsv \\
+      --out models/runs/mine
   gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --queries queries.tsv \\
       --judgments judgments.tsv --relevant 2.33 --out models/runs/mine
   gram-os train --catalogue products.jsonl.gz --out models/runs/mine --dry-run

@@ -65,7 +65,8 @@ def require_bundle(state: LabelState, index: str, bundle_id: str, path: Path) ->
     if bundle_id != state.bundle:
         raise BundleError(
             f"label '{state.label}' of index '{index}' belongs to bundle {state.bundle}, not to {bundle_id} "
-            f"({path}); give the right one with --bundle, or attach a new --label for this one"
+            f"({path}; a release of gram-os or PyStemmer with other text rules changes the id too); give the right one "
+            "with --bundle, or attach a new --label for this one"
         )
 
 

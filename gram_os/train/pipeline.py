@@ -1,10 +1,12 @@
 """A training as data: the table of its stages, what a run would do with them, and the run.
 
-    tagger -> tags -> mine -> [matching] -> codes -> sft -> [relevance -> co-train-1 .. -> align -> coded-titles -> pair]
-    -> tag-branch -> export                                                                    [...]: only with clicks
+    tagger -> tags -> mine -> [matching] -> codes -> sft
+    -> [relevance -> co-train-1, ... -> align -> coded-titles -> pair] -> tag-branch -> export
 
-`gram-os train --dry-run` prints the table for a catalogue and a recipe. A stage's key is made of its row: the version of
-its code, its settings, its sources, and the keys of the stages whose results it reads. All keys are known before
+Stages in brackets need clicks.
+
+`gram-os train --dry-run` prints the table for a catalogue and a recipe. A stage's key is made of its row: the version
+of its code, its settings, its sources, and the keys of the stages whose results it reads. All keys are known before
 anything runs.
 """
 
@@ -213,8 +215,8 @@ def run_training(
 ) -> Trained:
     """Train on `products` by `recipe`, write the bundle to the folder `out`.
 
-    Stages are kept in `out`/work, with losses and measures in curves.csv, drawn in curves.html, and costs in costs.json. A run that was killed
-    goes on where it was. Raises InputError as `read_sources` does.
+    Stages are kept in `out`/work, with losses and measures in curves.csv, drawn in curves.html, and costs in
+    costs.json. A run that was killed goes on where it was. Raises InputError as `read_sources` does.
     """
     sources = read_sources(products, recipe, feedback)
     with ExitStack() as stack:

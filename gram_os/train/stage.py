@@ -108,8 +108,9 @@ class StageRunner:
         """Return the folder of a stage. `make(folder)` writes it if there is none of this key.
 
         inputs: as in `key`.
-        make: writes its files into the folder that it is given. That folder is empty but for `checkpoint/`, which keeps
-        what a killed run of the same stage left there. What `make` raises passes through, and the next run begins again.
+        make: writes its files into the folder that it is given. That folder is empty but for `checkpoint/`, which
+        keeps what a killed run of the same stage left there. What `make` raises passes through, and the next run
+        begins again.
         by_all: `make` is called in all processes (a training loop), and lets only the first one write.
         """
         hashes = {label: hash_input(value) for label, value in inputs.items()}

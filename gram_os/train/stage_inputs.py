@@ -31,9 +31,9 @@ class Stage:
     """One row of the table.
 
     reads: sources (`Sources.values`) and results of stages before it. A result that no stage of this run makes is left
-    out. settings: fields of the recipe, "serving.title_codes" for a field of a field. makes: the name of its result. The
-    result of a later stage of the same name replaces it. runs: whether a recipe wants the stage. by_all: all processes
-    of a launcher make it together. kept: it has a folder of its own in `work`, and is not made twice.
+    out. settings: fields of the recipe, "serving.title_codes" for a field of a field. makes: the name of its result.
+    The result of a later stage of the same name replaces it. runs: whether a recipe wants the stage. by_all: all
+    processes of a launcher make it together. kept: it has a folder of its own in `work`, and is not made twice.
     """
 
     name: str

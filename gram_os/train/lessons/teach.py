@@ -103,7 +103,7 @@ def teach(
 
 
 def value_vectors(mined: MinedCatalogue, titles: FloatArray) -> FloatArray:
-    """A vector for each value of the dictionary: the mean of the titles that hold it, less half of what all titles share.
+    """A vector for each value of the dictionary: the mean of its titles, less half of the mean of all titles.
 
     titles: float32 (products, width), unit length. Returns float32 (values, width), unit length. A text is near a
     value when it is near the products that have it, whatever the value's own spelling says to the encoder.

@@ -62,8 +62,8 @@ def mine(
     """Read a catalogue: attribute fields, words, attribute values and initial codes.
 
     spans: the tagger's, one sequence a title. attributes: field -> type; detected when it is None. texts: further text
-    fields; a field counts when 1 % of the products fill it. The dictionary has the `most_values` commonest values that at
-    least `least_products` products hold.
+    fields; a field counts when 1 % of the products fill it. The dictionary has the `most_values` commonest values that
+    at least `least_products` products hold.
     """
     attributes = detect_attributes(products) if attributes is None else attributes
     normaliser = Normaliser(readable_words(_texts(products, attributes)))
@@ -99,8 +99,8 @@ def mine(
 class _Reading:
     """A product, normalised once: normalising takes most of the time of mining.
 
-    words: the title's words in order. title: its values with their parts. fields: the values of the attribute fields with
-    their types. attributes: these values and their words.
+    words: the title's words in order. title: its values with their parts. fields: the values of the attribute fields
+    with their types. attributes: these values and their words.
     """
 
     words: Sequence[str]
@@ -187,7 +187,7 @@ def _typed_values(reading: _Reading, spans: Sequence[Span], normaliser: Normalis
 def _build_dictionary(
     readings: Sequence[_Reading], typed: Sequence[Mapping[str, AttributeType]], most: int, least: int
 ) -> AttributeDictionary:
-    """The commonest words of titles, values of fields and tagged phrases. Bare numbers say too little and are left out."""
+    """The commonest words of titles, values of fields and tagged phrases. Bare numbers say too little."""
     counts: Counter[str] = Counter()
     types: dict[str, Counter[AttributeType]] = defaultdict(Counter)
     for reading, row in zip(readings, typed, strict=True):

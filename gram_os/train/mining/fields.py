@@ -14,8 +14,9 @@ from gram_os.text.own_values import field_texts
 from gram_os.text.tagger import Span, split_words
 from gram_os.train.mining.lexicon import Lexicon, locate_matches, match_values, merge_spans
 
-# How shops name their fields, and what stands in them. A pattern matches the whole name without prefixes like "attr_t_".
-# A "processor_manufacturer" is no brand of a notebook, nor a "bus_type" its product type: those are specifications.
+# How shops name their fields, and what stands in them. A pattern matches the whole name without prefixes like
+# "attr_t_". A "processor_manufacturer" is no brand of a notebook, nor a "bus_type" its product type: those are
+# specifications.
 _FIELD_TYPES: Sequence[tuple[str, AttributeType]] = (
     (r"brand(_name)?|supplier|manufacturer|vendor|maker|producer", AttributeType.BRAND),
     (r"(product_?)?(type|category|class)|categor(y|ies)|department", AttributeType.PRODUCT_TYPE),
@@ -37,8 +38,8 @@ _LEAST_PRODUCTS = 3  # that have a value in a field before it is looked for in a
 def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
     """Say which fields hold attribute values, and of which type.
 
-    Attribute fields hold short texts, or lists of them, that repeat and that at least 1 % of the products fill. Numbers,
-    flags, dates and free text are no attributes. The type comes from the field's name.
+    Attribute fields hold short texts, or lists of them, that repeat and that at least 1 % of the products fill.
+    Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
     """
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()
