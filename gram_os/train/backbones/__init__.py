@@ -1,1 +1,1 @@
-"""The two models that a run can train, behind one Protocol: the compact one and a causal LM."""
+"""The two models that can be trained, the compact one and a causal LM, behind one Protocol."""

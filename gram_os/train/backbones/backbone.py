@@ -1,6 +1,6 @@
-"""What the stages of a run ask of the model that they train: the compact one (compact_stage.py) or a causal LM (causal_stage.py).
+"""What the stages of a training need of the model that they train: the compact one or a causal LM.
 
-Codes are in the dictionary's tokens wherever nothing else is said, so that what is done with them knows no backbone.
+Codes are in the dictionary's tokens unless a docstring says otherwise, so code that works with them knows no backbone.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ class Backbone(CodeTexts, Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """A `CodeModel`; its texts are what `ids` gives, its codes what `write` gives."""
+        """The network, a `CodeModel`; its texts are the token ids of `ids`, its codes those of `write`."""
 
     def fine_tune(self, examples: TrainingSet, settings: SftSettings, journal: Journal) -> None:
-        """SFT, in place. Raises InputError where no text of a side has a code."""
+        """Fine-tune the model in place (SFT). Raises InputError where no text of a side has a code."""
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
-        """The `width` likeliest codes of each text, best first, by the beam search of serving."""
+        """Generate the `width` likeliest codes of each text, best first, by the beam search of serving."""
 
     def write(self, codes: Iterable[Tokens]) -> list[Tokens]:
-        """Codes in the model's own tokens; those that it cannot write are left out."""
+        """Turn codes into the model's own tokens; codes that it cannot write are left out."""
 
     def count_values(self, code: Tokens) -> int:
-        """How many attribute values a code in the model's own tokens has."""
+        """Count the attribute values of a code in the model's own tokens."""
 
     def groups(self, encoder_rate: float, decoder_rate: float) -> list[RateGroup]:
-        """What learns, at which peak rates."""
+        """Return the trained parameters with their peak rates."""
 
     def save(self, folder: Path) -> None:
-        """Write what was trained, from the first process of a launcher."""
+        """Write the trained weights into a folder, from the first process of a launcher."""
 
     def load(self, folder: Path) -> None:
-        """Become what `save` wrote."""
+        """Take over the weights that `save` wrote."""

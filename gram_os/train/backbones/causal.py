@@ -1,12 +1,11 @@
-"""A causal LM as a run of stages sees it (`Backbone`): code texts, fine-tune, keep, export.
+"""A causal LM as the stages of a training see it (`Backbone`): code texts, fine-tune, save, load.
 
-Its own tokens write a code's values one by one, so single values too come from a beam search. It works on the device
-that trainings run on.
+It writes a code in its own tokens, several for a value, so single values also come from a beam search. It works on the
+device on which trainings run.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,10 +30,8 @@ from gram_os.train.objectives.causal_sft import train_causal
 from gram_os.train.objectives.sft import Example, SftSettings
 from gram_os.train.pair.coding import CodedTexts, combine_codes
 
-log = logging.getLogger(__name__)
-
 _BATCH = 32  # texts of one beam search: every beam of every text has a row in the cache
-_SCORED = 8  # texts whose own values, of which there may be a hundred, are scored together
+_SCORED = 8  # texts whose own values are scored together; a text may have a hundred of them
 _WEIGHTS = "model.safetensors"
 
 
@@ -50,7 +47,7 @@ class CausalBackbone:
         self._values = CodeTrie.build(self.write((token,) for token in range(len(mined.dictionary.values))))
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
-        """The texts' prompts as token ids."""
+        """Return the prompts of texts as token ids."""
         return self._prompts.encode(texts, side)
 
     def write(self, codes: Iterable[Tokens]) -> list[Tokens]:
@@ -87,7 +84,7 @@ class CausalBackbone:
         own: Sequence[IntArray],
         width: int,
     ) -> CodedTexts:
-        """See `CodeTexts.code`; `side` says nothing that a prompt does not."""
+        """See `CodeTexts.code`. `side` is not needed: the prompt contains it."""
         del side
         lm, known = self._language_model(), len(self.mined.dictionary.values)
         width = min(width, len(self._values))
@@ -97,8 +94,8 @@ class CausalBackbone:
         for places in length_buckets([len(row) for row in ids], _SCORED):
             first = lm.read([ids[i] for i in places])
             written = [[self._writer.write((c,)) for c in own[i].tolist() if c < known] for i in places]
-            sure = score_sequences(lm, first, [[code for code in row if code is not None] for row in written])
-            for place, row, scored in zip(places, written, sure, strict=True):
+            own_scores = score_sequences(lm, first, [[code for code in row if code is not None] for row in written])
+            for place, row, scored in zip(places, written, own_scores, strict=True):
                 log_probs[place] = _log_probs(row, iter(scored))
             if width:
                 for place, codes in zip(places, beam_search(lm, self._values, first, width=width), strict=True):
@@ -107,7 +104,7 @@ class CausalBackbone:
         return combine_codes(own, log_probs, generated, scores, known)
 
     def groups(self, encoder_rate: float, decoder_rate: float) -> list[RateGroup]:
-        """The whole LM at `decoder_rate`."""
+        """Return the whole LM at `decoder_rate`."""
         del encoder_rate
         return [RateGroup(list(self.model.parameters()), decoder_rate)]
 
@@ -117,13 +114,13 @@ class CausalBackbone:
             save_model(self.source.model, str(folder / _WEIGHTS))
 
     def load(self, folder: Path) -> None:
-        """Become what `save` wrote."""
+        """See `Backbone.load`."""
         load_model(self.source.model, folder / _WEIGHTS)
 
     def _examples(self, examples: TrainingTexts, side: Side, *, weight: float = 1.0) -> list[Example]:
         rows = self.ids(examples.texts, side)
         return [
-            Example(ids, self._writer.target(target), weight)
+            Example(ids, self._writer.write_target(target), weight)
             for ids, target in zip(rows, examples.targets, strict=True)
         ]
 
@@ -133,5 +130,8 @@ class CausalBackbone:
 
 
 def _log_probs(written: Sequence[Tokens | None], scored: Iterator[Sequence[float]]) -> FloatArray:
-    """The log-probability of each value, NaN of those that cannot be written; `scored` has the others' tokens in turn."""
+    """Return the log-probability of each value; NaN for a value that cannot be written.
+
+    scored: for each other value in turn the log-probabilities of its tokens.
+    """
     return np.array([np.nan if code is None else sum(next(scored)) for code in written], np.float32)

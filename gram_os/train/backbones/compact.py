@@ -1,4 +1,4 @@
-"""The compact backbone as a run of stages sees it (`Backbone`): start, code texts, fine-tune, keep, export."""
+"""The compact backbone as the stages of a training see it (`Backbone`): start, code texts, fine-tune, save, load."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ from gram_os.train.pair.coding import CodedTexts, combine_codes
 
 log = logging.getLogger(__name__)
 
-_BATCH = 256
-_BEAM_BATCH = 64
+_BATCH = 256  # texts whose first tokens are scored together
+_BEAM_BATCH = 64  # texts of one beam search
 _WEIGHTS = "model.safetensors"
 
 
 class CompactBackbone:
-    """Encoder and decoder over one catalogue's dictionary, and beside them a tagger.
+    """Encoder and decoder over one catalogue's dictionary, and a tagger beside them.
 
-    tagger: of stage 1; its last layers and its head are what the bundle's tagger begins from (`learn_tags`).
+    tagger: the one of stage 1; the bundle's tagger starts from its last layers and its head (`learn_tags`).
     """
 
     def __init__(self, mined: MinedCatalogue, tagger: TagModel, tokenizer: Tokenizer):
         self.mined, self.tokenizer = mined, tokenizer
         values = mined.dictionary.values
         self.model = CompactModel(load_encoder(), CompactDecoder(CompactShape(values=len(values)))).eval()
-        # The word table stays as pretrained: words that the catalogue lacks keep their place beside those it has.
+        # The word table stays as pretrained: words that the catalogue lacks keep their vectors beside those that it
+        # has.
         self.model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
         self.tagger = BranchedTagger(tagger, read_states(self.model.encoder)).eval()
 
@@ -64,16 +65,16 @@ class CompactBackbone:
             log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
 
     def ids(self, texts: Sequence[str], side: Side) -> list[list[int]]:
-        """Token ids of texts."""
+        """Return the token ids of texts, cut at the side's length."""
         most = TITLE_TOKENS if side is Side.TITLE else QUERY_TOKENS
         return [item.ids[:most] for item in self.tokenizer.encode_batch(list(texts))]
 
     def write(self, codes: Iterable[Tokens]) -> list[Tokens]:
-        """The codes themselves: the dictionary's tokens are the model's own."""
+        """Return the codes themselves: the model's tokens are those of the dictionary."""
         return list(codes)
 
     def count_values(self, code: Tokens) -> int:
-        """One a token."""
+        """Count the tokens: each is a value."""
         return len(code)
 
     def fine_tune(self, examples: TrainingSet, settings: SftSettings, journal: Journal) -> None:
@@ -86,7 +87,7 @@ class CompactBackbone:
         train_generator(self.model, queries, titles, settings, journal=journal)
 
     def generate(self, texts: Sequence[str], side: Side, width: int) -> list[list[Tokens]]:
-        """The `width` likeliest codes of each text, by the beam search of serving."""
+        """See `Backbone.generate`."""
         most = {Side.QUERY: QUERY_TOKENS, Side.TITLE: TITLE_TOKENS}
         model = TorchLanguageModel(self.model.eval(), self.tokenizer, most, bfloat16=True)
         trie = CodeTrie.build(self.mined.codes)
@@ -98,7 +99,7 @@ class CompactBackbone:
         return found
 
     def groups(self, encoder_rate: float, decoder_rate: float) -> list[RateGroup]:
-        """What learns, at which peak rates."""
+        """Return the encoder, without its word table, and the decoder, each at its rate."""
         encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
         return [
             RateGroup(encoder, encoder_rate),
@@ -113,7 +114,7 @@ class CompactBackbone:
         own: Sequence[IntArray],
         width: int,
     ) -> CodedTexts:
-        """Own values (columns) of texts with their probabilities, and the `width` likeliest values, or as many as there are."""
+        """See `CodeTexts.code`; where the dictionary has fewer than `width` values, all of them."""
         self.model.eval()
         values = len(self.mined.dictionary.values)
         width = min(width, values)
@@ -131,7 +132,7 @@ class CompactBackbone:
         return combine_codes(own, log_probs, generated, scores, values)
 
     def save(self, folder: Path) -> None:
-        """See `Backbone.save`: model and tagger."""
+        """See `Backbone.save`; writes model and tagger."""
         if not processes().is_main_process:
             return
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -139,7 +140,7 @@ class CompactBackbone:
         save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / _WEIGHTS)
 
     def load(self, folder: Path) -> None:
-        """Become what `save` wrote."""
+        """See `Backbone.load`."""
         state = load_file(folder / _WEIGHTS)
         for prefix, module in (("model.", self.model), ("tagger.", self.tagger)):
             module.load_state_dict(

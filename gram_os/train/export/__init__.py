@@ -1,1 +1,1 @@
-"""A trained model as a bundle: graphs, int8, tables, and the check against torch."""
+"""Writes a trained model as a bundle: graphs, int8, tables, and the check against torch."""

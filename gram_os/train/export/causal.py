@@ -1,4 +1,4 @@
-"""A trained causal LM as a bundle: one ONNX graph that reads trees of tokens, at fp32 or int8, tables, manifest."""
+"""Writes a trained causal LM as a bundle: one ONNX graph that reads trees of tokens, tables, manifest."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def export_causal(
     trie: CodeTrie,
     precision: Precision = "int8",
 ) -> Bundle:
-    """Write the bundle to the folder `out`; `trie` holds the codes that may be generated, in the LM's tokens.
+    """Write the bundle to the folder `out`; trie: the codes that may be generated, in the LM's tokens.
 
-    Raises InputError when the model is none of the Llama family.
+    Raises InputError when the model is not of the Llama family.
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
@@ -46,7 +46,7 @@ def export_causal(
         export_tree_graph(source.model, Path(folder) / GRAPH)
         if precision == "int8":
             quantise(Path(folder) / GRAPH, out / GRAPH)
-        else:  # weights above 2 GB lie beside the graph
+        else:  # weights above 2 GB are in a file beside the graph
             for file in Path(folder).glob(f"{GRAPH}*"):
                 shutil.copyfile(file, out / file.name)
     model = {"prompts": PROMPTS_VERSION, "end": source.end, "architecture": source.model.config.model_type}
@@ -54,7 +54,7 @@ def export_causal(
 
 
 def compare_with_torch(source: CausalSource, bundle: Bundle, texts: Sequence[str]) -> float:
-    """The largest difference of a first-token log-probability between the torch model and the bundle's graph."""
+    """Return the largest difference of a first-token log-probability between the torch model and the bundle's graph."""
     rows = PromptEncoder(source.tokenizer).encode(texts, Side.QUERY)
     with torch.inference_mode():
         expected = functional.log_softmax(next_logits(source.model, rows, 1)[:, 0].float(), -1).numpy()

@@ -1,10 +1,10 @@
 """The ONNX graph of a causal LM that reads trees: several token sequences below one text in one run.
 
-The tokens of all texts go through the layers' matrices side by side, without padding; only for attention they lie in a
-grid (texts, slots). A text's keys and values are there once, whatever the number of its beams: what a token sees of them is
-given as a mask. Written for the Llama family (rotary positions, grouped key heads, RMSNorm, a gated MLP; biases and norms
-of queries and keys where there are some), out of the transformers model's own modules; any other model is found out by
-comparing with its own forward.
+The tokens of all texts go through the layers' matrices side by side, without padding. Only for attention are they in
+a grid (texts, slots). A text's keys and values exist once for all its beams, and a mask says which of them a token
+sees. The graph is for the Llama family: rotary positions, grouped key heads, RMSNorm, a gated MLP, and biases and
+norms of queries and keys where the model has them. It uses the modules of the transformers model itself. A comparison
+with the model's own forward detects any other architecture.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from torch.nn import functional
 from gram_os.errors import InputError
 from gram_os.model.causal_lm import INPUTS, OUTPUTS
 
-_HIDDEN = -1e9  # added to the scores of what a token does not see; finite, as a free slot sees nothing at all
-_NEAR = 1e-2  # of log-probabilities, from the model's own forward: more is another architecture, not rounding
+_HIDDEN = -1e9  # is added to the scores of what a token does not see; finite, because a free slot sees nothing
+_NEAR = 1e-2  # largest difference to the model's own log-probabilities; a larger one is no rounding
 
 
 class TreeGraph(nn.Module):
-    """tokens and what they see -> log-probabilities, and the keys and values with theirs; see `forward`."""
+    """tokens and what they see -> log-probabilities, and keys and values that include these tokens; see `forward`."""
 
     def __init__(self, model: Any):
         super().__init__()
@@ -51,12 +51,16 @@ class TreeGraph(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Read tokens into the trees of their texts.
 
-        ids: int64 (tokens,); slots, positions: int64 (texts, slots), which token stands there and its position, any where
-        none does; places: int64 (tokens,), where each stands in the flat grid; seen: bool (texts, slots, before + slots);
-        scored: int64 (scored,), the tokens after which something is asked; wanted: int64 (scored, any), next tokens; whole:
-        int64 (some,), places in `scored`; past: keys and values, layer by layer, float32 (texts, key heads, before, head
-        width).
-        Answers float32 (some, vocabulary), (scored, any), and `past` with `before + slots` for `before`.
+        - ids: int64 (tokens,).
+        - positions, slots: int64 (texts, slots), the token of each slot and its position; any number in a free slot.
+        - places: int64 (tokens,), the place of each token in the flat grid.
+        - seen: bool (texts, slots, before + slots).
+        - scored: int64 (scored,), the tokens after which log-probabilities are needed.
+        - wanted: int64 (scored, any), next tokens whose log-probabilities are returned.
+        - whole: int64 (some,), places in `scored` where the whole vocabulary is returned.
+        - past: keys and values, layer by layer, float32 (texts, key heads, before, head width).
+
+        Returns float32 (some, vocabulary), (scored, any), and `past` with `before + slots` in place of `before`.
         """
         hidden = self.embed(ids)  # (tokens, width)
         cos, sin = self.rotary(hidden[None], positions.reshape(1, -1))  # (1, texts * slots, head width)
@@ -73,7 +77,7 @@ class TreeGraph(nn.Module):
 
 
 class _Layer(nn.Module):
-    """A decoder layer over tokens side by side and trees in a grid."""
+    """A decoder layer: matrices over tokens side by side, attention over trees in a grid."""
 
     def __init__(self, layer: Any, heads: int, groups: int):
         super().__init__()
@@ -87,7 +91,7 @@ class _Layer(nn.Module):
         self, hidden: Tensor, turn: tuple[Tensor, Tensor, Tensor], slots: Tensor, places: Tensor, bias: Tensor,
         keys: Tensor, values: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        """`turn`: what `_Rotate` is given beside heads."""
+        """Run the layer; turn: the arguments of `_Rotate` behind the heads."""
         both = self.heads + self.groups
         read = self.joined(self.before(hidden)).reshape(-1, both + self.groups, self.width)  # (tokens, ...)
         grid = read[slots].transpose(1, 2)  # (texts, all heads, slots, head width)
@@ -101,17 +105,17 @@ class _Layer(nn.Module):
         return hidden + self.mlp(self.after(hidden)), keys, values
 
     def _norm(self, turned: Tensor) -> Tensor:
-        """Queries and keys by their own norms, where the model has some."""
+        """Apply the norms of queries and keys where the model has them."""
         if self.query_norm is None or self.key_norm is None:
             return turned
         query, key = torch.split_with_sizes(turned, [self.heads, self.groups], 1)
         return torch.cat([self.query_norm(query), self.key_norm(key)], 1)
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        if self.heads == self.groups:  # no shapes to compute, which would take a fifth of a short run
+        if self.heads == self.groups:  # saves computing shapes, which takes a fifth of a short run
             return ((query @ keys.transpose(2, 3)) * self.scale + bias).softmax(-1) @ values
         texts, slots = query.shape[0], query.shape[2]
-        # The query heads that share a key head stand in its group one below the other: (texts, groups, rows, head width).
+        # Query heads that share a key head are one below the other in its group: (texts, groups, rows, head width).
         grouped = query.reshape(texts, self.groups, -1, self.width)
         scores = ((grouped @ keys.transpose(2, 3)) * self.scale).reshape(texts, self.heads, slots, -1)
         shares = (scores + bias).softmax(-1).reshape(texts, self.groups, -1, keys.shape[2])
@@ -119,7 +123,7 @@ class _Layer(nn.Module):
 
 
 def _join(layers: Sequence[nn.Linear]) -> nn.Linear:
-    """Linear layers of one input as one, their outputs side by side."""
+    """Join linear layers over the same input into one, with their outputs side by side."""
     weight = torch.cat([layer.weight.detach() for layer in layers])
     joined = nn.Linear(weight.shape[1], weight.shape[0], bias=layers[0].bias is not None)
     joined.weight = nn.Parameter(weight)
@@ -129,11 +133,14 @@ def _join(layers: Sequence[nn.Linear]) -> nn.Linear:
 
 
 class _Rotate(torch.autograd.Function):
-    """Rotary positions, (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin): one operator of ONNX Runtime in place of six."""
+    """Rotary positions, (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), as one operator of ONNX Runtime, not six."""
 
     @staticmethod
     def forward(ctx: Any, heads: Tensor, rows: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """heads: (texts, heads, slots, head width); rows: (texts, slots), of cos and sin, (positions, half the width)."""
+        """Rotate heads (texts, heads, slots, head width).
+
+        rows: (texts, slots), the row of each slot in `cos` and `sin`, which are (positions, half the head width).
+        """
         del ctx
         first, second = heads.chunk(2, -1)
         cos, sin = cos[rows][:, None], sin[rows][:, None]  # (texts, 1, slots, half the width)
@@ -141,17 +148,14 @@ class _Rotate(torch.autograd.Function):
 
     @staticmethod
     def symbolic(graph: Any, heads: Any, rows: Any, cos: Any, sin: Any) -> Any:
-        """The operator of the exported graph."""
+        """Return the operator for the exported graph."""
         turned = graph.op("com.microsoft::RotaryEmbedding", heads, rows, cos, sin)
         turned.setType(heads.type())
         return turned
 
 
 def export_tree_graph(model: Any, path: Path) -> None:
-    """Write the graph of a transformers causal LM in float32.
-
-    Raises InputError where the LM is none of the Llama family.
-    """
+    """Write the graph of a transformers causal LM in float32. Raises InputError where it is not of the Llama family."""
     try:
         graph = TreeGraph(copy.deepcopy(model).float()).eval()
         inputs = _example(graph)
@@ -181,7 +185,7 @@ def _refusal(model: Any, reason: str) -> str:
 
 
 def _example(graph: TreeGraph) -> tuple[Tensor, ...]:
-    """One text of twelve tokens, each asked for its whole vocabulary, below a past of none."""
+    """Return inputs: one text of twelve tokens without a past, and the whole vocabulary after each token."""
     tokens = torch.arange(12)
     layer: Any = graph.layers[0]
     past = torch.zeros(1, layer.groups, 0, layer.width)

@@ -1,6 +1,6 @@
-"""A trained compact model as a bundle: pruned tokenizer, three ONNX graphs at fp32 or int8, tables, manifest.
+"""Writes a trained compact model as a bundle: pruned tokenizer, three ONNX graphs (fp32 or int8), tables, manifest.
 
-Reads torch, writes files; checks that ONNX Runtime answers what torch answers.
+Also compares the answers of ONNX Runtime with those of torch.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def export_compact(
 ) -> Bundle:
     """Write the bundle to the folder `out`.
 
-    texts: whose word pieces the tokenizer must keep; sample: texts of both sides that show int8 how large the numbers
-    between the layers become.
+    texts: the tokenizer keeps all word pieces that occur in them. sample: texts of both sides; they show int8 how
+    large the numbers between the layers become.
     """
     out.mkdir(parents=True, exist_ok=True)
     model, tagger = copy.deepcopy(model).eval().float(), copy.deepcopy(tagger).eval().float()
@@ -63,7 +63,7 @@ def export_compact(
     embeddings.position_embeddings = _embedding(embeddings.position_embeddings.weight[:MAX_TOKENS].detach())
     pruned.save(str(out / "tokenizer.json"), pretty=False)
     ids = [(row.ids, side) for side, some in sample.items() for row in pruned.encode_batch(list(some))]
-    graphs = {  # all are made before the first is written, which changes the layers that it quantises
+    graphs = {  # all are made before the first is written: writing one changes the layers that it quantises
         "encoder.onnx": encoder_graph(model, ids),
         "tag-encoder.onnx": tagger_graph(model, tagger, ids),
         "decoder.onnx": decoder_graph(model, ids[::3]),
@@ -87,8 +87,8 @@ def _embedding(weight: Tensor) -> nn.Embedding:
 def used_pieces(tokenizer: Tokenizer, texts: Iterable[str], *, common: int = 5000) -> list[int]:
     """Choose the word pieces to keep, ascending.
 
-    The special ones, short ones, whatever the texts use, and the first `common` whole words of the table, which is sorted
-    by frequency in English.
+    These are the special pieces, the pieces of at most two characters, all pieces of the texts, and the first
+    `common` whole words of the table, which is sorted by their frequency in English.
     """
     table = tokenizer.get_vocab()
     used = {i for item in tokenizer.encode_batch(list(texts)) for i in item.ids}
@@ -103,7 +103,7 @@ def used_pieces(tokenizer: Tokenizer, texts: Iterable[str], *, common: int = 500
 
 
 def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
-    """The same word-piece tokenizer over the kept pieces, renumbered in their order."""
+    """Return the word-piece tokenizer with only the kept pieces, renumbered in their order."""
     content = json.loads(tokenizer.to_str())
     renumber = {old: new for new, old in enumerate(kept)}
     content["model"]["vocab"] = {p: renumber[i] for p, i in content["model"]["vocab"].items() if i in renumber}
@@ -116,7 +116,7 @@ def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
 
 
 def compare_with_torch(model: CompactModel, bundle: Bundle, tokenizer: Tokenizer, texts: list[str]) -> float:
-    """The largest difference of a first-token log-probability between the torch model and the bundle's graphs."""
+    """Return the largest difference of a first-token log-probability between torch and the bundle's graphs."""
     ids, mask = pad([item.ids[:MAX_TEXT_TOKENS] for item in tokenizer.encode_batch(texts)])
     opening = torch.full((len(texts), 1, 1), model.decoder.shape.side_tokens[0])
     with torch.inference_mode():

@@ -1,6 +1,6 @@
-"""The three ONNX graphs of a compact bundle: what goes in and out of them, and inputs to trace and to calibrate them with.
+"""The three ONNX graphs of a compact bundle: their inputs and outputs, and samples to trace and calibrate them with.
 
-Knows torch modules and names; files of a bundle are export.py's, numbers of eight bits quantise.py's.
+Knows torch modules and names. `compact.py` knows the files of a bundle, `int8.py` the numbers of eight bits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gram_os.train.models.tag_branch import BranchedTagger, hidden_states
 DECODER_TABLE = "decoder.tokens.weight"  # in the decoder's graph
 
 _TEXT: Mapping[int, str] = {0: "texts", 1: "words"}
-_BEAMS, _STEPS = 10, 4  # what the decoder is shown of each text
+_BEAMS, _STEPS = 10, 4  # beams and steps of each text in the decoder's samples
 
 #: A text as token ids, and its side.
 SampleText: TypeAlias = tuple[Sequence[int], Side]
@@ -31,10 +31,10 @@ SampleText: TypeAlias = tuple[Sequence[int], Side]
 
 @dataclass(frozen=True)
 class Graph:
-    """A module to be exported.
+    """A module to export.
 
-    inputs, outputs: names, in the module's order; axes: of each, which of its axes vary; samples: inputs that occur; exact: linear
-    layers of the module that eight bits would harm.
+    inputs, outputs: names in the module's order. axes: for each name, which of its axes vary. samples: examples of
+    the inputs. exact: names of linear layers of the module that eight bits would harm.
     """
 
     module: nn.Module
@@ -46,7 +46,7 @@ class Graph:
 
 
 class _EncoderModule(nn.Module):
-    """ids, mask -> the decoder's memory, and the hidden states that the tagger reads, which are there anyway."""
+    """ids, mask -> the decoder's memory, and the encoder's hidden states, which the tagger reads."""
 
     def __init__(self, model: CompactModel):
         super().__init__()
@@ -58,7 +58,10 @@ class _EncoderModule(nn.Module):
 
 
 class _TaggerModule(nn.Module):
-    """mask, hidden states -> tag logits. A graph of its own: ONNX Runtime runs all of a graph whatever is asked of it."""
+    """mask, hidden states -> tag logits.
+
+    A graph of its own, because ONNX Runtime always runs the whole graph, also for some of its outputs.
+    """
 
     def __init__(self, tagger: BranchedTagger):
         super().__init__()
@@ -72,8 +75,8 @@ class _TaggerModule(nn.Module):
 class _DecoderModule(nn.Module):
     """tokens, position, mask, memory, past -> log-probabilities after these tokens, and the past with them.
 
-    The output layer has columns for the side tokens too, which are impossible: its weights are then the whole table of
-    tokens, which the graph can hold once (`quantise.tie_table`).
+    The output layer also has columns for the side tokens, with a bias of -1e9, so they are never generated. Its
+    weights are then the whole table of tokens, and the graph can hold that table once (`int8.tie_table`).
     """
 
     def __init__(self, decoder: CompactDecoder):
@@ -91,7 +94,7 @@ class _DecoderModule(nn.Module):
 
 
 def encoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
-    """The encoder's graph; see `onnx_lm.CompactLm` for what serving asks of it."""
+    """Return the encoder's graph; `onnx_lm.CompactLm` runs it in serving."""
     memory, states = _cache_names("memory", model.decoder.shape.layers), _state_names(model)
     axes: dict[str, Mapping[int, str]] = dict.fromkeys(["ids", "mask", *states], _TEXT)
     axes |= {name: {0: "texts", 2: "words"} for name in memory}
@@ -102,7 +105,7 @@ def encoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
 
 @torch.inference_mode()
 def tagger_graph(model: CompactModel, tagger: BranchedTagger, texts: Iterable[SampleText]) -> Graph:
-    """The tagger's graph, over what the encoder's answers."""
+    """Return the tagger's graph; its inputs are outputs of the encoder's graph."""
     states = _state_names(model)
     batches = [_as_batch(ids) for ids, _ in texts]
     samples = [(mask, *hidden_states(model.encoder, ids, mask)) for ids, mask in batches]
@@ -111,7 +114,7 @@ def tagger_graph(model: CompactModel, tagger: BranchedTagger, texts: Iterable[Sa
 
 
 def decoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
-    """The decoder's graph, for one more token of every beam."""
+    """Return the decoder's graph, for one more token of every beam."""
     layers = model.decoder.shape.layers
     memory, past, present = (_cache_names(kind, layers) for kind in ("memory", "past", "present"))
     grid = {0: "texts", 1: "beams"}
@@ -128,7 +131,7 @@ def decoder_graph(model: CompactModel, texts: Iterable[SampleText]) -> Graph:
 def _decoder_samples(
     model: CompactModel, module: _DecoderModule, ids: Sequence[int], side: Side
 ) -> list[tuple[Tensor, ...]]:
-    """The inputs of a text's first steps: its likeliest first tokens, each followed by what is likeliest then."""
+    """Return the inputs of a text's first steps: its likeliest first tokens, then the likeliest token of each beam."""
     ids_row, mask = _as_batch(ids)
     decoder = model.decoder
     memory = _flatten(decoder.memory(model.encode(ids_row, mask)))
@@ -149,8 +152,8 @@ def _decoder_samples(
 
 
 def write_graph(graph: Graph, path: Path) -> None:
-    """Write a graph in float32; TorchScript's graphs are the ones that ONNX Runtime's quantiser and fusions know best."""
-    # Two texts with several beams and some past: an axis of length 1 may be taken for a constant.
+    """Write a graph in float32 by TorchScript; ONNX Runtime's quantiser and fusions know its graphs best."""
+    # Two texts with several beams and some past: the exporter may take an axis of length 1 for a constant.
     longest = max(graph.samples, key=lambda sample: [part.numel() for part in sample[::-1]])
     inputs = tuple(torch.cat([part, part]) if part.dim() > 1 else part for part in longest)
     with torch.inference_mode():
@@ -170,10 +173,10 @@ def _flatten(layers: Iterable[KeysValues]) -> list[Tensor]:
 
 
 def _cache_names(kind: str, layers: int) -> list[str]:
-    """Names of the keys and values of all layers, in the order of inputs and outputs."""
+    """Name the keys and values of all layers, in the order of inputs and outputs."""
     return [f"{kind}.{layer}.{part}" for layer in range(layers) for part in ("keys", "values")]
 
 
 def _state_names(model: CompactModel) -> list[str]:
-    """The encoder's hidden states, from what its first layer reads to what its last one gives."""
+    """Name the encoder's hidden states, from the input of its first layer to the output of its last layer."""
     return [f"states.{level}" for level in range(model.encoder.config.num_hidden_layers + 1)]

@@ -1,9 +1,10 @@
-"""Int8: what becomes of weights and of the numbers between layers when a compact model is exported.
+"""Int8 graphs: how weights, and the numbers between layers, become numbers of eight bits.
 
-Scales are fixed beforehand, from sample texts: scaled as they come, all rows of a run by the largest number in it, a text's codes
-would depend on the texts beside it. Before that, channels whose numbers are far larger than others' are made smaller and
-the weights that read them larger (SmoothQuant, arXiv 2211.10438): numbers of eight bits would otherwise be spent on them. A graph says
-which layers stay out of it: those that began as the identity, whose ones would take all of the scale (docs/log.md).
+The scales of a compact model's numbers are fixed beforehand, from sample texts. With scales at run time, the largest
+number in a run would scale all its rows, and a text's codes would depend on the texts beside it. Before that,
+channels with far larger numbers than the others are divided, and the weights that read them are multiplied
+(SmoothQuant, arXiv 2211.10438). Otherwise such channels would take most of the eight bits. A graph names the layers
+that stay exact: those that started as the identity. Their ones would take the whole scale (docs/log.md).
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from torch.nn import functional
 from gram_os.arrays import AnyArray
 from gram_os.train.export.graphs import Graph, write_graph
 
-_MIGRATION = 0.8  # SmoothQuant's alpha: how much of an outlier goes over to the weights
-_SUFFIXES = "_quantized", "_scale"  # of what `quantize_dynamic` makes of a weight
+_MIGRATION = 0.8  # SmoothQuant's alpha: how much of an outlier moves to the weights
+_SUFFIXES = "_quantized", "_scale"  # that `quantize_dynamic` adds to the name of a weight
 
 
 class RowQuantisedEmbedding(nn.Module):
     """An embedding table in int8 with one scale a row.
 
-    A quarter of the size; errors stay below half a percent of a row's largest entry.
+    It has a quarter of the size. Errors stay below half a percent of a row's largest entry.
     """
 
     def __init__(self, weight: Tensor):
@@ -47,13 +48,13 @@ class RowQuantisedEmbedding(nn.Module):
         self.register_buffer("scale", scale)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """int64 (...) -> float32 (..., width)."""
+        """Look up rows: int64 (...) -> float32 (..., width)."""
         table, scale = self.get_buffer("table"), self.get_buffer("scale")
         return functional.embedding(ids, table).float() * functional.embedding(ids, scale)
 
 
 class SmoothedLinear(nn.Module):
-    """A linear layer over inputs whose channels are divided by `scale`, its weights multiplied; the answer is the same."""
+    """A linear layer that divides its input channels by `scale`, with weights that are multiplied; same answer."""
 
     def __init__(self, linear: nn.Linear, scale: Tensor):
         super().__init__()
@@ -62,17 +63,17 @@ class SmoothedLinear(nn.Module):
         self.register_buffer("share", 1 / scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float (..., inputs) -> (..., outputs)."""
+        """Apply the layer: float (..., inputs) -> (..., outputs)."""
         answer: Tensor = self.linear(x * self.get_buffer("share"))
         return answer
 
 
 def write_int8(graph: Graph, path: Path) -> None:
-    """Write a graph whose matrix products are of int8: weights with a scale a column, their inputs with a scale each.
+    """Write a graph with matrix products in int8: weights with one scale a column, inputs with one scale each.
 
-    Weights take seven bits: on processors without VNNI, sums of two products of eight bits are cut at sixteen, and a text
-    would get other codes there. The graph's exact layers have weights of float16. Its module is changed on the way
-    (`smooth`), not what it answers.
+    Weights use seven bits. On processors without VNNI the sum of two products of eight bits is cut at sixteen bits,
+    and a text would get other codes there. The graph's exact layers get weights in float16. Writing changes the
+    graph's module (`smooth`), but not its answers.
     """
     smooth(graph)
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +90,7 @@ def write_int8(graph: Graph, path: Path) -> None:
 
 
 def _halve(path: Path, products: Sequence[str]) -> None:
-    """Keep the weights of these matrix products as float16 in the file; ONNX Runtime widens them when it opens the graph."""
+    """Store the weights of these matrix products as float16; ONNX Runtime widens them when it opens the graph."""
     model = onnx.load(path)
     graph = model.graph
     arrays = {item.name: item for item in graph.initializer}
@@ -103,7 +104,7 @@ def _halve(path: Path, products: Sequence[str]) -> None:
 
 
 def _products_with(path: Path, graph: Graph) -> list[str]:
-    """Names of the matrix products in the file at `path` that are the graph's exact layers."""
+    """Name the matrix products in the file at `path` that are the graph's exact layers."""
     content = onnx.load(path).graph
     weights = [cast(nn.Linear, graph.module.get_submodule(name)).weight.detach().T.numpy() for name in graph.exact]
     arrays = {item.name: item for item in content.initializer}
@@ -126,9 +127,9 @@ class _Samples(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has 
 
 
 def smooth(graph: Graph) -> None:
-    """Put `SmoothedLinear` in place of every linear layer that the graph's samples go through, the exact ones left out.
+    """Replace every linear layer that the graph's samples pass through by `SmoothedLinear`, except the exact ones.
 
-    Channel j's scale is max|x_j|^alpha / max|w_j|^(1 - alpha).
+    The scale of channel j is max|x_j|^alpha / max|w_j|^(1 - alpha).
     """
     ranges = _input_ranges(graph)
     for name, reach in ranges.items():
@@ -141,7 +142,7 @@ def smooth(graph: Graph) -> None:
 
 @torch.inference_mode()
 def _input_ranges(graph: Graph) -> dict[str, Tensor]:
-    """Largest |x| of each input channel of the linear layers, over the samples: float (inputs,), by the layer's name."""
+    """Find the largest |x| of each input channel of the linear layers over the samples: name -> float (inputs,)."""
     found: dict[str, Tensor] = {}
 
     def note(name: str, x: Tensor) -> None:
@@ -161,7 +162,7 @@ def _input_ranges(graph: Graph) -> dict[str, Tensor]:
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Weights of the matrix products as int8, one scale a column; activations are scaled as they come."""
+    """Write the weights of the matrix products as int8, one scale a column; activations are scaled at run time."""
     quantize_dynamic(
         source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8,
         extra_options={"MatMulConstBOnly": True},
@@ -169,10 +170,11 @@ def quantise(source: Path, target: Path) -> None:
 
 
 def tie_table(path: Path, table: str) -> None:
-    """Read the embedding `table` of a quantised graph off the output layer's weights, which are the same transposed.
+    """Make a quantised graph read the embedding `table` from the output layer's weights, which are its transpose.
 
-    The output layer has the only product with as many columns as the table has rows. A column and its scale are what
-    `RowQuantisedEmbedding` would keep of the row a second time. ONNX Runtime transposes once, when it opens the graph.
+    The output layer is the only product with one column for each row of the table. A column and its scale are the
+    same numbers that `RowQuantisedEmbedding` would store for the row a second time. ONNX Runtime transposes once,
+    when it opens the graph.
     """
     model = onnx.load(path)
     graph = model.graph
@@ -192,7 +194,7 @@ def tie_table(path: Path, table: str) -> None:
 
 
 def _read_columns(graph: GraphProto, weight: str, gather: NodeProto) -> list[NodeProto]:
-    """The nodes that answer `gather` by columns of the int8 matrix `weight`."""
+    """Make the nodes that do what `gather` does, but with columns of the int8 matrix `weight`."""
     ids, answer = gather.input[1], gather.output[0]
     scale = weight.removesuffix(_SUFFIXES[0]) + _SUFFIXES[1]
     last = helper.make_tensor(f"{answer}.last", TensorProto.INT64, [1], [-1])

@@ -133,7 +133,7 @@ def examples(source: CausalSource, texts: Sequence[str], targets: Sequence[Targe
         PromptEncoder(source.tokenizer).encode(texts, side),
         CodeWriter(source.tokenizer, DICTIONARY),
     )
-    return [Example(ids, writer.target(target)) for ids, target in zip(prompts, targets, strict=True)]
+    return [Example(ids, writer.write_target(target)) for ids, target in zip(prompts, targets, strict=True)]
 
 
 def test_codes_are_written_and_read_back(tokenizer: Tokenizer) -> None:
@@ -425,7 +425,7 @@ def test_share_of_a_code_that_cannot_be_written_goes_to_the_others() -> None:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     # black .5, xerox .25 (its tokens are those of "cartridge"), red .25
     target = Target(((0,), (7,), (4,)), (0.5, 0.25, 0.25))
-    written = CodeWriter(words, DICTIONARY).target(target)
+    written = CodeWriter(words, DICTIONARY).write_target(target)
     assert written.codes == ((1,), (4,))
     assert written.shares == pytest.approx((0.5 / 0.75, 0.25 / 0.75))
 
