@@ -1,6 +1,6 @@
 """Runs of GRAM and of its ablations for benchmarks/quality.py, out of a recipe's stages, ranked in memory.
 
-python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS \\
+python benchmarks/gram_runs.py --data FOLDER --recipe FILE --work OUT/work --out RUNS
     [--only gram,gram_no_cotraining] [--seeds 0,1,2]
 
 A run is written to `RUNS/NAME.run.gz`, and with a seed other than 0 to `RUNS/NAME.SEED.run.gz`. `OUT` is what

@@ -124,7 +124,7 @@ def _read_feedback(
 
 
 def _print_plan(plan: Sequence[PlannedStage], out: Path) -> None:
-    rows = [[p.stage.name, ", ".join(p.stage.reads), p.stage.makes, p.state.value, _duration(p.seconds)] for p in plan]
+    rows = [[p.stage.name, ", ".join(p.reads), p.stage.makes, p.state.value, _duration(p.seconds)] for p in plan]
     total = sum(planned.seconds for planned in plan)
     output.print_table(
         f"Stages of {out}", ["stage", "reads", "makes", "state", "about"], rows, text_columns=True,
@@ -134,7 +134,7 @@ def _print_plan(plan: Sequence[PlannedStage], out: Path) -> None:
 
 def _print_plan_json(plan: Sequence[PlannedStage], out: Path) -> None:
     stages = [
-        {"stage": p.stage.name, "reads": list(p.stage.reads), "settings": list(p.stage.settings),
+        {"stage": p.stage.name, "reads": list(p.reads), "settings": list(p.stage.settings),
          "makes": p.stage.makes, "state": p.state.value, "estimated_seconds": round(p.seconds)}
         for p in plan
     ]  # fmt: skip

@@ -74,10 +74,12 @@ STAGES: tuple[Stage, ...] = (
 class PlannedStage:
     """A stage of one training.
 
-    inputs: what its key is made of, by name. seconds: the estimate for two cores, 0 for a cached stage.
+    reads: what it reads of what there is: without clicks there are none. inputs: what its key is made of, by name.
+    seconds: the estimate for two cores, 0 for a cached stage.
     """
 
     stage: Stage
+    reads: tuple[str, ...]
     inputs: dict[str, object]
     state: StageState
     seconds: float
@@ -152,12 +154,14 @@ class Training:
         for stage in self._stages():
             inputs: dict[str, object] = {"code": code_version(stage.make)}
             inputs |= {f"setting {name}": read_setting(self.recipe, name) for name in stage.settings}
+            there = {**self._values, **keys}
             for name in stage.reads:
                 inputs[f"reads {name}"] = self._hash_source(name) if name in self._values else keys.get(name)
+            reads = tuple(name for name in stage.reads if there.get(name) is not None)
             key = self.runner.key(stage.name, inputs)
             state = self.runner.state(stage.name, key) if stage.kept else StageState.RUNS
             keys[stage.makes] = key
-            yield PlannedStage(stage, inputs, state, self._estimate(stage, state))
+            yield PlannedStage(stage, reads, inputs, state, self._estimate(stage, state))
 
     def _stages(self) -> Iterator[Stage]:
         """The stages that this training has, rounds of co-training one by one."""

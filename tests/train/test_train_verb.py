@@ -54,3 +54,28 @@ def test_sources_of_clicks_that_do_not_go_together(catalogue: str, tmp_path: Pat
         done = run(*words, *options)
         assert done.code == 2
         assert message in done.err
+
+
+def test_dry_run_prints_the_stages_and_writes_nothing(catalogue: str, tmp_path: Path) -> None:
+    products = Path(catalogue)
+    products.write_text(products.read_text() * 2 + '{"id": "x", "title": "Desk"}\n')
+    words = ("train", "--catalogue", catalogue, "--out", str(tmp_path / "out"), "--dry-run")
+    done = run(*words)
+    assert done.code == 0
+    assert "nothing was run" in done.out
+    assert not (tmp_path / "out").exists()
+    plan = json.loads(run(*words, "--json").out)
+    assert [stage["stage"] for stage in plan["stages"]] == [
+        "tagger", "tags", "mine", "codes", "sft", "tag-branch", "export",
+    ]  # fmt: skip
+    assert {stage["state"] for stage in plan["stages"]} == {"runs"}
+    assert plan["stages"][2] == plan["stages"][2] | {"reads": ["products", "tags"], "makes": "mined"}
+    assert "clicks" not in plan["stages"][3]["reads"]
+    assert plan["estimated_seconds"] == pytest.approx(sum(s["estimated_seconds"] for s in plan["stages"]), abs=7)
+    clicks = tmp_path / "clicks.tsv"
+    clicks.write_text("query\tproduct_id\n" + "".join(f"lamp {n}\t{n}\n" for n in range(40)))
+    plan = json.loads(run(*words, "--json", "--clicks", str(clicks)).out)
+    assert [stage["stage"] for stage in plan["stages"]] == [
+        "tagger", "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair",
+        "tag-branch", "export",
+    ]  # fmt: skip
