@@ -19,6 +19,8 @@ from torch.nn import functional
 #: every step.
 KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
+_SHARPNESS = 8.0  # of the first logits, see `CompactDecoder.initialise`
+
 
 @dataclass(frozen=True, slots=True)
 class CompactShape:
@@ -133,19 +135,19 @@ class CompactDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(shape.values + 1))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
-    def initialise(self, vectors: Tensor, *, sharpness: float = 8.0) -> None:
+    def initialise(self, vectors: Tensor) -> None:
         """Start as two towers: P(value | text) falls with the angle between the text's mean vector and the value's.
 
         vectors: float (values, width), unit length, in the space of the encoder's mean-pooled texts
         (`value_vectors`). The cross-attention of the first layer starts as the mean over the text's words, and
-        everything else adds nothing. So the first logits are `sharpness` times the cosine before any training step.
+        everything else adds nothing. So the first logits are `_SHARPNESS` times the cosine before any training step.
         """
         width, first = self.shape.width, self._layers()[0]
         with torch.no_grad():
             self.tokens.weight.normal_(std=0.02)
             self.tokens.weight[: self.shape.values] = vectors
             self.positions.weight.normal_(std=0.01)
-            self.scale.fill_(sharpness / width**0.5)  # vectors behind the last norm have length sqrt(width)
+            self.scale.fill_(_SHARPNESS / width**0.5)  # vectors behind the last norm have length sqrt(width)
             for layer in self._layers():
                 for branch in (layer.self_out, layer.cross_out, layer.feed_out):
                     nn.init.zeros_(branch.weight)

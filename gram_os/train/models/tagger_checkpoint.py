@@ -7,7 +7,7 @@ A checkpoint is a folder: `model.safetensors` (keys `encoder.*` as transformers 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -21,28 +21,26 @@ from gram_os.train.models.annotation import MarkedText, read_marked, score_tagge
 from gram_os.train.models.encoder import load_encoder, load_tokenizer
 from gram_os.train.models.tagger import TagHead, TagModel, TagRecipe, encode_marked, make_tagger, train_tagger
 
+log = logging.getLogger(__name__)
+
 _WEIGHTS, _MEASURES = "model.safetensors", "measures.json"
 
 
 def run_tagger_stage(
     data: Path,
     out: Path,
-    recipe: TagRecipe | None = None,
-    *,
-    report: Callable[[int, float], None] = lambda *_: None,
+    recipe: TagRecipe,
 ) -> dict[str, float]:
     """Train on `data`/queryner and `data`/oa_mine, write the checkpoint to `out`, return the exact-span F1 of both.
 
-    Under a launcher all processes call it, and the first one writes. `report` is called after every epoch with its
-    number and its mean loss.
+    Under a launcher all processes call it, and the first one writes.
     """
-    recipe = recipe or TagRecipe()
     tokenizer = load_tokenizer()
     texts = read_training_texts(data, recipe)
     encoder = load_encoder()
     model = TagModel(encoder, TagHead(encoder.config.hidden_size))
     for epoch, loss in enumerate(train_tagger(model, encode_marked(tokenizer, texts), recipe), 1):
-        report(epoch, loss)
+        log.info("tagger, epoch %d of %d: loss %.4f", epoch, recipe.epochs, loss)
     found = measure_tagger(model, tokenizer, data)
     measures = {"queryner_validation_f1": found["queryner"], "oa_mine_test_f1": found["oa_mine"]}
     if not processes().is_main_process:

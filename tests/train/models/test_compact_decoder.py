@@ -183,7 +183,7 @@ def test_the_decoder_starts_as_two_towers() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(40, 48), dim=1)
     vectors -= vectors.mean(1, keepdim=True)  # the last norm takes the mean off a text's vector
     vectors = torch.nn.functional.normalize(vectors, dim=1)
-    decoder.initialise(vectors, sharpness=8.0)
+    decoder.initialise(vectors)
     hidden = 5 * torch.randn(3, 7, 48)
     mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
     opening = torch.full((3, 1, 1), shape.side_tokens[1])

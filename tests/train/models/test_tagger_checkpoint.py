@@ -21,16 +21,20 @@ TITLE = {"input": "Nike Pegasus, Red", "target_scores": {"Brand": {"Nike": 1}, "
 
 
 def test_checkpoint_holds_what_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "gram_os.train")
     for name, row in (("queryner", QUERY), ("oa_mine", TITLE)):
         (tmp_path / name).mkdir()
         for part in ("train", "validation", "test"):
             (tmp_path / name / f"{part}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    heard: list[int] = []
     recipe = TagRecipe(epochs=12, average=0.5)
-    measures = run_tagger_stage(tmp_path, tmp_path / "out", recipe, report=lambda epoch, _: heard.append(epoch))
-    assert heard == list(range(1, 13))
+    measures = run_tagger_stage(tmp_path, tmp_path / "out", recipe)
+    told = [record.getMessage() for record in caplog.records if "epoch" in record.message]
+    assert [line.split(":")[0] for line in told] == [f"tagger, epoch {epoch} of 12" for epoch in range(1, 13)]
     record = json.loads((tmp_path / "out" / "measures.json").read_text(encoding="utf-8"))
     assert record["measures"] == measures
     assert record["recipe"]["epochs"] == 12
