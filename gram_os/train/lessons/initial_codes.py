@@ -35,15 +35,17 @@ _ROUNDING = 1e-9  # what a sum of shares may lose by rounding
 class TransferSettings:
     """How codes pass from one side of a click to the other.
 
-    transfer: False for an ablation in which each side keeps only the codes of its own values. most_values,
-    most_combinations: how many codes with one value, and with several values, a query gets. least_support: the share
-    of a query's clicks (by `Pair.weight`) whose products must have a combination. bad_weight: a value's share among
-    the products judged bad, times this, is subtracted from its share among the clicked ones. bad_relevance: a pair is
-    judged bad when it is not positive and its relevance is below this. own_weight: what a query's own codes count; a
-    value that all clicked products have counts 1. most_queries: how many queries, the ones with the surest clicks, a
-    title gets codes from. top_codes: codes of each query. most_title_codes: codes of all these queries together.
-    title_own: n queries move n / (n + title_own) of a title's mass to their codes. So each further query counts less,
-    and the title never loses its own codes.
+    - transfer: False for an ablation in which each side keeps only the codes of its own values.
+    - most_values, most_combinations: how many codes with one value, and with several values, a query gets.
+    - least_support: the share of a query's clicks (by `Pair.weight`) whose products must have a combination.
+    - bad_weight: a value's share among the products judged bad, times this, is subtracted from its share among the
+      clicked products.
+    - bad_relevance: a pair is judged bad when it is not positive and its relevance is below this.
+    - own_weight: what a query's own codes count; a value that all clicked products have counts 1.
+    - most_queries: how many queries, those with the surest clicks, a title gets codes from.
+    - top_codes: codes of each of these queries. most_title_codes: codes of all of them together.
+    - title_own: n queries move n / (n + title_own) of a title's mass to their codes. So each further query counts less,
+      and the title never loses its own codes.
     """
 
     transfer: bool = True

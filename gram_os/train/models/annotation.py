@@ -151,8 +151,8 @@ def score_marks(found: Iterable[Iterable[Mark]], marked: Iterable[Iterable[Mark]
     """Count by label, and over all labels under "micro"; both iterables hold the same texts in the same order."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("correct", "found", "marked")}
     for text_found, text_marked in zip(found, marked, strict=True):
-        ours, theirs = set(text_found), set(text_marked)
-        for name, marks in (("correct", ours & theirs), ("found", ours), ("marked", theirs)):
+        by_tagger, by_people = set(text_found), set(text_marked)
+        for name, marks in (("correct", by_tagger & by_people), ("found", by_tagger), ("marked", by_people)):
             counts[name].update(mark.label for mark in marks)
     labels = sorted(counts["found"] | counts["marked"])
     scores = {label: SpanScore(**{name: counter[label] for name, counter in counts.items()}) for label in labels}
