@@ -1,6 +1,6 @@
 """The live beams of a search, and the readers that get a model's probabilities for them.
 
-`GridReader` runs the model once for every token. `ChainReader` also reads ahead: in one step it reads a beam's last
+`_GridReader` runs the model once for every token. `_ChainReader` also reads ahead: in one step it reads a beam's last
 token and the tokens that this one forces, because the trie's nodes there have one child. The search sees one depth
 after the other in both cases, so both readers give the same codes.
 """
@@ -60,11 +60,11 @@ class Reader(Protocol):
 def open_reader(model: LanguageModel, trie: CodeTrie, first: Step) -> Reader:
     """Open the reader of a search. `first` is the result of `model.start` for the texts."""
     if reads_chains(model):
-        return ChainReader(model, trie, first)
-    return GridReader(model, trie, first)
+        return _ChainReader(model, trie, first)
+    return _GridReader(model, trie, first)
 
 
-class GridReader:
+class _GridReader:
     """Reads one token of every beam in a step."""
 
     def __init__(self, model: LanguageModel, trie: CodeTrie, first: Step):
@@ -96,7 +96,7 @@ class GridReader:
         return found
 
 
-class ChainReader:
+class _ChainReader:
     """Reads a beam's last token and those that it forces in one step. Beams that were read ahead cost no step.
 
     For every token that was read it keeps: the token's node in the model's tree, whether the next token of its chain

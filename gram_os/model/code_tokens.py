@@ -7,7 +7,7 @@ token.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tokenizers import Tokenizer
@@ -87,11 +87,6 @@ class TextTokeniser:
         bar, before = self._separator[-1], len(self._separator) - 1
         starts = [0, *(at - before for at, token in enumerate(tokens) if token == bar)]
         yield from zip(starts, [*starts[1:], len(tokens)], strict=True)
-
-
-def code_sequences(tokeniser: CodeTokeniser, codes: Iterable[Code]) -> Iterator[Tokens]:
-    """Yield the tokens of those codes that the model can write. A `CodeTrie` is built from them."""
-    return (tokens for code in codes if (tokens := tokeniser.encode(code)) is not None)
 
 
 def _continuations(tokenizer: Tokenizer, before: str, texts: Sequence[str]) -> list[Tokens]:

@@ -24,15 +24,15 @@ MAX_PROMPT_TEXT: Final = 64  # tokens of a text that are read; the first words o
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class _Prompt:
     """The words before and after the text. The code follows them with a space of its own."""
 
     before: str
     after: str
 
 
-_PROMPTS: Final[Mapping[Side, Prompt]] = MappingProxyType(
-    {Side.QUERY: Prompt("query:", "; codes:"), Side.TITLE: Prompt("title:", "; codes:")}
+_PROMPTS: Final[Mapping[Side, _Prompt]] = MappingProxyType(
+    {Side.QUERY: _Prompt("query:", "; codes:"), Side.TITLE: _Prompt("title:", "; codes:")}
 )
 
 

@@ -76,6 +76,6 @@ def test_dry_run_prints_the_stages_and_writes_nothing(catalogue: str, tmp_path: 
     clicks.write_text("query\tproduct_id\n" + "".join(f"lamp {n}\t{n}\n" for n in range(40)))
     plan = json.loads(run(*words, "--json", "--clicks", str(clicks)).out)
     assert [stage["stage"] for stage in plan["stages"]] == [
-        "tagger", "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair",
-        "tag-branch", "export",
+        "tagger", "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles",
+        "pair", "tag-branch", "export",
     ]  # fmt: skip

@@ -72,8 +72,8 @@ def report_codes(queries: Iterable[Target], titles: Iterable[Target]) -> Initial
         queries=len(query_codes),
         titles=len(title_codes),
         unshared_queries=sum(not any(code in title_counts for code in codes) for codes in query_codes),
-        query_shares=granularity_shares(query_counts),
-        title_shares=granularity_shares(title_counts),
+        query_shares=_granularity_shares(query_counts),
+        title_shares=_granularity_shares(title_counts),
     )
 
 
@@ -105,8 +105,8 @@ def measure_drift(query_codes: Mapping[str, Sequence[Tokens]], title_codes: Sequ
     met = sum(n for code, n in query_counts.items() if code in title_counts)
     met_queries = sum(any(code in title_counts for code in codes) for codes in query_codes.values())
     return Drift(
-        fine_queries=granularity_shares(query_counts)[Granularity.FINE],
-        fine_titles=granularity_shares(title_counts)[Granularity.FINE],
+        fine_queries=_granularity_shares(query_counts)[Granularity.FINE],
+        fine_titles=_granularity_shares(title_counts)[Granularity.FINE],
         met=_share(met, query_counts.total()),
         met_queries=_share(met_queries, len(query_codes)),
         query_codes=_share(query_counts.total(), len(query_codes)),
@@ -114,10 +114,10 @@ def measure_drift(query_codes: Mapping[str, Sequence[Tokens]], title_codes: Sequ
     )
 
 
-def granularity_shares(counts: Mapping[Tokens, int]) -> dict[str, float]:
+def _granularity_shares(counts: Mapping[Tokens, int]) -> dict[str, float]:
     """Return the coarse, medium and fine share of counted codes.
 
-    >>> granularity_shares({(1,): 2, (1, 2): 1, (1, 2, 3, 4): 1})
+    >>> _granularity_shares({(1,): 2, (1, 2): 1, (1, 2, 3, 4): 1})
     {'coarse': 0.75, 'medium': 0.0, 'fine': 0.25}
     """
     sizes: Counter[Granularity] = Counter()

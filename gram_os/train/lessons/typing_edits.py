@@ -16,7 +16,7 @@ from typing import Final
 
 from gram_os.train.lessons.abbreviations import abbreviate
 
-MAX_QUERY: Final = 120  # characters of a query
+_MAX_QUERY: Final = 120  # characters of a query
 
 
 class TypingEdit(StrEnum):
@@ -54,7 +54,7 @@ class EditedQuery:
 def edit_words(words: Sequence[str], rng: random.Random, rates: Mapping[TypingEdit, float] = EDIT_RATES) -> EditedQuery:
     """Put words into lower case, then try each edit by its rate, in the order of `TypingEdit`.
 
-    Only edits that changed something are named. The text is cut at `MAX_QUERY` characters.
+    Only edits that changed something are named. The text is cut at `_MAX_QUERY` characters.
     """
     edited = [word for text in words for word in text.lower().split()]
     edits = []
@@ -64,7 +64,7 @@ def edit_words(words: Sequence[str], rng: random.Random, rates: Mapping[TypingEd
             edited = apply(edited, rng)
             if edited != before:
                 edits.append(edit)
-    return EditedQuery(" ".join(edited)[:MAX_QUERY].strip(), tuple(edits))
+    return EditedQuery(" ".join(edited)[:_MAX_QUERY].strip(), tuple(edits))
 
 
 def drop(words: Sequence[str], rng: random.Random) -> list[str]:

@@ -18,7 +18,7 @@ from gram_os.train.models.causal import CausalSource, next_logits, pad_codes
 from gram_os.train.objectives.sft import DrawnTexts, Example, SftBatch, SftSettings, draw_batches
 
 
-class CausalObjective(nn.Module):
+class _CausalObjective(nn.Module):
     """L_q + lambda L_t, with one code a text."""
 
     def __init__(self, source: CausalSource, title_weight: float):
@@ -46,7 +46,7 @@ def train_causal(
     `CausalSettings` says which settings count. Raises InputError where no text of a side has a code.
     """
     run_loop(
-        CausalObjective(source, settings.title_weight),
+        _CausalObjective(source, settings.title_weight),
         [RateGroup(list(source.model.parameters()), settings.decoder_rate)],
         lambda seed: draw_batches(queries, titles, (settings.queries, settings.titles), drawn=1, seed=seed),
         LoopSettings(settings.steps, warm_up=settings.warm_up, seed=settings.seed),

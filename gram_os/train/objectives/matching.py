@@ -99,7 +99,7 @@ def learn_matching(
     texts = clicked_queries(mined, feedback)
     queries = [item.ids[:QUERY_TOKENS] for item in tokenizer.encode_batch(texts)]
     titles = [item.ids for item in tokenizer.encode_batch([product.title for product in mined.products])]
-    data = gather_data(mined, feedback, queries, titles, settings)
+    data = _gather_data(mined, feedback, queries, titles, settings)
     run_loop(
         MatchingObjective(encoder, data, settings),
         [RateGroup([p for p in encoder.parameters() if p.requires_grad], settings.rate)],
@@ -109,7 +109,7 @@ def learn_matching(
     )
 
 
-def gather_data(
+def _gather_data(
     mined: MinedCatalogue,
     feedback: Feedback,
     query_ids: Sequence[Sequence[int]],
