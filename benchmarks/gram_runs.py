@@ -84,7 +84,7 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 def rank_queries(training: Training, weights: PairWeights, texts: Mapping[str, str]) -> Run:
     """The best products of each query (id -> text) by the pair score over all products, with their scores."""
-    inputs = training.inputs(_PAIR)
+    inputs = training.inputs_of(_PAIR)
     catalogue, backbone = open_catalogue(inputs), open_backbone(inputs, inputs.folder("model"))
     titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
     queries = catalogue.code_queries(backbone, list(texts.values()), inputs.recipe.serving.query_width)
@@ -99,7 +99,7 @@ def rank_queries(training: Training, weights: PairWeights, texts: Mapping[str, s
 
 def write_expansion(training: Training, path: Path) -> None:
     """Write the likeliest generated values of each title, the extra text of `bm25_expanded`."""
-    inputs = training.inputs(_PAIR)
+    inputs = training.inputs_of(_PAIR)
     names = open_mined(inputs).dictionary.values
     titles = CodedTexts.load(inputs.folder("coded titles") / CODED_TITLES)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from benchmarks.measures import Measure, print_measures
 from gram_os.arrays import FloatArray, IntArray
@@ -136,6 +138,7 @@ def make_bundle(folder: Path) -> Bundle:
         normaliser=Normaliser({}),
         trie=CodeTrie.build(codes),
     )
+    Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))  # bundles have one
     return seal(folder, Manifest(label="m1", backbone="compact", precision="fp32", attributes={}, title_codes=2))
 
 

@@ -29,7 +29,7 @@ _PIT_KEEP_ALIVE: Final = "5m"
 
 
 @dataclass(slots=True)
-class _Known:
+class _SharedFacts:
     """What was read about a cluster; all views of it share this."""
 
     version: str | None = None
@@ -39,7 +39,8 @@ class Cluster:
     """One OpenSearch cluster. Many threads may share it.
 
     The constructor contacts nobody, so the cluster may come up later. A request that fails leaves nothing behind: the
-    next one tries anew. All methods raise ClusterError or one of its subclasses, with the cure in the text.
+    next one tries anew. Methods raise ClusterError or one of its subclasses, with the cure in the text, and InputError
+    for wrong arguments.
 
     Raises ClusterUnreachableError when the settings name no cluster.
 
@@ -61,7 +62,7 @@ class Cluster:
         self._backoff = backoff or Backoff()
         self._timeout_s = settings.timeout_s
         self._client = _open_client(settings)
-        self._known = _Known()
+        self._known = _SharedFacts()
 
     @classmethod
     def connect(cls, settings: ClusterSettings, *, backoff: Backoff | None = None) -> Cluster:

@@ -136,7 +136,8 @@ def build_code_fields(codes: Sequence[ScoredCode], source: str) -> dict[str, Any
 def write_documents(cluster: Cluster, index: str, state: LabelState, coded: Sequence[CodedDocument]) -> WriteOutcome:
     """Write the codes of one chunk and say what became of each document.
 
-    Up to `gram_os.cluster.bulk.CHUNK` documents are one request. Raises ClusterError when the cluster does not answer.
+    Up to `gram_os.cluster.bulk.CHUNK` documents and 8 MiB are one request. Raises ClusterError when
+    the cluster does not answer.
     """
     outcome = WriteOutcome()
     actions = (_build_update(index, state, item) for item in coded)

@@ -15,7 +15,7 @@ from threading import Lock
 from cachetools import LRUCache
 
 from gram_os.model.generator import ScoredCode
-from gram_os.query_pipeline.rewrite import CodeGenerator, normalise_query
+from gram_os.query_pipeline.rewrite import CodeGenerator, fold_query
 
 MEGABYTE = 1_000_000
 _ENTRY_BYTES = 250  # what the cache's own tables and links take for an entry
@@ -51,7 +51,7 @@ class _Entry:
 class HeadQueries:
     """A `CodeGenerator` that remembers its answers, in at most `megabytes` of memory.
 
-    Queries that differ in case and spaces only are one query (`normalise_query`). The generator gets the normalised
+    Queries that differ in case and spaces only are one query (`fold_query`). The generator gets the normalised
     text, so an answer does not depend on which spelling came first.
     """
 
@@ -63,7 +63,7 @@ class HeadQueries:
 
     def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
         """See `CodeGenerator.code_queries`."""
-        keys = [normalise_query(text) for text in texts]
+        keys = [fold_query(text) for text in texts]
         with self._lock:
             found = {key: entry.codes for key in keys if (entry := self._entries.get(key)) is not None}
             missing = [key for key in dict.fromkeys(keys) if key not in found]

@@ -1,4 +1,4 @@
-"""Rewrite a query: text -> codes -> weighted codes -> one OpenSearch clause.
+"""Rewrite a query: a text's codes -> weighted codes -> one OpenSearch clause.
 
 Pure: it takes values and gives values back. The codes come from a generator, the idf values from whoever counted the
 index, so the clause fits into any `_search` body. Nothing here talks to a cluster or runs a model.
@@ -43,12 +43,12 @@ def clean_query(text: str) -> str:
     return " ".join(text.split())[:MAX_QUERY_CHARACTERS]
 
 
-def normalise_query(text: str) -> str:
+def fold_query(text: str) -> str:
     """Return the text that a query is coded and remembered by.
 
     Queries that differ in case and spaces only are one query.
 
-    >>> normalise_query("  HP  Toner ")
+    >>> fold_query("  HP  Toner ")
     'hp toner'
     """
     return " ".join(text.lower().split())

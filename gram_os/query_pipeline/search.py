@@ -19,7 +19,7 @@ from gram_os.errors import InputError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
-from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, normalise_query, weigh_codes
+from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, fold_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 
 
@@ -121,7 +121,7 @@ class QueryPipeline:
 
     def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
         """Return the query's codes that the index holds, heaviest first."""
-        codes = self._generator.code_queries([normalise_query(text)])[0]
+        codes = self._generator.code_queries([fold_query(text)])[0]
         idf = self._frequencies.idf([str(scored.code) for scored in codes])
         return weigh_codes(codes, idf, idf_exponent=self._idf_exponent)
 

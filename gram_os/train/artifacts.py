@@ -29,13 +29,14 @@ PAIR_WEIGHTS, CODED_TITLES = "pair.json", "titles.npz"
 
 def open_mined(inputs: StageInputs) -> MinedCatalogue:
     """The mined catalogue."""
-    return inputs.open("mined", lambda folder: load_mined(folder, inputs.products))
+    folder = inputs.folder("mined")
+    return inputs.remember("mined", folder, lambda: load_mined(folder, inputs.products))
 
 
 def open_catalogue(inputs: StageInputs) -> Catalogue:
     """The catalogue's own values as columns."""
     mined = open_mined(inputs)
-    return inputs.open("mined", lambda _: Catalogue.read(mined))
+    return inputs.remember("columns", inputs.folder("mined"), lambda: Catalogue.read(mined))
 
 
 def open_backbone(inputs: StageInputs, folder: Path) -> Backbone:
@@ -70,8 +71,9 @@ def open_causal(inputs: StageInputs, folder: Path | None) -> CausalBackbone:
     return backbone
 
 
-def read_training_set(folder: Path) -> TrainingSet:
-    """The texts with their target codes that the stage `codes` left in `folder`."""
+def open_training_set(inputs: StageInputs) -> TrainingSet:
+    """The texts with their target codes, which the stage `codes` made."""
+    folder = inputs.folder("lessons")
     return TrainingSet(*(read_texts(folder / name) for name in (CLICKED, SYNTHETIC, TITLES)))
 
 

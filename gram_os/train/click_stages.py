@@ -22,7 +22,7 @@ from gram_os.train.artifacts import (
     open_backbone,
     open_catalogue,
     open_mined,
-    read_training_set,
+    open_training_set,
 )
 from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.lessons.clicks import Feedback, Pair
@@ -75,7 +75,7 @@ def co_train(inputs: StageInputs, folder: Path) -> None:
     backbone = open_backbone(inputs, inputs.folder("model"))
     codes = _both_sides(inputs, backbone, clicks)
     new = _new_codes(inputs, codes, clicks)
-    examples = _add_codes(inputs.open("lessons", read_training_set), new, inputs.products)
+    examples = _add_codes(open_training_set(inputs), new, inputs.products)
     settings = replace(inputs.recipe.sft, **inputs.recipe.cotraining.schedule())
     backbone.fine_tune(examples, settings, inputs.journal(folder))
     backbone.save(folder)

@@ -19,24 +19,26 @@ from gram_os.text.rules import text_rules_version
 
 _PACKAGE = "gram_os"
 _TEXT_RULES = "gram_os.text.normalise"  # whoever reaches this module depends on the text rules
+# A recipe imports the settings of all stages. What a stage reads of it is in the stage's key by value.
+_LEFT_OUT = frozenset({"gram_os.train.recipe"})
 
 
 def code_version(function: Callable[..., object]) -> str:
     """SHA-256 of the code that a function of a module of ours can reach.
 
-    In the function's own module those definitions count that it uses, directly or through others. Of the modules that
-    these import, the whole counts, with the data files beside them, and so on through all imports of ours.
+    In the function's own package those functions, classes and assignments count that it uses, directly or through
+    others. Of modules in other packages the whole counts, with the data files beside them, and so on through all
+    imports of ours. `__init__` files do not count: they hold no code here.
 
     The hash is of the syntax trees, which may differ between versions of Python.
     """
-    module = _read(function.__module__)
-    definitions, imports = _reach(module, function.__name__)
+    definitions, imports = _reach(function.__module__, function.__name__)
     modules = _closure(imports)
     digest = hashlib.sha256()
-    for name in sorted(definitions):
-        digest.update(f"{name}\n{module.definitions[name]}\n".encode())
-    for name in sorted(modules):
-        digest.update(f"{name}\n{_read(name).digest}\n".encode())
+    for module, name in sorted(definitions):
+        digest.update(f"{module} {name}\n{_read(module).definitions[name]}\n".encode())
+    for module in sorted(modules):
+        digest.update(f"{module}\n{_read(module).digest}\n".encode())
     if _TEXT_RULES in modules:
         digest.update(text_rules_version().encode())
     return digest.hexdigest()
@@ -47,12 +49,13 @@ class _Module:
     """A module's source, read.
 
     definitions: top-level name -> its syntax tree as text. uses: top-level name -> the names in it. imported: name ->
-    the modules of ours that its import loads. digest: of the whole module and of the data files beside it.
+    the modules of ours that its import may mean, each with the name there. digest: of the whole module and of the data
+    files beside it.
     """
 
     definitions: Mapping[str, str]
     uses: Mapping[str, frozenset[str]]
-    imported: Mapping[str, frozenset[str]]
+    imported: Mapping[str, frozenset[tuple[str, str]]]
     digest: str
 
 
@@ -71,7 +74,10 @@ def _read(name: str) -> _Module:
     for file in sorted(path.parent.iterdir()):
         if file.is_file() and file.suffix not in (".py", ".pyc"):
             digest.update(file.read_bytes())
-    return _Module(definitions, uses, dict(_imports(tree)), digest.hexdigest())
+    imported: dict[str, frozenset[tuple[str, str]]] = {}
+    for name, modules in _imports(tree):
+        imported[name] = imported.get(name, frozenset()) | modules
+    return _Module(definitions, uses, imported, digest.hexdigest())
 
 
 def _find(name: str) -> Path | None:
@@ -82,17 +88,23 @@ def _find(name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
-def _reach(module: _Module, name: str) -> tuple[set[str], set[str]]:
-    """The definitions of a module that one of them uses, and the modules that all of these import."""
-    definitions: set[str] = set()
+def _reach(module: str, name: str) -> tuple[set[tuple[str, str]], set[str]]:
+    """The definitions of a package, (module, name), that one of them uses, and the other modules that these import."""
+    package = module.rpartition(".")[0]
+    definitions: set[tuple[str, str]] = set()
     imports: set[str] = set()
-    waiting = [name]
+    waiting = [(module, name)]
     while waiting:
         at = waiting.pop()
-        imports |= module.imported.get(at, frozenset())
-        if at in module.definitions and at not in definitions:
+        read = _read(at[0])
+        for imported, original in read.imported.get(at[1], frozenset()):
+            if imported.rpartition(".")[0] == package:
+                waiting.append((imported, original))
+            else:
+                imports.add(imported)
+        if at[1] in read.definitions and at not in definitions:
             definitions.add(at)
-            waiting += module.uses[at]
+            waiting += [(at[0], used) for used in read.uses[at[1]]]
     return definitions, imports
 
 
@@ -104,19 +116,21 @@ def _closure(names: set[str]) -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            for imported in _read(name).imported.values():
-                waiting += imported
+            waiting += [module for modules in _read(name).imported.values() for module, _ in modules]
     return found
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, frozenset[str]]]:
-    """Each imported name with the modules of ours behind it; imports inside functions count, those for types do not."""
+def _imports(tree: ast.Module) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:
+    """Each imported name with the modules of ours behind it. Imports inside functions count, those for types do not."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == _PACKAGE:
+                    yield alias.asname or _PACKAGE, frozenset({(alias.name, "")})
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
-            assert node.module is not None  # noqa: S101 (no relative imports here)
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                modules = {node.module} | ({inner} if _find(inner) else set())
+                modules = {(str(node.module), alias.name)} | ({(inner, "")} if _find(inner) else set())
                 yield alias.asname or alias.name, frozenset(modules)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from gram_os.model.bundle import Manifest
+from gram_os.model.bundle import MANIFEST, Manifest, read_file_names
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
@@ -29,8 +29,15 @@ _SAMPLE = 64  # texts of a side that show int8 how large the numbers between the
 def make_bundle(inputs: StageInputs, out: Path) -> None:
     """Write the bundle to the folder `out`, from the first process of a launcher."""
     if processes().is_main_process:
+        _remove_bundle(out)
         (_export_causal if inputs.recipe.causal else _export_compact)(inputs, out)
     processes().wait_for_everyone()
+
+
+def _remove_bundle(out: Path) -> None:
+    """Remove an earlier bundle's files: those of another backbone would count among the new one's."""
+    for name in (*read_file_names(out), MANIFEST):
+        (out / name).unlink(missing_ok=True)
 
 
 def _export_compact(inputs: StageInputs, out: Path) -> None:

@@ -9,7 +9,7 @@ from gram_os.train.artifacts import (
     open_backbone,
     open_catalogue,
     open_compact,
-    read_training_set,
+    open_training_set,
     start_backbone,
 )
 from gram_os.train.stage_inputs import StageInputs
@@ -18,7 +18,7 @@ from gram_os.train.stage_inputs import StageInputs
 def fine_tune(inputs: StageInputs, folder: Path) -> None:
     """Supervised fine-tuning of both sides (GRAM section 3)."""
     backbone = start_backbone(inputs)
-    examples = inputs.open("lessons", read_training_set)
+    examples = open_training_set(inputs)
     backbone.fine_tune(examples, inputs.recipe.sft, inputs.journal(folder))
     backbone.save(folder)
 

@@ -43,16 +43,19 @@ _PAIR_SPLIT = 1  # another draw than that of the queries that measure
 
 # A row: name, function | what it reads | settings | what it makes. Results replace earlier ones of their name.
 STAGES: tuple[Stage, ...] = (
-    Stage("tagger", train_tagger, ("tagging data",), ("tagger",), "tagger",
+    Stage("tagger", train_tagger, ("MiniLM", "tagging data"), ("tagger",), "tagger",
           runs=lambda recipe: recipe.tagger_checkpoint is None, by_all=True),
     Stage("tags", tag_titles, ("titles", "tagger"), (), "tags"),
     Stage("mine", mine_catalogue, ("products", "tags"), ("mining",), "mined"),
-    Stage("matching", match_encoder, ("products", "mined", "clicks"), ("matching",), "encoder",
+    Stage("matching", match_encoder, ("MiniLM", "products", "mined", "clicks"), ("matching",), "encoder",
           runs=lambda recipe: recipe.matching.epochs > 0, needs_clicks=True, by_all=True),
-    Stage("codes", make_lessons, ("products", "mined", "encoder", "clicks"), ("synthesis", "initial_codes"), "lessons"),
-    Stage("sft", fine_tune, (*BACKBONE, "encoder", "lessons"), (*BACKBONE_SETTINGS, "sft"), "model", by_all=True),
-    Stage("relevance", train_relevance, ("products", "mined", "clicks", "clicks to measure"), ("relevance",),
-          "relevance model", runs=lambda recipe: recipe.cotraining.rounds > 0, needs_clicks=True, by_all=True),
+    Stage("codes", make_lessons, ("MiniLM", "products", "mined", "encoder", "clicks"), ("synthesis", "initial_codes"),
+          "lessons"),
+    Stage("sft", fine_tune, (*BACKBONE, "MiniLM", "encoder", "lessons"), (*BACKBONE_SETTINGS, "sft"), "model",
+          by_all=True),
+    Stage("relevance", train_relevance, ("MiniLM", "products", "mined", "clicks", "clicks to measure"),
+          ("relevance",), "relevance model",
+          runs=lambda recipe: recipe.cotraining.rounds > 0, needs_clicks=True, by_all=True),
     Stage("co-train", co_train, (*BACKBONE, "model", "relevance model", "lessons", "clicks"),
           (*BACKBONE_SETTINGS, "sft", "cotraining", "serving.title_codes"), "model",
           runs=lambda recipe: recipe.cotraining.rounds > 0, needs_clicks=True, by_all=True),
@@ -74,13 +77,13 @@ STAGES: tuple[Stage, ...] = (
 class PlannedStage:
     """A stage of one training.
 
-    reads: what it reads of what there is: without clicks there are none. inputs: what its key is made of, by name.
+    reads: what it reads of what there is: without clicks there are none. key_parts: what its key is made of, by name.
     seconds: the estimate for two cores, 0 for a cached stage.
     """
 
     stage: Stage
     reads: tuple[str, ...]
-    inputs: dict[str, object]
+    key_parts: dict[str, object]
     state: StageState
     seconds: float
 
@@ -126,13 +129,18 @@ class Training:
     def run(self, *, until: str | None = None) -> None:
         """Run the stages that are not cached, up to and with `until`, by default all.
 
-        `results` has the folders then, `reports` what stages say of themselves.
+        `results` has the folders then, `reports` what stages say of themselves. Raises InputError for an unknown stage.
         """
+        names = [stage.name for stage in self._stages()]
+        if until is not None and until not in names:
+            raise InputError(f"this training has no stage '{until}'; its stages are {', '.join(names)}")
         for planned in self._plan():
             stage = planned.stage
-            inputs = self.inputs(stage)
+            inputs = self.inputs_of(stage)
             if stage.kept:
-                folder = self.runner.run(stage.name, planned.inputs, partial(stage.make, inputs), by_all=stage.by_all)
+                folder = self.runner.run(
+                    stage.name, planned.key_parts, partial(stage.make, inputs), by_all=stage.by_all
+                )
             else:
                 assert self._out is not None  # noqa: S101 (the plan has no such stage without it)
                 with self.runner.measure(stage.name):
@@ -144,7 +152,7 @@ class Training:
             if stage.name == until:
                 break
 
-    def inputs(self, stage: Stage) -> StageInputs:
+    def inputs_of(self, stage: Stage) -> StageInputs:
         """What a stage may read, of the results so far."""
         return StageInputs(stage, self.recipe, self.sources, self.results, self._curves, self._memory)
 
@@ -152,16 +160,16 @@ class Training:
         given = self.recipe.tagger_checkpoint
         keys = {} if given is None else {"tagger": hash_input(given)}
         for stage in self._stages():
-            inputs: dict[str, object] = {"code": code_version(stage.make)}
-            inputs |= {f"setting {name}": read_setting(self.recipe, name) for name in stage.settings}
+            parts: dict[str, object] = {"code": code_version(stage.make)}
+            parts |= {f"setting {name}": read_setting(self.recipe, name) for name in stage.settings}
             there = {**self._values, **keys}
             for name in stage.reads:
-                inputs[f"reads {name}"] = self._hash_source(name) if name in self._values else keys.get(name)
+                parts[f"reads {name}"] = self._hash_source(name) if name in self._values else keys.get(name)
             reads = tuple(name for name in stage.reads if there.get(name) is not None)
-            key = self.runner.key(stage.name, inputs)
+            key = self.runner.key(stage.name, parts)
             state = self.runner.state(stage.name, key) if stage.kept else StageState.RUNS
             keys[stage.makes] = key
-            yield PlannedStage(stage, reads, inputs, state, self._estimate(stage, state))
+            yield PlannedStage(stage, reads, parts, state, self._estimate(stage, state))
 
     def _stages(self) -> Iterator[Stage]:
         """The stages that this training has, rounds of co-training one by one."""

@@ -1,6 +1,7 @@
 """A stage as a row of the table, and what it may read: exactly what its row names.
 
-A stage cannot read anything else. So its key, which is made of the row, can miss nothing that decides the outcome.
+A stage cannot read another source, setting or result by accident. So its key, which is made of the row, holds what
+decides the outcome.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gram_os.train.lessons.clicks import Feedback
 from gram_os.train.loop.curves import CurveWriter
 from gram_os.train.loop.processes import SCRATCH, processes
 from gram_os.train.loop.training_loop import Journal
+from gram_os.train.models.encoder import pretrained_folder
 from gram_os.train.recipe import Recipe
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class Sources:
             "titles": [product.title for product in self.products],
             "products": [(product.id, product.title, dict(product.fields)) for product in self.products],
             "tagging data": tagging_data(),
+            "MiniLM": pretrained_folder(),
             **{name: part.pairs if part else None for name, part in parts.items()},
         }
 
@@ -82,51 +85,51 @@ class Sources:
 class StageInputs:
     """What one stage may read.
 
-    folders: results of stages before it, by name. memory: results that were opened in this process, by name and folder.
-    curves: None in all processes but the first.
+    _folders: results of stages before it, by name. curves: None in all processes but the first. memory: what `remember`
+    keeps, by name and folder.
     """
 
     stage: Stage
-    whole_recipe: Recipe
-    sources: Sources
-    folders: Mapping[str, Path]
+    _recipe: Recipe
+    _sources: Sources
+    _folders: Mapping[str, Path]
     curves: CurveWriter | None
     memory: dict[tuple[str, Path], object] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:
         """The recipe, of which the stage's settings can be read."""
-        return cast("Recipe", _Declared(self.whole_recipe, self.stage.settings, f"stage '{self.stage.name}'"))
+        return cast("Recipe", _Declared(self._recipe, self.stage.settings, f"stage '{self.stage.name}'"))
 
     @property
     def products(self) -> Sequence[Product]:
         """The catalogue."""
         self._check("products")
-        return self.sources.products
+        return self._sources.products
 
     @property
     def titles(self) -> list[str]:
         """The catalogue's titles."""
         self._check("titles")
-        return [product.title for product in self.sources.products]
+        return [product.title for product in self._sources.products]
 
     @property
     def clicks(self) -> Feedback | None:
         """The clicks that the model may learn from. None without any."""
         self._check("clicks")
-        return self.sources.clicks.teach
+        return self._sources.clicks.teach
 
     @property
     def clicks_to_fit(self) -> Feedback | None:
         """The clicks that the pair scorer is fitted on. None without any."""
         self._check("clicks to fit")
-        return self.sources.clicks.fit
+        return self._sources.clicks.fit
 
     @property
     def clicks_to_measure(self) -> Feedback | None:
         """The clicks that nothing learns from. None without any."""
         self._check("clicks to measure")
-        return self.sources.clicks.measure
+        return self._sources.clicks.measure
 
     @property
     def tagging_data(self) -> Path:
@@ -137,7 +140,7 @@ class StageInputs:
     def find(self, result: str) -> Path | None:
         """The folder with the result of an earlier stage. None where no stage of this run makes it."""
         self._check(result)
-        return self.folders.get(result)
+        return self._folders.get(result)
 
     def folder(self, result: str) -> Path:
         """The folder with the result of an earlier stage, which must be there."""
@@ -146,12 +149,11 @@ class StageInputs:
             raise LookupError(f"stage '{self.stage.name}' needs '{result}', and no stage before it makes that")
         return found
 
-    def open(self, result: str, load: Callable[[Path], T]) -> T:
-        """An earlier stage's result, loaded once in this process. Whoever gets it must not change it."""
-        folder = self.folder(result)
-        if (load.__qualname__, folder) not in self.memory:
-            self.memory[load.__qualname__, folder] = load(folder)
-        return cast("T", self.memory[load.__qualname__, folder])
+    def remember(self, name: str, folder: Path, load: Callable[[], T]) -> T:
+        """What `load` makes of a stage's folder, once in this process. Whoever gets it must not change it."""
+        if (name, folder) not in self.memory:
+            self.memory[name, folder] = load()
+        return cast("T", self.memory[name, folder])
 
     def journal(self, folder: Path) -> Journal:
         """Where the training of this stage leaves checkpoints and losses."""

@@ -264,7 +264,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
     training = Training(read_sources(PRODUCTS, recipe, FEEDBACK), recipe, tmp_path / "work")
     training.run(until="sft")
     (row,) = (row for row in STAGES if row.name == "align")
-    backbone = open_backbone(training.inputs(row), training.results["model"])
+    backbone = open_backbone(training.inputs_of(row), training.results["model"])
     assert isinstance(backbone, CausalBackbone)
     clicked = [pair for pair in FEEDBACK.pairs if pair.positive][:20]
     written = set(backbone.write(backbone.mined.codes))

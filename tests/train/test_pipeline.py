@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gram_os.errors import InputError
 from gram_os.train.estimate import estimate_seconds
 from gram_os.train.pipeline import STAGES, Training, read_sources, split_clicks
 from gram_os.train.recipe import Recipe
@@ -18,7 +19,9 @@ SOURCES = read_sources(PRODUCTS, Recipe(), FEEDBACK)
 
 def _keys(recipe: Recipe, sources: Sources, work: Path) -> dict[str, str]:
     training = Training(sources, recipe, work)
-    return {planned.stage.name: training.runner.key(planned.stage.name, planned.inputs) for planned in training.plan()}
+    return {
+        planned.stage.name: training.runner.key(planned.stage.name, planned.key_parts) for planned in training.plan()
+    }
 
 
 def _changed(recipe: Recipe, tmp_path: Path, sources: Sources = SOURCES) -> set[str]:
@@ -80,6 +83,12 @@ def test_a_stage_cannot_read_what_its_row_does_not_name(tmp_path: Path) -> None:
             read()
     with pytest.raises(LookupError, match="stage 'sft' needs 'mined', and no stage before it makes that"):
         inputs.folder("mined")
+
+
+def test_an_unknown_last_stage_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no stage 'co-train'; its stages are tagger, tags, .*co-train-1, align"):
+        Training(SOURCES, Recipe(), tmp_path / "work").run(until="co-train")
+    assert not (tmp_path / "work").exists()
 
 
 def test_clicks_are_split_by_query() -> None:

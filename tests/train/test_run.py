@@ -81,7 +81,7 @@ def test_the_bundles_tagger_is_the_one_that_was_trained(tagger_checkpoint: Path,
     training = Training(read_sources(PRODUCTS, recipe, None), recipe, tmp_path / "work")
     training.run()
     (last,) = (stage for stage in STAGES if stage.name == "tag-branch")
-    backbone = open_compact(training.inputs(last), training.results["model"])
+    backbone = open_compact(training.inputs_of(last), training.results["model"])
     queries, titles = ["black toner cartridge", "hp usb cable 2 m"], [p.title for p in PRODUCTS[:9]]
     trained, exported = (
         make_tagger(backbone.tagger, backbone.tokenizer),
@@ -121,6 +121,10 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
 
     assert "co-train-1: title" in (tmp_path / "work" / "curves.html").read_text(encoding="utf-8")
 
+    (tmp_path / "model.onnx").write_bytes(b"of a causal LM that was exported here before")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"]["model.onnx"] = manifest["files"]["encoder.onnx"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     changed = recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")})
     plan = plan_training(PRODUCTS, changed, tmp_path, feedback=FEEDBACK)
     assert [p.stage.name for p in plan if p.state is not StageState.CACHED] == ["pair", "export"]
@@ -130,6 +134,8 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     costs = {cost["stage"]: cost for cost in json.loads((tmp_path / "work" / "costs.json").read_text())}
     assert [stage for stage, cost in costs.items() if not cost["cached"]] == ["pair", "export"]
     assert second.reports["co-train-1"] == first.reports["co-train-1"]
+    assert not (tmp_path / "model.onnx").exists()
+    assert second.bundle.manifest.files.keys() == first.bundle.manifest.files.keys()
 
 
 def test_feedback_on_other_products_is_refused(tagger_checkpoint: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gram_os.errors import BundleError
-from gram_os.model.bundle import FORMAT, Bundle, FileRecord, Manifest, seal, write_tables
+from gram_os.model.bundle import FORMAT, Bundle, FileRecord, Manifest, read_file_names, seal, write_tables
 from gram_os.model.pair_weights import PairWeights, SideWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType as T
@@ -76,6 +76,7 @@ def test_empty_tables_come_back_too(tmp_path: Path) -> None:
         normaliser=Normaliser(),
         trie=CodeTrie.build([]),
     )
+    (tmp_path / "tokenizer.json").write_text("{}")
     bundle = seal(tmp_path, MANIFEST)
     assert bundle.dictionary.values == ()
     assert bundle.vocabulary.counts == {}
@@ -336,3 +337,31 @@ def test_pickled_tables_are_never_read(folder: Path) -> None:
 def test_a_record_knows_its_size(folder: Path) -> None:
     record = Bundle.load(folder).manifest.files["stems.tsv"]
     assert record == FileRecord(bytes=len(b"batteri\tbattery\n"), sha256=record.sha256)
+
+
+def test_hidden_files_are_no_part_of_a_bundle(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path).path
+    before = Bundle.load(folder).id
+    (folder / ".DS_Store").write_bytes(b"x")
+    assert seal(folder, MANIFEST).manifest.files.keys() == Bundle.load(folder).manifest.files.keys()
+    assert ".DS_Store" not in Bundle.load(folder).manifest.files
+    assert len(before) == 12
+
+
+def test_a_manifest_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path).path
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(BundleError, match=r"does not list tokenizer\.json; export the bundle again"):
+        seal(folder, MANIFEST)
+
+
+def test_the_files_of_a_bundle_are_known_whatever_its_format(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path).path
+    content = json.loads((folder / "manifest.json").read_text())
+    content["format"] = 1
+    content["files"]["../outside"] = {}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert "dictionary.tsv" in read_file_names(folder)
+    assert "../outside" not in read_file_names(folder)
+    (folder / "manifest.json").write_text("[")
+    assert read_file_names(folder) == read_file_names(tmp_path / "absent") == []

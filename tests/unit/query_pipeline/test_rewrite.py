@@ -14,7 +14,7 @@ from gram_os.query_pipeline.rewrite import (
     MAX_QUERY_CHARACTERS,
     build_clause,
     clean_query,
-    normalise_query,
+    fold_query,
     rewrite_query,
     weigh_codes,
 )
@@ -105,7 +105,7 @@ def test_the_clause_stands_in_any_search_body() -> None:
 )
 def test_texts_of_queries(text: str, cleaned: str, normalised: str) -> None:
     assert clean_query(text) == cleaned
-    assert normalise_query(text) == normalised
+    assert fold_query(text) == normalised
 
 
 def test_a_long_query_is_cut_after_its_spaces_are_counted_once() -> None:

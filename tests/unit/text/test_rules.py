@@ -84,7 +84,10 @@ def test_every_pattern_is_probed(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_where_a_text_is_cut_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_values, "MAX_TEXT", own_values.MAX_TEXT + 20)
+    longer = own_values.MAX_TEXT + 20
+    monkeypatch.setattr(own_values, "MAX_TEXT", longer)
+    if hasattr(rules, "MAX_TEXT"):  # a probe that moved with the constant would not see it change
+        monkeypatch.setattr(rules, "MAX_TEXT", longer)
     assert text_rules_version() != RECORDED
 
 
