@@ -47,6 +47,14 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def opensearch_url(cluster: Cluster) -> Iterator[str]:
+    """OPENSEARCH_URL set to the run's cluster for a module of tests, as a user of the verbs has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENSEARCH_URL", cluster.url)
+        yield cluster.url
+
+
 @pytest.fixture
 def make_index(cluster: Cluster) -> Iterator[Callable[..., str]]:
     """Factory of empty indices: `make_index(properties={...}, settings={...}, meta={...})` returns the name.

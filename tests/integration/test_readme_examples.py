@@ -19,18 +19,11 @@ from gram_os.data import default_bundle, sample_file
 from gram_os.model.bundle import Bundle, seal
 from tests.command import run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("opensearch_url")]
 
 ROOT = Path(__file__).parents[2]
 PRODUCTS = 60
 BUNDLE = "models/runs/mine"  # where the pages have their new bundle
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _url(cluster: Cluster) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENSEARCH_URL", cluster.url)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def products() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def index(
-    cluster: Cluster, _url: None, products: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, opensearch_url: str, products: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """An index that was loaded, attached and coded with the shipped bundle."""
     name, file = f"test-{uuid.uuid4().hex}", tmp_path_factory.mktemp("shop") / "products.jsonl"

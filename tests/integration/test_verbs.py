@@ -21,7 +21,7 @@ from tests.bundles import make_bundle
 from tests.command import Done, run
 from tests.conftest import MakeIndex
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("opensearch_url")]
 
 QUERIES = 12  # of the sample, with every product that is judged for them
 
@@ -40,15 +40,8 @@ class Shop:
     coded: Done
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _url(cluster: Cluster) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENSEARCH_URL", cluster.url)
-        yield
-
-
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster, _url: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(cluster: Cluster, opensearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     queries = read_queries(sample_file("queries.tsv"))[:QUERIES]
     query_ids = {query.id for query in queries}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -14,29 +14,17 @@ from gram_os.train.models.compact import CompactModel
 from gram_os.train.models.compact_decoder import CompactDecoder, CompactShape
 from gram_os.train.models.likelihood import CodeModel
 from gram_os.train.models.torch_lm import TorchLanguageModel
-
-WORDS = {"[UNK]": 0, "red": 1, "toner": 2, "drum": 3, "laser": 4}
-TEXTS = ("red toner", "drum", "laser toner for a red drum")
-IDS = [[1, 2], [3], [4, 2, 0, 0, 1, 3]]
-MOST = {Side.QUERY: 32, Side.TITLE: 64}
-CODES = [(3,), (5, 6), (0, 2, 4, 7)]
-SHAPE = CompactShape(values=8, width=24, heads=2, layers=2, feed_forward=48)
+from tests.train.tiny_compact import CODES, IDS, MOST, TEXTS, make_model, make_tokenizer
 
 
 @pytest.fixture
 def model() -> CompactModel:
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=40, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48)
-    decoder = CompactDecoder(SHAPE)
-    decoder.initialise(nn.functional.normalize(torch.randn(8, 24), dim=1))
-    return CompactModel(BertModel(config, add_pooling_layer=False), decoder).eval()
+    return make_model()
 
 
 @pytest.fixture
 def tokenizer() -> Tokenizer:
-    made = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    return made
+    return make_tokenizer()
 
 
 def test_padding_leaves_no_trace() -> None:
