@@ -10,7 +10,7 @@ import numpy as np
 from gram_os.text.attribute import Side
 from gram_os.train.artifacts import CLICKED, SYNTHETIC, TITLES, VALUES, open_mined
 from gram_os.train.lessons.code_report import report_codes
-from gram_os.train.lessons.teach import TrainingTexts, add_click_codes, synthetic_queries, teach, write_texts
+from gram_os.train.lessons.teach import add_click_codes, synthetic_queries, teach, write_texts
 from gram_os.train.loop.processes import processes
 from gram_os.train.mining.catalogue import mine
 from gram_os.train.mining.store import read_spans, save_mined, write_spans
@@ -70,7 +70,6 @@ def make_lessons(inputs: StageInputs, folder: Path) -> None:
     if clicks is not None:
         examples, codes = add_click_codes(mined, clicks, examples, recipe.initial_codes)
         write_report(folder, report_codes(codes.queries.values(), codes.titles.values()).as_dict())
-    files = ((CLICKED, examples.clicked), (SYNTHETIC, examples.synthetic), (TITLES, examples.titles))
-    parts: tuple[tuple[str, TrainingTexts], ...] = files
-    for name, texts in parts:
-        write_texts(texts, folder / name)
+    write_texts(examples.clicked, folder / CLICKED)
+    write_texts(examples.synthetic, folder / SYNTHETIC)
+    write_texts(examples.titles, folder / TITLES)

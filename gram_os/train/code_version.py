@@ -19,8 +19,6 @@ from gram_os.text.rules import text_rules_version
 
 _PACKAGE = "gram_os"
 _TEXT_RULES = "gram_os.text.normalise"  # whoever reaches this module depends on the text rules
-# A recipe imports the settings of all stages. What a stage reads of it is in the stage's key by value.
-_LEFT_OUT = frozenset({"gram_os.train.recipe"})
 
 
 def code_version(function: Callable[..., object]) -> str:
