@@ -29,7 +29,6 @@ _SAMPLE = 64  # texts of a side that show int8 how large the numbers between the
 def make_bundle(inputs: StageInputs, out: Path) -> None:
     """Write the bundle to the folder `out`, from the first process of a launcher."""
     if processes().is_main_process:
-        _remove_bundle(out)
         (_export_causal if inputs.recipe.causal else _export_compact)(inputs, out)
     processes().wait_for_everyone()
 
@@ -47,6 +46,7 @@ def _export_compact(inputs: StageInputs, out: Path) -> None:
     titles = [product.title for product in mined.products]
     texts = [*titles, *mined.dictionary.values]
     texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
+    _remove_bundle(out)
     bundle = export_compact(
         backbone.model, backbone.tagger, backbone.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
         vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
@@ -58,8 +58,10 @@ def _export_compact(inputs: StageInputs, out: Path) -> None:
 def _export_causal(inputs: StageInputs, out: Path) -> None:
     backbone, mined = open_causal(inputs, inputs.folder("model")), open_mined(inputs)
     backbone.source.model.cpu()
+    manifest = _manifest(inputs, {})
+    _remove_bundle(out)
     bundle = export_causal(
-        backbone.source, out, _manifest(inputs, {}), dictionary=mined.dictionary, vocabulary=mined.vocabulary,
+        backbone.source, out, manifest, dictionary=mined.dictionary, vocabulary=mined.vocabulary,
         normaliser=mined.normaliser, trie=backbone.codes_trie, precision=inputs.recipe.precision,
     )  # fmt: skip
     _log_gap(compare_causal(backbone.source, bundle, [product.title for product in mined.products[:16]]))
