@@ -138,7 +138,7 @@ def _reasons(hit: Hit) -> str:
 
 
 def _title(hit: Hit, field: str) -> str:
-    from gram_os.cluster.dsl import read_field
+    from gram_os.fields import read_field
 
     found = read_field(hit.source or {}, field)
     return "" if found is None else str(found)

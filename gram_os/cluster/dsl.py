@@ -190,18 +190,3 @@ def build_search(
 def build_count(query: Mapping[str, Any]) -> dict[str, Any]:
     """Build a search that only counts."""
     return {"query": dict(query), "size": 0, "track_total_hits": True}
-
-
-def read_field(source: Mapping[str, Any], path: str) -> Any:
-    """Read a field of a document by its name in the mapping, however the writer nested it. None when it is missing.
-
-    >>> read_field({"name": {"en": "Lamp"}}, "name.en"), read_field({"name.en": "Lamp"}, "name.en")
-    ('Lamp', 'Lamp')
-    """
-    if path in source:
-        return source[path]
-    for at, character in enumerate(path):
-        inner = source.get(path[:at]) if character == "." else None
-        if isinstance(inner, Mapping) and (found := read_field(inner, path[at + 1 :])) is not None:
-            return found
-    return None

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_weights, code_field, read_field
+from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
+from gram_os.fields import read_field
 from gram_os.ingest.packing import pack_codes
 from gram_os.model.bundle import Bundle
 from gram_os.model.generator import ScoredCode

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gram_os"
 
 # What every room may use, in no room: `arrays` names types of numpy arrays, the others are values and their readers.
-VALUES = ("errors", "arrays", "settings", "rows", "catalogue")
+VALUES = ("errors", "arrays", "settings", "fields", "rows", "catalogue")
 
 # Each room imports only rooms that stand before it, inside functions too.
 ROOMS = (

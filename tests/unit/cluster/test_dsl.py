@@ -17,7 +17,6 @@ from gram_os.cluster.dsl import (
     build_weights,
     code_field,
     feature_name,
-    read_field,
 )
 
 RED = {"term": {"colour": "red"}}
@@ -86,24 +85,6 @@ def test_fields_of_a_label() -> None:
         "coded_at": ("date", True),
     }
     assert found["properties"]["probabilities"]["doc_values"] is True
-
-
-@pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ({"a": {"b": {"c": 1}}}, 1),
-        ({"a.b.c": 2}, 2),
-        ({"a.b": {"c": 3}}, 3),
-        ({"a": {"b.c": 4}}, 4),
-        ({"a": {"x": 0}, "a.b": {"c": 5}}, 5),
-        ({"a": {"b": {"d": 0}}}, None),
-        ({"a": "text"}, None),
-        ({"a": [{"b": {"c": 1}}]}, None),  # many objects have no one title
-        ({}, None),
-    ],
-)
-def test_field_is_found_however_the_writer_nested_it(source: dict[str, object], found: object) -> None:
-    assert read_field(source, "a.b.c") == found
 
 
 def test_index_body_has_room_for_fields_to_come() -> None:
