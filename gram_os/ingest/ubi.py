@@ -14,8 +14,8 @@ from typing import Any
 
 from gram_os.catalogue import Click
 from gram_os.cluster.client import Cluster
-from gram_os.fields import read_field
 from gram_os.errors import InputError
+from gram_os.fields import read_field
 from gram_os.text.normalise import fold
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gram_os.fields import read_field
 from gram_os.errors import InputError
+from gram_os.fields import read_field
 from gram_os.relevance.judgments import JudgmentSet
 
 _IDS_A_REQUEST = 1000
