@@ -28,12 +28,12 @@ from benchmarks.peers.interface import DEPTH
 from benchmarks.peers.run_cache import store_run
 from gram_os.catalogue import read_judgments, read_queries
 from gram_os.errors import GramError, InputError
-from gram_os.model.pair_weights import PairWeights
+from gram_os.model.pair_weights import GENERATED, PairWeights
 from gram_os.relevance import Ranking, Run
 from gram_os.train.artifacts import CODED_TITLES, open_backbone, open_catalogue, open_mined, read_pair_weights
 from gram_os.train.lessons.clicks import feedback_from_judgments
 from gram_os.train.lessons.sparse_rows import best_places
-from gram_os.train.pair.coding import GENERATED, CodedTexts, Columns, score_products
+from gram_os.train.pair.coding import CodedTexts, Columns, score_products
 from gram_os.train.pipeline import STAGES, Training, read_sources
 from gram_os.train.recipe import Recipe, read_recipe
 

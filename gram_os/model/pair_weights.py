@@ -12,6 +12,8 @@ The pair score (GRAM section 6) of a query q and a product t is a sum over their
 - An own value that is one word with a digit ("20", "m18") counts `number` times, because numbers distinguish similar
   products. An own value of several words ("toner cartridge", "20 in") counts `phrase` times: its words count too.
 - g: the weight of the granularity, for codes of one or two values, of three, and of more.
+- A_s is at least `LEAST` and at most `MOST`, after all factors. The index refuses a document with a weight of 0 or of
+  infinity, and it keeps five digits behind the point.
 
 The score is a similarity, so larger is better: a weighted Chernoff coefficient of the two sides, which falls as the
 divergence in the paper grows. It is a sum of products, so the cluster itself can add it up. docs/log.md has the other
@@ -21,13 +23,23 @@ readings of the paper that it was compared with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log
+from math import log
+from typing import Final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from gram_os.arrays import AnyFloats, BoolArray, FloatArray, Int8Array
 from gram_os.text.code import Code
 
-_LEAST = 1e-4  # the index cannot keep a smaller weight
+#: The bounds of a code's weight. `build_weights` rounds to 1e-5, and the sum of a thousand products stays a float32.
+LEAST: Final = 1e-4
+MOST: Final = 1e6
+
+#: Kinds of codes: an own value that the model knows, a generated code, an own value that the model does not know.
+OWN, GENERATED, UNKNOWN = 0, 1, 2
+
+_STEEPEST = 1e30  # larger exponents have the same effect, and their products would leave float32
 
 
 class Emphasis(BaseModel):
@@ -37,10 +49,6 @@ class Emphasis(BaseModel):
 
     scale: float = Field(1.0, gt=0, allow_inf_nan=False)
     exponent: float = Field(0.0, ge=0, allow_inf_nan=False)
-
-    def at(self, log_ratio: float) -> float:
-        """Return the weight at log_ratio = ln(P / P*), at least `_LEAST`."""
-        return max(_LEAST, self.scale * exp(self.exponent * log_ratio))
 
 
 class SideWeights(BaseModel):
@@ -61,10 +69,10 @@ class SideWeights(BaseModel):
         probabilities: Sequence[Sequence[float] | None],
         own: Sequence[bool],
     ) -> list[float]:
-        """Weigh a text's codes.
+        """Weigh a text's codes: `LEAST` to `MOST` each.
 
-        probabilities: of each code's values, None for a code with unknown values. own: whether the text itself states
-        the code.
+        probabilities: of each code's values, None for an own value that the model does not know. own: whether the text
+        itself states the code.
 
         >>> side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=1, exponent=0.5), unknown=3, number=2)
         >>> codes = [Code((value,)) for value in ("red", "crimson", "x200")]
@@ -76,17 +84,38 @@ class SideWeights(BaseModel):
             for values in probabilities
         ]
         best = max((value for value in logs if value is not None), default=0.0)
-        length = max(1, sum(own)) ** -self.length_exponent
-        return [
-            length
-            * (self.unknown if value is None else (self.own if is_own else self.generated).at(value - best))
-            * (self.trait(code.values[0]) if is_own else 1.0)
-            for code, value, is_own in zip(codes, logs, own, strict=True)
-        ]
+        values = [code.values[0] if is_own else "" for code, is_own in zip(codes, own, strict=True)]
+        kinds = [UNKNOWN if at is None else OWN if is_own else GENERATED for at, is_own in zip(logs, own, strict=True)]
+        weights = self.weigh_kinds(
+            np.array(kinds, np.int8),
+            np.array([0.0 if value is None else value - best for value in logs]),
+            numbers=np.array([is_number(value) for value in values], np.bool_),
+            phrases=np.array([is_phrase(value) for value in values], np.bool_),
+            lengths=np.full(len(codes), max(1, sum(own)), np.float32),
+        )
+        return [float(weight) for weight in weights]
 
-    def trait(self, value: str) -> float:
-        """Return how many times an own value counts because of its form."""
-        return (self.number if is_number(value) else 1.0) * (self.phrase if is_phrase(value) else 1.0)
+    def weigh_kinds(
+        self, kinds: Int8Array, log_ratios: AnyFloats, *, numbers: BoolArray, phrases: BoolArray, lengths: FloatArray
+    ) -> AnyFloats:
+        """Weigh codes, also those of several texts, with one entry a code in each array: `LEAST` to `MOST` each.
+
+        kinds: `OWN`, `GENERATED` or `UNKNOWN`. log_ratios: ln(P / P*), 0 for an unknown value. numbers, phrases: which
+        codes are one word with a digit, and which are several words; both are ignored for generated codes. lengths: the
+        number of own values of the code's text, at least 1. The answer is of the type of `log_ratios`.
+        """
+        precision = log_ratios.dtype.type
+        scales = np.log([self.own.scale, self.generated.scale, self.unknown]).astype(precision)
+        exponents = np.minimum([self.own.exponent, self.generated.exponent, 0.0], _STEEPEST).astype(precision)
+        logarithms = scales[kinds] + exponents[kinds] * log_ratios
+        is_own = kinds != GENERATED
+        for factor, some in ((self.number, numbers), (self.phrase, phrases)):
+            if factor != 1:
+                logarithms += precision(log(factor)) * (is_own & some)
+        if self.length_exponent:
+            logarithms -= precision(min(self.length_exponent, _STEEPEST)) * np.log(lengths)
+        weights: AnyFloats = np.clip(np.exp(np.minimum(logarithms, log(MOST))), LEAST, MOST)
+        return weights
 
 
 def is_number(value: str) -> bool:

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from gram_os.arrays import IntArray
 from gram_os.model.backbone import load_generator
-from gram_os.model.pair_weights import PairWeights
+from gram_os.model.pair_weights import GENERATED, OWN, UNKNOWN, PairWeights
 from gram_os.text.attribute import Side
 from gram_os.train.artifacts import CODED_TITLES, open_backbone
 from gram_os.train.backbones.backbone import Backbone
@@ -30,7 +30,7 @@ from gram_os.train.loop.curves import read_curves
 from gram_os.train.mining.catalogue import MinedCatalogue, mine
 from gram_os.train.models.causal import CausalSettings, CausalSource, next_logits
 from gram_os.train.models.torch_causal_lm import TorchCausalLm
-from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts
+from gram_os.train.pair.coding import CodedTexts
 from gram_os.train.pipeline import STAGES, Training, read_sources, run_training
 from gram_os.train.recipe import Recipe, read_recipe
 from tests.train.catalogues import PRODUCTS as FEW

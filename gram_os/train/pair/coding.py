@@ -15,10 +15,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from gram_os.arrays import BoolArray, FloatArray, Int8Array, IntArray
-from gram_os.model.pair_weights import PairWeights, SideWeights, is_number, is_phrase
+from gram_os.model.pair_weights import GENERATED, OWN, UNKNOWN, PairWeights, SideWeights, is_number, is_phrase
 from gram_os.train.lessons.sparse_rows import best_places, dense_rows
 
-OWN, GENERATED, UNKNOWN = 0, 1, 2
 _PARTS = ("bounds", "columns", "kinds", "log_ratios")
 
 
@@ -77,15 +76,14 @@ class CodedTexts:
 
     def weights(self, side: SideWeights, columns: Columns, lengths: FloatArray) -> FloatArray:
         """Return the codes' weights one after the other: float32 (codes,); lengths: what `code_lengths` returns."""
-        scales = np.array([side.own.scale, side.generated.scale, side.unknown], np.float32)
-        exponents = np.array([side.own.exponent, side.generated.exponent, 0.0], np.float32)
-        weights: FloatArray = scales[self.kinds] * np.exp(exponents[self.kinds] * self.log_ratios)
-        if (side.number, side.phrase) != (1.0, 1.0):
-            traits = np.where(columns.numbers, side.number, 1) * np.where(columns.phrases, side.phrase, 1)
-            weights *= np.where(self.kinds == GENERATED, 1, traits[self.columns]).astype(np.float32)
-        if side.length_exponent:
-            weights *= lengths ** np.float32(-side.length_exponent)
-        return weights
+        weights = side.weigh_kinds(
+            self.kinds,
+            self.log_ratios,
+            numbers=columns.numbers[self.columns],
+            phrases=columns.phrases[self.columns],
+            lengths=lengths,
+        )
+        return weights.astype(np.float32, copy=False)
 
     def code_lengths(self) -> FloatArray:
         """Return for each code how many own values its text has, at least 1: float32 (codes,)."""

@@ -28,8 +28,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from gram_os.arrays import DoubleArray, FloatArray
-from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
-from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts, Columns
+from gram_os.model.pair_weights import GENERATED, LEAST, MOST, OWN, UNKNOWN, Emphasis, PairWeights, SideWeights
+from gram_os.train.pair.coding import CodedTexts, Columns
 from gram_os.train.pair.shortlists import PairData, Shortlists
 
 Clicked = tuple[Tensor, Tensor]  # the places of a query's clicked products in its shortlist, and their weights
@@ -39,6 +39,7 @@ _REACH = 2.5  # how far the logarithm of a parameter may go from its start; e^2.
 _LEAST_QUERIES = 20  # fewer queries say nothing about parameters
 # Which parameters, in the order of `pack`, are exponents; the others are scales.
 _EXPONENTS = torch.tensor([True, True, False, False, *[True, False, True, False] * 2])
+_BOUNDS = np.log([LEAST, MOST]).tolist()  # of the logarithm of a weight
 _QUERY, _TITLE = 4, 8  # the places of the first of the four parameters of each side
 
 
@@ -106,7 +107,7 @@ class PairObjective:
         rarity = lists.rarity[lists.queries.columns]
         self._in_catalogue = torch.from_numpy(rarity > 0)
         self._query_traits = torch.from_numpy(_traits(lists.queries, lists.columns, _QUERY))
-        self._query_traits[:, 0] = torch.from_numpy(np.log(np.where(rarity > 0, rarity, 1)))
+        self._log_rarity = torch.from_numpy(np.log(np.where(rarity > 0, rarity, 1)))
         self._title_traits = torch.from_numpy(_traits(lists.titles, lists.columns, _TITLE))
         self._title_traits[:, 1] = torch.from_numpy(-np.log(lists.lengths))
         self._title_traits[:, 2:4] = 0  # numbers and phrases count on the query side only
@@ -126,8 +127,11 @@ class PairObjective:
         """Return the pair scores of each query's products at these logarithms."""
         parameters = torch.where(_EXPONENTS, x.exp(), x)
         pairs, query_codes, title_codes = self._places
-        query_weights = torch.where(self._in_catalogue, (self._query_traits @ parameters).exp(), 0)
-        parts = query_weights[query_codes] * (self._title_traits @ parameters).exp()[title_codes]
+        own, title_weights = (
+            (traits @ parameters).clamp(*_BOUNDS).exp() for traits in (self._query_traits, self._title_traits)
+        )
+        query_weights = torch.where(self._in_catalogue, own * (parameters[0] * self._log_rarity).exp(), 0)
+        parts = query_weights[query_codes] * title_weights[title_codes]
         total = torch.zeros(sum(self._sizes)).index_add(0, pairs, parts)
         return torch.split(total, self._sizes)
 

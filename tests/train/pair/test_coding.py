@@ -7,11 +7,8 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
+from gram_os.model.pair_weights import GENERATED, OWN, UNKNOWN, Emphasis, PairWeights, SideWeights
 from gram_os.train.pair.coding import (
-    GENERATED,
-    OWN,
-    UNKNOWN,
     CodedTexts,
     Columns,
     combine_codes,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
+from gram_os.model.pair_weights import GENERATED, OWN, UNKNOWN, Emphasis, PairWeights, SideWeights
 from gram_os.train.lessons.sparse_rows import best_places
-from gram_os.train.pair.coding import GENERATED, OWN, UNKNOWN, CodedTexts, Columns, idf, score_products
+from gram_os.train.pair.coding import CodedTexts, Columns, idf, score_products
 from gram_os.train.pair.data import ClickedQueries
 from gram_os.train.pair.fit import PairObjective, PairSettings, fit_pair_weights, pack, pair_loss, unpack
 from gram_os.train.pair.shortlists import PairData, Shortlists
@@ -148,6 +148,17 @@ def test_what_is_fitted_scores_as_the_pair_score_does() -> None:
     found = PairObjective(lists, PairSettings(), 0.1).scores(torch.from_numpy(x).float())
     for scores, expected in zip(found, lists.scores(unpack(x, START)), strict=True):
         assert scores.numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_fitted_keeps_weights_within_their_bounds_as_the_pair_score_does() -> None:
+    lists = Shortlists.draw(_drawn(), START, 12)
+    x = pack(WEIGHTS)
+    x[[5, 9, 10]] = np.log([1e9, 1e-9, 40])  # scales of generated codes on both sides, and an exponent
+    found = PairObjective(lists, PairSettings(), 0.1).scores(torch.from_numpy(x).float())
+    expected = list(lists.scores(unpack(x, START)))
+    assert max(scores.max() for scores in expected) > 0
+    for scores, of_query in zip(found, expected, strict=True):
+        assert scores.numpy() == pytest.approx(of_query, rel=1e-4)
 
 
 def test_the_smoothed_rank_is_the_rank_where_nothing_is_smoothed_and_the_margin_is_itself() -> None:
