@@ -1,15 +1,19 @@
-"""Document counts of codes on a real index: equal to hand counts, remembered, forgotten in time."""
+"""Document counts of codes on a real index: equal to hand counts, remembered, forgotten in time, read once by many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import log
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
+from gram_os.errors import IndexMissingError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from tests.conftest import MakeIndex
 
@@ -20,15 +24,50 @@ CODES = {"1": ["toner", "black | toner"], "2": ["toner"], "3": ["mouse"], "4": [
 
 
 class Counted:
-    """The cluster, and the number of searches in each request."""
+    """The cluster, and the number of searches in each request. `hold` keeps requests back for a while."""
 
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
+        self._flows = Event()
+        self._flows.set()
+        self.sent = Event()  # set by each request
         self.sizes: list[int] = []
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
         self.sizes.append(len(bodies))
+        self.sent.set()
+        assert self._flows.wait(60)
         return self._cluster.msearch(index, bodies)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        self._flows.clear()
+        yield
+        self._flows.set()
+
+
+class Together:
+    """Eight threads that call at the same time."""
+
+    def __init__(self, counted: Counted, frequencies: CodeFrequencies):
+        self._counted, self._frequencies = counted, frequencies
+        self._ready = Barrier(8)
+
+    def idf(self, codes: Sequence[Sequence[str]]) -> list[list[float] | Exception]:
+        """What each of eight threads gets for its codes. No request ends before all threads have called."""
+        with ThreadPoolExecutor(8) as pool:
+            with self._counted.hold():
+                futures = [pool.submit(self._call, some) for some in codes]
+                assert self._counted.sent.wait(60)
+                Event().wait(0.5)  # the last threads are on their way from the barrier into the call
+            return [future.result(60) for future in futures]
+
+    def _call(self, codes: Sequence[str]) -> list[float] | Exception:
+        self._ready.wait(60)
+        try:
+            return self._frequencies.idf(codes)
+        except Exception as error:
+            return error
 
 
 @pytest.fixture
@@ -65,7 +104,14 @@ def test_repeated_codes_are_asked_for_once(cluster: Cluster, index: str) -> None
 
 def test_counts_are_remembered_and_expire(cluster: Cluster, index: str) -> None:
     counted, now = Counted(cluster), [0.0]
-    frequencies = CodeFrequencies(counted, index, FIELD, keep_s=60, clock=lambda: now[0])  # type: ignore[arg-type]
+    frequencies = CodeFrequencies(
+        counted,  # type: ignore[arg-type]
+        index,
+        FIELD,
+        keep_s=60,
+        absent_s=60,
+        clock=lambda: now[0],
+    )
     before = frequencies.idf(["toner", "absent"])
     _write(cluster, index, {"6": ["toner", "absent"]})
     now[0] = 59.9
@@ -82,16 +128,59 @@ def test_only_what_is_missing_is_asked_for(cluster: Cluster, index: str) -> None
     frequencies.idf(["toner"])
     frequencies.idf(["toner", "mouse"])
     frequencies.idf(["toner"])
-    assert counted.sizes == [2, 1, 0]
+    assert counted.sizes == [2, 1]
 
 
-def test_memory_is_bounded(cluster: Cluster, index: str) -> None:
+def test_a_code_that_has_just_been_written_is_found_soon(cluster: Cluster, index: str) -> None:
+    counted, now = Counted(cluster), [0.0]
+    frequencies = CodeFrequencies(counted, index, FIELD, clock=lambda: now[0])  # type: ignore[arg-type]
+    assert frequencies.idf(["toner", "absent"]) == pytest.approx([_idf(5, 2), 0.0])
+    _write(cluster, index, {"6": ["absent"]})
+    now[0] = 2.9
+    assert frequencies.idf(["toner", "absent"]) == pytest.approx([_idf(5, 2), 0.0])
+    now[0] = 3.0
+    assert frequencies.idf(["toner", "absent"]) == pytest.approx([_idf(5, 2), _idf(5, 1)])
+    assert counted.sizes == [3, 1]  # only the code that had no document is counted anew
+
+
+def test_threads_that_need_the_same_codes_share_a_request(cluster: Cluster, index: str) -> None:
     counted = Counted(cluster)
-    frequencies = CodeFrequencies(counted, index, FIELD, most=2)  # type: ignore[arg-type]
-    codes = ["toner", "mouse", "Toner"]
-    assert frequencies.idf(codes) == pytest.approx([_idf(5, 2), _idf(5, 1), _idf(5, 1)])
+    together = Together(counted, CodeFrequencies(counted, index, FIELD))  # type: ignore[arg-type]
+    assert together.idf([["toner", "mouse"]] * 8) == [pytest.approx([_idf(5, 2), _idf(5, 1)])] * 8
+    assert counted.sizes == [3]
+
+
+def test_threads_share_what_their_codes_have_in_common(cluster: Cluster, index: str) -> None:
+    counted = Counted(cluster)
+    together = Together(counted, CodeFrequencies(counted, index, FIELD))  # type: ignore[arg-type]
+    codes = [[f"code{place}", "toner", f"code{(place + 1) % 8}"] for place in range(8)]
+    assert together.idf(codes) == [pytest.approx([0.0, _idf(5, 2), 0.0])] * 8
+    assert sum(counted.sizes) == 10  # eight codes, toner, all documents
+
+
+def test_an_error_reaches_all_who_wait_and_is_not_remembered(cluster: Cluster, make_index: MakeIndex) -> None:
+    gone = make_index()
+    cluster.delete_index(gone)
+    counted = Counted(cluster)
+    frequencies = CodeFrequencies(counted, gone, FIELD)  # type: ignore[arg-type]
+    found = Together(counted, frequencies).idf([["toner"]] * 8)
+    assert [type(error) for error in found] == [IndexMissingError] * 8
+    assert counted.sizes == [2]
+    cluster.create_index(gone, {})
+    _write(cluster, gone, CODES)
+    assert frequencies.idf(["absent"]) == [0.0]
+    assert counted.sizes == [2, 2]
+
+
+def test_memory_is_bounded_and_keeps_what_was_used_last(cluster: Cluster, index: str) -> None:
+    counted = Counted(cluster)
+    frequencies = CodeFrequencies(counted, index, FIELD, most=3)  # type: ignore[arg-type]
+    codes = ["toner", "mouse", "Toner", "black | toner"]
+    assert frequencies.idf(codes) == pytest.approx([_idf(5, 2), _idf(5, 1), _idf(5, 1), _idf(5, 1)])
+    frequencies.idf(["Toner"])  # it came in before the other one that is kept
+    frequencies.idf(["mouse"])
     assert frequencies.idf(["Toner"]) == pytest.approx([_idf(5, 1)])
-    assert counted.sizes == [4, 1]  # the count of all documents was the oldest
+    assert counted.sizes == [5, 1]  # mouse, in the place of "black | toner"
 
 
 def test_weight_stays_positive_while_an_index_is_filled(cluster: Cluster, index: str) -> None:
