@@ -1,20 +1,20 @@
 """Products, queries, judgments and clicks as values, and their readers.
 
-Knows what the four kinds of files mean. `rows` knows how JSON lines, CSV and Parquet are read. Products and clicks are
-streamed. Queries and judgments are lists, since their users need all of them. Every fault in a file raises
+Knows what the four kinds of files mean. `rows` knows how JSON lines, CSV, Parquet and feeds are read. Products and
+clicks are streamed. Queries and judgments are lists, since their users need all of them. Every fault in a file raises
 FileFormatError with file, line and field.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 from gram_os.errors import FileFormatError, InputError
-from gram_os.rows import Row, describe, read_lines, read_rows
+from gram_os.fields import read_field
+from gram_os.files.casts import CASTS, cast_value, read_number
+from gram_os.rows import OnFault, OnNote, Row, describe, read_lines, read_rows
 
 _MAX_ID_BYTES = 512  # OpenSearch's limit: one longer id fails the whole bulk request
 _JUDGMENT_COLUMNS = ("query_id", "product_id", "relevance")
@@ -69,20 +69,26 @@ def read_products(
     id_field: str = "id",
     title_field: str = "title",
     fields: Mapping[str, str] | None = None,
+    on_fault: OnFault | None = None,
+    on_note: OnNote | None = None,
 ) -> Iterator[Product]:
-    """Stream the products of a JSONL, CSV, TSV (each also .gz) or Parquet file. `-` is JSON lines on standard input.
+    """Stream the products of a JSONL, CSV, TSV, XML (each also .gz) or Parquet file. `-` is JSON lines on stdin.
 
-    `fields` is field name -> type that its values are cast to: keyword, text, integer, float, boolean or date. Raises
-    InputError for an unknown type and for a type of the id or title field, and FileFormatError for faults in the file.
+    id_field and title_field may be paths into objects, such as `title.en`. `fields` is field name -> type that its
+    values are cast to: keyword, text, integer, float, boolean or date. on_fault takes what is wrong with a row, and the
+    row is left out; without it, the first fault is raised. on_note: see `read_rows`.
+
+    Raises InputError for an unknown type and for a type of the id or title field, and FileFormatError for faults in the
+    file.
     """
     casts = dict(fields or {})
     for name, kind in casts.items():
-        if kind not in _CASTS:
-            raise InputError(f"field '{name}': unknown type '{kind}'; the types are {', '.join(_CASTS)}")
+        if kind not in CASTS:
+            raise InputError(f"field '{name}': unknown type '{kind}'; the types are {', '.join(CASTS)}")
         if name in (id_field, title_field):
             raise InputError(f"field '{name}': the id and the title are always text; leave its type out")
-    rows = read_rows(path, required=(id_field, title_field, *casts))
-    return _make_products(path, rows, id_field, title_field, casts)
+    rows = read_rows(path, required=(id_field, title_field, *casts), on_fault=on_fault, on_note=on_note)
+    return _make_products(path, rows, id_field, title_field, casts, on_fault)
 
 
 def _make_products(
@@ -91,21 +97,35 @@ def _make_products(
     id_field: str,
     title_field: str,
     casts: Mapping[str, str],
+    on_fault: OnFault | None,
 ) -> Iterator[Product]:
     for line, row in rows:
-        product_id = _take_id(path, line, row, id_field)
-        title = _take_title(path, line, row, title_field)
-        for name, kind in casts.items():
-            if name in row:
-                row[name] = _cast_field(path, line, name, row[name], kind)
-        yield Product(product_id, title, row)
+        try:
+            product_id = _take_id(path, line, row, id_field)
+            title = _take_title(path, line, row, title_field)
+            for name, kind in casts.items():
+                if name in row:
+                    row[name] = _cast_field(path, line, name, row[name], kind)
+        except FileFormatError as fault:
+            if on_fault is None:
+                raise
+            on_fault(fault)
+        else:
+            yield Product(product_id, title, row)
+
+
+def _cast_field(path: Path | str, line: int, name: str, value: object, kind: str) -> object:
+    try:
+        return cast_value(value, kind)
+    except InputError as error:
+        raise FileFormatError(path, str(error), line=line, field=name) from error
 
 
 def _take_id(path: Path | str, line: int, row: Row, field: str) -> str:
-    value = row.get(field)
+    value = _take(row, field)
     if isinstance(value, int) and not isinstance(value, bool):
-        row[field] = str(value)
-    product_id = _take_text(path, line, row, field, form="an id is text or an integer", need="an id of its own")
+        value = str(value)
+    product_id = _as_text(path, line, row, field, value, form="an id is text or an integer", need="an id of its own")
     if len(product_id.encode()) > _MAX_ID_BYTES:
         limit = f"{len(product_id.encode())} bytes long; OpenSearch takes ids up to {_MAX_ID_BYTES} bytes"
         raise FileFormatError(path, limit, line=line, field=field)
@@ -113,12 +133,17 @@ def _take_id(path: Path | str, line: int, row: Row, field: str) -> str:
 
 
 def _take_title(path: Path | str, line: int, row: Row, field: str) -> str:
-    return _take_text(path, line, row, field, form="a title is text", need="a title")
+    value = _take(row, field)
+    return _as_text(path, line, row, field, value, form="a title is text", need="a title")
 
 
-def _take_text(path: Path | str, line: int, row: Row, field: str, *, form: str, need: str) -> str:
-    """Remove a field from the row and return its text. `form` and `need` are words of the errors."""
-    value = row.pop(field, None)
+def _take(row: Row, field: str) -> object:
+    """Remove a field from the row and return its value. A field inside an object stays there."""
+    return row.pop(field) if field in row else read_field(row, field)
+
+
+def _as_text(path: Path | str, line: int, row: Row, field: str, value: object, *, form: str, need: str) -> str:
+    """Return a value as the text that it must be. `form` and `need` are words of the errors."""
     if value is None or value == "":
         raise _missing(path, line, field, row)
     if not isinstance(value, str):
@@ -132,91 +157,6 @@ def _missing(path: Path | str, line: int, field: str, row: Row) -> FileFormatErr
     there = ", ".join(list(row)[:12]) or "nothing"
     message = f"is missing (the row has: {there}); add it, or name another with --id-field / --title-field"
     return FileFormatError(path, message, line=line, field=field)
-
-
-def _cast_field(path: Path | str, line: int, name: str, value: object, kind: str) -> object:
-    try:
-        return cast_value(value, kind)
-    except InputError as error:
-        raise FileFormatError(path, str(error), line=line, field=name) from error
-
-
-def cast_value(value: object, kind: str) -> object:
-    """Cast a JSON value, or each value of a list, to a type of `_CASTS`. None stays None.
-
-    Raises InputError when the value is not of that type.
-
-    >>> cast_value(["12", 7.0], "integer"), cast_value("Yes", "boolean"), cast_value("2009-12-10 08:30", "date")
-    ([12, 7], True, '2009-12-10T08:30:00')
-    """
-    if isinstance(value, list):
-        return [cast_value(item, kind) for item in value]
-    if value is None:
-        return None
-    try:
-        if isinstance(value, dict):
-            raise ValueError
-        return _CASTS[kind](value)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{describe(value)} is no {kind}{_CURES.get(kind, '')}") from error
-
-
-def _cast_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _cast_integer(value: object) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError
-    return int(value) if isinstance(value, float) else int(_plain_number(value))
-
-
-def _plain_number(value: object) -> str:
-    text = str(value)
-    if "_" in text:  # only Python reads 1_000 as a number
-        raise ValueError
-    return text
-
-
-def _cast_float(value: object) -> float:
-    if isinstance(value, bool):
-        raise ValueError
-    number = float(_plain_number(value))
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _cast_boolean(value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in _BOOLEANS:
-        raise ValueError
-    return _BOOLEANS[text]
-
-
-def _cast_date(value: object) -> str:
-    # Python accepts more of ISO 8601 than OpenSearch, so the date is written in the form of OpenSearch's default
-    # format.
-    if not isinstance(value, str):
-        raise ValueError
-    text = value.strip()
-    return date.fromisoformat(text).isoformat() if len(text) <= 10 else datetime.fromisoformat(text).isoformat()
-
-
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_CURES = {
-    "boolean": "; write one of " + ", ".join(_BOOLEANS),
-    "date": "; write it as 2026-11-22 or 2026-11-22T08:30:00Z",
-    "float": "; write a finite number with a decimal point",
-}
-_CASTS: Mapping[str, Callable[[object], object]] = {
-    "keyword": _cast_text,
-    "text": _cast_text,
-    "integer": _cast_integer,
-    "float": _cast_float,
-    "boolean": _cast_boolean,
-    "date": _cast_date,
-}
 
 
 def read_queries(path: Path | str) -> list[Query]:
@@ -328,7 +268,7 @@ def _text_cell(path: Path | str, line: int, field: str, cell: str) -> str:
 
 def _number_cell(path: Path | str, line: int, field: str, cell: str) -> float:
     try:
-        return _cast_float(cell)
+        return read_number(cell)
     except ValueError as error:
         raise FileFormatError(path, f"{describe(cell)} is no finite number", line=line, field=field) from error
 

@@ -13,17 +13,20 @@ from gram_os.errors import InputError
 
 if TYPE_CHECKING:
     from gram_os.cluster.bulk import BulkItem
+    from gram_os.errors import FileFormatError
     from gram_os.ingest.load import LoadReport
 
 log = logging.getLogger("gram_os.load")
 
-_MAX_REFUSALS = 100  # refused products in the JSON output; the log names them all
+_MAX_REFUSALS = 100  # refused products and skipped rows in the JSON output; the log names them all
+_MAX_RENAMED = 20  # changed names in the text output
 
 EXAMPLE = """Example:
 
 \b
   gram-os load products.jsonl.gz --index products
   gram-os load export.csv --index products --id-field sku --title-field name --field price=float
+  gram-os load shopify.csv --index products --id-field Handle --title-field Title --skip-faulty
 """
 
 
@@ -33,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    file: Annotated[str, typer.Argument(help="JSONL, CSV, TSV (each also .gz) or Parquet; - is JSONL on stdin.")],
+    file: Annotated[str, typer.Argument(help="JSONL, CSV, TSV, XML feed or Parquet; - is JSONL on stdin.")],
     index: output.IndexOption,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
     title_field: Annotated[str, typer.Option(help="Column of the title; the index keeps it as title.")] = "title",
@@ -44,13 +47,16 @@ def run(
             show_default=False,
         ),
     ] = None,
+    skip_faulty: Annotated[
+        bool, typer.Option("--skip-faulty", help="Skip rows that cannot be read, and name and count them.")
+    ] = False,
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Load a catalogue into an index, which is created when it is missing.
 
     A product is written under its id, so loading again replaces products and adds none twice. Exit code 3: some
-    products were refused, and each is named.
+    products were refused, or some rows were skipped, and each is named.
     """
     from gram_os.embedded import resolve_cluster
     from gram_os.ingest.load import Source, load_products, survey_source
@@ -58,8 +64,14 @@ def run(
 
     started = time.monotonic()
     refusals: list[BulkItem] = []
-    source = Source(file, id_field, title_field, _parse_fields(field or []))
-    survey = survey_source(source)
+    faults: list[FileFormatError] = []
+    source = Source(file, id_field, title_field, _parse_fields(field or []), skip_faulty)
+
+    def note_fault(fault: FileFormatError) -> None:
+        log.warning("skipped: %s", fault)
+        faults.extend([fault] if len(faults) < _MAX_REFUSALS else [])
+
+    survey = survey_source(source, on_fault=note_fault)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         total = survey.products if survey is not None else None
@@ -71,9 +83,15 @@ def run(
                     log.warning("refused: product '%s': %s", item.id, item.error)
                     refusals.extend([item] if len(refusals) < _MAX_REFUSALS else [])
 
-            report = load_products(cluster, index, source, survey, on_item=note)
-    _print_report(report, refusals, time.monotonic() - started, as_json=as_json)
-    if report.refused:
+            # The survey has named the faults already. Standard input has none.
+            on_fault = note_fault if survey is None else None
+            report = load_products(cluster, index, source, survey, on_item=note, on_fault=on_fault)
+    seconds = time.monotonic() - started
+    if as_json:
+        _print_json(report, refusals, faults, seconds)
+    else:
+        _print_text(report, seconds)
+    if report.refused or report.skipped:
         raise typer.Exit(output.DONE_IN_PART)
 
 
@@ -92,27 +110,59 @@ def _parse_fields(options: list[str]) -> dict[str, str]:
     return fields
 
 
-def _print_report(report: LoadReport, refusals: list[BulkItem], seconds: float, *, as_json: bool) -> None:
-    if as_json:
-        output.print_json(
-            {
-                "index": report.index,
-                "created_index": report.created_index,
-                "written": report.written,
-                "replaced": report.replaced,
-                "refused": report.refused,
-                "refusals": [{"id": item.id, "error": item.error} for item in refusals],
-                "unmapped_fields": len(report.unmapped),
-                "seconds": round(seconds, 3),
-            }
-        )
-        return
+def _print_json(report: LoadReport, refusals: list[BulkItem], faults: list[FileFormatError], seconds: float) -> None:
+    output.print_json(
+        {
+            "index": report.index,
+            "created_index": report.created_index,
+            "written": report.written,
+            "replaced": report.replaced,
+            "refused": report.refused,
+            "refusals": [{"id": item.id, "error": item.error} for item in refusals],
+            "skipped": report.skipped,
+            "faults": [str(fault) for fault in faults],
+            "repeated_ids": list(report.repeated),
+            "unmapped_fields": len(report.unmapped),
+            "renamed": [{"from": name, "to": safe} for name, safe in report.renamed.items()],
+            "notes": list(report.notes),
+            "without_codes": dict(report.without_codes),
+            "seconds": round(seconds, 3),
+        }
+    )
+
+
+def _print_text(report: LoadReport, seconds: float) -> None:
     where = "new index" if report.created_index else "index"
     replaced = f", {report.replaced:,} of them replaced an earlier one" if report.replaced else ""
     print(f"{report.written:,} products in {where} '{report.index}'{replaced}, in {seconds:.1f} s")
+    if report.repeated:
+        print(f"ids that the file has more than once, such as '{report.repeated[0]}': the last row counts")
+    if report.renamed:
+        names = [f"'{name}' is '{safe}'" for name, safe in report.renamed.items()]
+        more = f" and {len(names) - _MAX_RENAMED:,} more" if len(names) > _MAX_RENAMED else ""
+        print(f"names that the cluster cannot take: {', '.join(names[:_MAX_RENAMED])}{more}")
+    for note in report.notes:
+        print(note)
     if report.unmapped:
         print(
             f"{len(report.unmapped):,} rare fields are kept but cannot be filtered by, such as '{report.unmapped[0]}'"
         )
+    if report.skipped:
+        print(f"{_count(report.skipped, 'row')} skipped, named above; correct the file and load it again")
     if report.refused:
-        print(f"{report.refused:,} products were refused, each is named above; correct them and load the file again")
+        print(f"{_count(report.refused, 'product')} refused, named above; correct them and load the file again")
+    for label, count in report.without_codes.items():
+        have = "has" if count == 1 else "have"
+        print(
+            f"{_count(count, 'product')} {have} no codes of label {label} now; "
+            f"run: gram-os backfill --index {report.index} --label {label}"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    >>> _count(1, "row"), _count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

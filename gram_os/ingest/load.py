@@ -7,19 +7,28 @@ reading finds all faults of the file before anything is written, and the fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gram_os.catalogue import Product, read_products
 from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_index_body
-from gram_os.errors import IndexUnfitError, InputError
-from gram_os.ingest.survey import Survey, survey_fields
-from gram_os.rows import STDIN
+from gram_os.cluster.dsl import build_index_body, code_field
+from gram_os.cluster.labels import read_attachment
+from gram_os.errors import FileFormatError, IndexUnfitError, InputError
+from gram_os.fields import read_field
+from gram_os.files.casts import cast_value
+from gram_os.files.names import FieldNames, safe_name, safe_value
+from gram_os.ingest.survey import TITLE, Survey, survey_fields
+from gram_os.rows import STDIN, OnFault, OnNote, has_texts_only
 
-TITLE = "title"
+_MOST_REPEATED = 100  # ids that a report lists
+
+# Which types of an existing index take a number or a truth value where the file has its text.
+_NUMBER_TYPES = ("long", "integer", "short", "byte", "unsigned_long", "double", "float", "half_float", "scaled_float")
+_WHOLE_TYPES = _NUMBER_TYPES[:5]
+_TAKES = {"integer": _NUMBER_TYPES, "float": _NUMBER_TYPES, "boolean": ("boolean",)}
 
 OnItem = Callable[[BulkItem], None]
 
@@ -28,18 +37,31 @@ OnItem = Callable[[BulkItem], None]
 class Source:
     """A catalogue file and how to read its columns.
 
-    path: JSONL, CSV, TSV or Parquet; "-" is JSONL on standard input. fields: the user's choice of a kind for a column,
-    name -> one of `FIELD_KINDS`.
+    path: JSONL, CSV, TSV, XML or Parquet; "-" is JSONL on standard input. fields: the user's choice of a kind for a
+    column, name -> one of `FIELD_KINDS`. skip_faulty: leave out rows that cannot be read.
     """
 
     path: Path | str
     id_field: str = "id"
     title_field: str = TITLE
     fields: Mapping[str, str] | None = None
+    skip_faulty: bool = False
 
-    def read(self) -> Iterator[Product]:
+    def read(self, on_fault: OnFault | None = None, on_note: OnNote | None = None) -> Iterator[Product]:
         """Stream the products. Raises FileFormatError with the line and the field."""
-        return read_products(self.path, id_field=self.id_field, title_field=self.title_field, fields=self.fields)
+        return read_products(
+            self.path,
+            id_field=self.id_field,
+            title_field=self.title_field,
+            fields=self.fields,
+            on_fault=on_fault if self.skip_faulty else _refuse_row,
+            on_note=on_note,
+        )
+
+
+def _refuse_row(fault: FileFormatError) -> None:
+    fault.args = (f"{fault}; --skip-faulty skips and counts such rows",)
+    raise fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +69,10 @@ class LoadReport:
     """What a load did. `written + refused` is the number of products read.
 
     replaced: how many of the written products were in the index before, or twice in the file. unmapped: fields that the
-    documents have, but that nobody can filter by.
+    documents have, but that nobody can filter by. skipped: rows that could not be read. repeated: ids that the file has
+    more than once, the first `_MOST_REPEATED` of a new index. renamed: name in the file -> name in the index.
+    notes: sentences about what was read in another way than it stands in the file. without_codes: label -> documents of
+    the index that have no codes of that label.
     """
 
     index: str
@@ -56,21 +81,39 @@ class LoadReport:
     replaced: int
     refused: int
     unmapped: tuple[str, ...]
+    skipped: int = 0
+    repeated: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    without_codes: Mapping[str, int] = field(default_factory=dict)
 
 
-def survey_source(source: Source) -> Survey | None:
+def survey_source(source: Source, *, on_fault: OnFault | None = None) -> Survey | None:
     """Read a file through and return its fields. None for standard input, which can be read only once.
 
-    Raises FileFormatError for a fault of the file, and InputError for a second title column.
+    on_fault takes each row that `source` skips. Raises FileFormatError for a fault of the file, also when every row is
+    faulty, and InputError for a second title column.
     """
     if str(source.path) == STDIN:
         return None
-    products = source.read()
-    return survey_fields(map(_check_title_column, products), source.fields)
+    faults = 0
+    notes: list[str] = []
+
+    def note_fault(fault: FileFormatError) -> None:
+        nonlocal faults
+        faults += 1
+        if on_fault is not None:
+            on_fault(fault)
+
+    products = (_check_title_column(source, product) for product in source.read(note_fault, notes.append))
+    survey = survey_fields(products, source.fields, id_field=source.id_field, texts_only=has_texts_only(source.path))
+    if not survey.products:
+        raise FileFormatError(source.path, f"holds no product: all of its {faults} rows are faulty")
+    return replace(survey, notes=(*notes, *survey.notes))
 
 
-def _check_title_column(product: Product) -> Product:
-    if TITLE in product.fields:
+def _check_title_column(source: Source, product: Product) -> Product:
+    if TITLE in product.fields and not source.title_field.startswith(f"{TITLE}."):
         raise InputError(
             f"product '{product.id}' has a column '{TITLE}' beside the one given as title; "
             f"the index keeps the title under that name: use that column, or rename it in the file"
@@ -79,26 +122,71 @@ def _check_title_column(product: Product) -> Product:
 
 
 def load_products(
-    cluster: Cluster, index: str, source: Source, survey: Survey | None, *, on_item: OnItem
+    cluster: Cluster,
+    index: str,
+    source: Source,
+    survey: Survey | None,
+    *,
+    on_item: OnItem,
+    on_fault: OnFault | None = None,
 ) -> LoadReport:
     """Write every product of `source`. `on_item` is called for each one, also when it was refused.
 
-    Raises IndexUnfitError when the index has no text field for titles, or takes no writes.
+    on_fault takes each row that `source` skips. Raises IndexUnfitError when the index has no text field for titles, or
+    takes no writes.
     """
     created = prepare_index(cluster, index, survey, source.fields)
-    written = replaced = refused = 0
-    for item in cluster.bulk(_make_action(index, source, product) for product in source.read()):
+    types = {} if created else _read_types(cluster, index)
+    writer = _DocumentWriter(index, source, survey, types)
+    skipped = written = replaced = refused = 0
+    repeated: list[str] = []
+
+    def note_fault(fault: FileFormatError) -> None:
+        nonlocal skipped
+        skipped += 1
+        if on_fault is not None:
+            on_fault(fault)
+
+    for item in cluster.bulk(writer.make_action(product) for product in source.read(note_fault)):
         if item.error is None:
             written += 1
             replaced += item.status == 200  # 201 is a new document
+            if created and item.status == 200 and item.id is not None and len(repeated) < _MOST_REPEATED:
+                repeated.append(item.id)
         elif item.blocked:
             raise explain_block(item.error, index, progress=f"{written} products were written")
         else:
             refused += 1
         on_item(item)
     cluster.refresh(index)
-    unmapped = survey.left_out if survey is not None and created else ()
-    return LoadReport(index, created, written, replaced, refused, unmapped)
+    return LoadReport(
+        index,
+        created,
+        written,
+        replaced,
+        refused,
+        survey.left_out if survey is not None and created else (),
+        skipped,
+        tuple(repeated),
+        writer.renamed(),
+        (*(survey.notes if survey else ()), *_note_cut_numbers(survey, types)),
+        {} if created else count_without_codes(cluster, index),
+    )
+
+
+def count_without_codes(cluster: Cluster, index: str) -> dict[str, int]:
+    """Return for each label of the index how many documents have no codes of it. Labels without such are left out."""
+    try:
+        attachment = read_attachment(cluster, index)
+    except IndexUnfitError:
+        return {}
+    counts: dict[str, int] = {}
+    for label in attachment.labels if attachment else ():
+        query = {"bool": {"must_not": {"exists": {"field": f"{code_field(label)}.source"}}}}
+        count = cluster.count(index, query)
+        if count:
+            counts[label] = count
+    return counts
 
 
 def prepare_index(cluster: Cluster, index: str, survey: Survey | None, kinds: Mapping[str, str] | None = None) -> bool:
@@ -110,7 +198,7 @@ def prepare_index(cluster: Cluster, index: str, survey: Survey | None, kinds: Ma
     if cluster.index_exists(index):
         _check_mapping(index, cluster.get_mapping(index))
         return False
-    fields = dict(kinds or {}) if survey is None else survey.fields
+    fields = {safe_name(name): kind for name, kind in (kinds or {}).items()} if survey is None else survey.fields
     has_all_fields = survey is None or not survey.left_out
     cluster.create_index(index, build_index_body(fields, dynamic=has_all_fields))
     return True
@@ -129,7 +217,52 @@ def _check_mapping(index: str, mapping: Mapping[str, object]) -> None:
     )
 
 
-def _make_action(index: str, source: Source, product: Product) -> dict[str, object]:
-    _check_title_column(product)
-    body = {source.id_field: product.id, **product.fields, TITLE: product.title}
-    return {"op": "index", "index": index, "id": product.id, "body": body}
+def _read_types(cluster: Cluster, index: str) -> dict[str, str]:
+    """Return the types of the index's fields, by their names without a path into objects."""
+    properties = cluster.get_mapping(index).get("properties", {})
+    return {name: found.get("type", "object") for name, found in properties.items()}
+
+
+def _note_cut_numbers(survey: Survey | None, types: Mapping[str, str]) -> list[str]:
+    """Say which fractions an existing index cuts: it keeps whole numbers only, and refuses none."""
+    return [
+        f"field '{name}' has fractions, but the index keeps it as {types[name]}: filters and sorting see whole "
+        "numbers; load into a new index"
+        for name, kind in (survey.fields.items() if survey else ())
+        if kind == "float" and types.get(name) in _WHOLE_TYPES
+    ]
+
+
+class _DocumentWriter:
+    """Makes the documents of a load: names made safe, texts that stand for numbers written as numbers."""
+
+    def __init__(self, index: str, source: Source, survey: Survey | None, types: Mapping[str, str]) -> None:
+        """Take over the survey's names. types: those of an index that exists; it may keep a number as text."""
+        self._index, self._source = index, source
+        self._names = survey.names if survey else FieldNames(taken=(TITLE,))
+        self._inner: dict[str, str] = dict(survey.inner_names) if survey else {}
+        self._casts = {
+            name: kind
+            for name, kind in (survey.casts.items() if survey else ())
+            if types.get(self._names.find(name), kind) in (kind, *_TAKES[kind])
+        }
+
+    def make_action(self, product: Product) -> dict[str, object]:
+        """Make the bulk action that writes a product."""
+        source = self._source
+        _check_title_column(source, product)
+        body: dict[str, object] = {}
+        if read_field(product.fields, source.id_field) is None:  # an id inside an object stands there already
+            body[self._names.find(source.id_field)] = product.id
+        for name, value in product.fields.items():
+            if name in self._casts:
+                value = cast_value(value, self._casts[name])
+            elif isinstance(value, list | dict):
+                value = safe_value(value, self._inner)
+            body[self._names.find(name)] = value
+        body[TITLE] = product.title
+        return {"op": "index", "index": self._index, "id": product.id, "body": body}
+
+    def renamed(self) -> Mapping[str, str]:
+        """Return the names that could not stay -> those in the index."""
+        return {**self._names.changed, **self._inner}

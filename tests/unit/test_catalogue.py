@@ -14,13 +14,13 @@ from gram_os.catalogue import (
     Judgment,
     Product,
     Query,
-    cast_value,
     read_clicks,
     read_judgments,
     read_products,
     read_queries,
 )
 from gram_os.errors import FileFormatError, InputError
+from gram_os.files.casts import cast_value
 
 
 def _write(folder: Path, name: str, content: str) -> Path:

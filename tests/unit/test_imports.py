@@ -14,8 +14,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "gram_os"
 
-# What every room may use, in no room: `arrays` names types of numpy arrays, the others are values and their readers.
-VALUES = ("errors", "arrays", "settings", "fields", "rows", "catalogue")
+# What every room may use: `arrays` names types of numpy arrays, the others are values and their readers. `files` is a
+# room of readers, one a format.
+VALUES = ("errors", "arrays", "settings", "fields", "files", "rows", "catalogue")
 
 # Each room imports only rooms that stand before it, inside functions too.
 ROOMS = (
@@ -40,12 +41,12 @@ EXCEPTIONS = {("query_pipeline.systems", "model.backbone")}
 
 # The one place of each foreign library that is slow to import or has a seam of ours in front of it.
 SOLE_IMPORTERS = {
-    "opensearchpy": ("cluster/client.py",),
+    "opensearchpy": ("cluster/client.py", "cluster/connection.py"),
     "onnxruntime": ("model/onnx_lm.py", "train/export/"),  # there for quantization only
     "torch": ("train/",),
     "transformers": ("train/",),
     "onnx": ("train/",),
-    "pyarrow": ("rows.py",),
+    "pyarrow": ("files/parquet.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "embedded/jars.py"),  # the one progress bar below the command line: a 92 MB download
 }
@@ -89,7 +90,7 @@ def _own_imports() -> Iterator[tuple[str, str]]:
 
 
 def _room(module: str) -> str:
-    """The room of a module: its package. A value stands for itself."""
+    """The room of a module: its package. A value stands for itself, and the files of a room of values for the room."""
     if module in VALUES or module in ROOMS:
         return module
     return module.rpartition(".")[0]

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gram_os.errors import FileFormatError, InputError
-from gram_os.rows import Row, as_json, read_lines, read_rows
+from gram_os.files.json_values import as_json
+from gram_os.rows import Row, read_lines, read_rows
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -170,7 +171,7 @@ def test_missing_file_and_folder_are_found_before_the_first_row(tmp_path: Path) 
 
 
 def test_line_without_end_is_refused_and_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gram_os.rows.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("gram_os.files.lines.MAX_LINE_BYTES", 1000)
     assert "one row a line" in str(_fault(_write(tmp_path, "p.jsonl", '{"id": "' + "1" * 2000)))
 
 

@@ -51,7 +51,8 @@ def test_choices_of_the_user_win_and_the_rarest_are_left_out() -> None:
     assert survey.left_out == ("rare",)
 
 
-def test_names_that_are_not_plain_fields_to_opensearch_stay_unmapped() -> None:
+def test_names_that_opensearch_cannot_take_are_made_safe() -> None:
     survey = survey_fields([Product("1", "Nut", {"a.b": 1, "_id": 1, "": 1, " ": 1, "a b": 1})])
-    assert survey.fields == {"a b": "integer"}
+    assert survey.fields == dict.fromkeys(("a.b", "id_2", "unnamed", "unnamed_2", "a b"), "integer")
+    assert survey.names.changed == {"_id": "id_2", "": "unnamed", " ": "unnamed_2"}
     assert survey.left_out == ()
