@@ -36,8 +36,8 @@ FIELD_KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict[str, Any]:
     """Build settings and mapping of an index for a catalogue.
 
-    fields: the kind of each field but the title, name -> one of `FIELD_KINDS`. dynamic: whether later fields are
-    mapped.
+    fields: the kind of each field but the title, name -> one of `FIELD_KINDS`. A name with dots is a path into
+    objects. dynamic: whether later fields are mapped.
 
     A shop filters and counts by attributes. So each attribute is a field of its own type, and a text is a `keyword`
     under its own name, with `.text` beside it where it is prose. `flat_object` would make one field out of thousands,
@@ -50,13 +50,14 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
     >>> body["mappings"]["properties"]["title"]["analyzer"], body["mappings"]["properties"]["colour"]["type"]
     ('english', 'keyword')
     """
+    most_fields = sum(2 + name.count(".") for name in properties)  # prose is two fields, and each object above counts
     title = {**_ENGLISH, "fields": {"raw": _KEYWORD}}
     properties = {name: dict(FIELD_KINDS[kind]) for name, kind in fields.items()}
     return {
         "settings": {
             "index": {
                 "auto_expand_replicas": "0-1",
-                "mapping": {"total_fields": {"limit": 2 * len(properties) + _FIELD_HEADROOM}},
+                "mapping": {"total_fields": {"limit": most_fields + _FIELD_HEADROOM}},
             }
         },
         "mappings": {
