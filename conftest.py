@@ -130,6 +130,14 @@ def _needs_a_cluster(item: pytest.Item) -> bool:
     return any("OPENSEARCH_URL" in line.partition("#")[2] for line in lines)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless `-m` names them."""
+    if "long" not in config.getoption("-m"):
+        kept = [item for item in items if item.get_closest_marker("long") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the doctests that need a cluster, so that `-m "not integration"` leaves them out."""
     if _needs_a_cluster(item):

@@ -46,7 +46,7 @@ def run(
         state = require_label(cluster, index, label)
         require_bundle(state, index, generator.bundle.id, generator.bundle.path)
         started = time.perf_counter()
-        with output.show_progress("backfill", total=cluster.count(index)) as advance:
+        with output.show_progress("backfill", total=cluster.count(index, state.product_query)) as advance:
             report = backfill(cluster, index, state, generator, progress=advance)
     seconds = time.perf_counter() - started
     if as_json:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from gram_os.errors import InputError
 
 DONE_IN_PART = 3  # exit code: some documents were not processed, and each is named
 LOG_EVERY_S = 5.0
@@ -32,6 +34,27 @@ BundleOption = Annotated[
     typer.Option("--bundle", help="Model folder; by default the shipped one.", show_default=False),
 ]
 IndexOption = Annotated[str, typer.Option("--index", help="The index of the catalogue.", show_default=False)]
+
+
+def parse_clauses(option: str, text: str | None) -> list[dict[str, Any]]:
+    """Read an option with one OpenSearch clause, or a list of them. Raises InputError for anything else."""
+    if text is None:
+        return []
+    example = '{"term": {"supplier": "HP"}}'
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text}: not JSON ({error}); such as {example}") from error
+    clauses = found if isinstance(found, list) else [found]
+    if not all(isinstance(clause, dict) and len(clause) == 1 for clause in clauses):
+        raise InputError(f"{option} {text}: must be a clause such as {example}, or a list of them")
+    return clauses
+
+
+def parse_clause(option: str, text: str | None) -> dict[str, Any] | None:
+    """Read an option with one OpenSearch clause; several count as one that demands all of them."""
+    clauses = parse_clauses(option, text)
+    return clauses[0] if len(clauses) == 1 else {"bool": {"filter": clauses}} if clauses else None
 
 
 def print_json(value: Mapping[str, object]) -> None:

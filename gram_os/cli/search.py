@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gram_os.cli import output
-from gram_os.cluster.dsl import DEEPEST
-from gram_os.errors import InputError
+from gram_os.cluster.facts import RESULT_WINDOW
 
 if TYPE_CHECKING:
     from gram_os.query_pipeline.hit import Hit
@@ -32,7 +30,7 @@ def run(
     text: Annotated[str, typer.Argument(help="The query.", show_default=False)],
     index: output.IndexOption,
     mode: Annotated[Literal["hybrid", "gram", "bm25"], typer.Option(help="What finds the hits.")] = "hybrid",
-    size: Annotated[int, typer.Option(min=1, max=DEEPEST, help="Hits to show.")] = 10,
+    size: Annotated[int, typer.Option(min=1, max=RESULT_WINDOW, help="Hits to show.")] = 10,
     start: Annotated[int, typer.Option("--from", min=0, help="Hits to skip.")] = 0,
     filters: Annotated[
         str | None,
@@ -49,7 +47,7 @@ def run(
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import load_settings
 
-    clauses = _parse_filter(filters)
+    clauses = output.parse_clauses("--filter", filters)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
         pipeline = open_pipeline(cluster, index, bundle=bundle, model=settings.model)
@@ -67,22 +65,6 @@ def run(
         output.print_json(_describe_answer(text, mode, answer, title=title, explain=explain))
     else:
         _print_answer(text, mode, answer, title=title, first=start + 1, explain=explain)
-
-
-def _parse_filter(text: str | None) -> list[dict[str, Any]]:
-    """Read `--filter`: one clause or a list of clauses. Raises InputError for anything else."""
-    if text is None:
-        return []
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InputError(f'--filter {text}: not JSON ({error}); such as {{"term": {{"supplier": "HP"}}}}') from error
-    clauses = found if isinstance(found, list) else [found]
-    if not all(isinstance(clause, dict) and len(clause) == 1 for clause in clauses):
-        raise InputError(
-            f'--filter {text}: must be a clause such as {{"term": {{"supplier": "HP"}}}}, or a list of them'
-        )
-    return clauses
 
 
 def _describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:

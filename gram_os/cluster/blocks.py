@@ -33,6 +33,29 @@ _OF_THE_CLUSTER: Final[Mapping[str, str]] = {
 }
 
 
+# The settings that put these blocks on an index.
+_SETTINGS: Final[Mapping[str, str]] = {
+    "index.blocks.read_only": "5",
+    "index.blocks.read": "7",
+    "index.blocks.write": "8",
+    "index.blocks.metadata": "9",
+    "index.blocks.read_only_allow_delete": "12",
+}
+
+
+def explain_settings(settings: Mapping[str, object], index: str) -> tuple[str, str] | None:
+    """Return what is blocked by the settings of an index (flat names), and the cure. None without a block.
+
+    >>> explain_settings({"index.blocks.write": "true"}, "shop")
+    ('writing is blocked', 'lift the block with PUT /shop/_settings {"index.blocks.write": null}')
+    """
+    for name, number in _SETTINGS.items():
+        if str(settings.get(name, "false")).lower() == "true":
+            found, _, cure = _OF_AN_INDEX[number].replace("INDEX", index).partition("; ")
+            return found, cure
+    return None
+
+
 def explain_block(reason: str, index: str | None = None, *, progress: str | None = None) -> ClusterError:
     """Return the error for what a block refused, with the cure of that block.
 

@@ -21,6 +21,7 @@ from tenacity import (
 )
 
 from gram_os.cluster.blocks import ERROR_TYPES
+from gram_os.cluster.raw_json import on_one_line
 from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
 
 Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
@@ -57,6 +58,11 @@ class BulkItem:
         return self.status == 409
 
     @property
+    def refused_for_now(self) -> bool:
+        """True for 429 and 503, except from a block: a full disk answers 429, and waiting does not free it."""
+        return self.status in _RETRIED and not self.blocked
+
+    @property
     def blocked(self) -> bool:
         """True when a block refused the write. `explain_block` has the cure. Sending again does not help."""
         return self.error is not None and self.error.startswith(ERROR_TYPES)
@@ -85,14 +91,33 @@ class _Entry:
     item: BulkItem | None = field(default=None)
 
 
+def retry(attempt: Callable[[], bool], backoff: Backoff) -> None:
+    """Call `attempt` with growing pauses while it returns True or the cluster is busy or does not answer.
+
+    After the last attempt, what it returned is final, and what it raised is raised.
+    """
+
+    def give_up(state: RetryCallState) -> None:
+        assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
+        if state.outcome.failed:
+            state.outcome.result()
+
+    Retrying(
+        stop=stop_after_attempt(backoff.attempts),
+        wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
+        retry=retry_if_result(bool) | retry_if_exception_type((ClusterBusyError, ClusterUnreachableError)),
+        retry_error_callback=give_up,
+    )(attempt)
+
+
 def write_bulk(
     actions: Iterable[Mapping[str, Any]], send: Send, *, chunk: int = CHUNK, backoff: Backoff | None = None
 ) -> Iterator[BulkItem]:
     """Send actions, and yield what became of each, in order.
 
-    An action has an `op` of `_OPERATIONS`, an `index`, an `id` and a `body` (none for "delete"). Other keys, such as
-    `if_seq_no` and `routing`, go into the action's metadata. A request has at most `chunk` actions and 8 MiB. One
-    request is in memory at a time.
+    An action has an `op` of `_OPERATIONS`, an `index`, an `id` and a `body` (none for "delete"). A body of type str is
+    JSON already, and is sent as it is written. Other keys, such as `version` and `routing`, go into the action's
+    metadata. A request has at most `chunk` actions and 8 MiB. One request is in memory at a time.
 
     Items that were refused with 429 or 503, and requests without an answer, are sent again with growing pauses. This is
     safe: at worst an action that was done before answers 409.
@@ -141,6 +166,8 @@ def _encode(action: Mapping[str, Any]) -> _Entry:
 
 
 def _encode_line(value: object) -> bytes:
+    if isinstance(value, str):
+        return on_one_line(value).encode("utf-8", "surrogatepass") + b"\n"
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8; escaped, it is refused for this document only
@@ -151,29 +178,14 @@ def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
     """Send until every entry has a final item. After the last attempt, the last answer is final."""
 
     def attempt() -> bool:
-        waiting = [entry for entry in entries if entry.item is None or _is_refused_for_now(entry.item)]
+        waiting = [entry for entry in entries if entry.item is None or entry.item.refused_for_now]
         if waiting:
             answers = send(b"".join(entry.lines for entry in waiting))
             for entry, answer in zip(waiting, answers, strict=True):
                 entry.item = _read_answer(entry, answer)
-        return any(entry.item is not None and _is_refused_for_now(entry.item) for entry in waiting)
+        return any(entry.item is not None and entry.item.refused_for_now for entry in waiting)
 
-    def give_up(state: RetryCallState) -> None:
-        assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
-        if state.outcome.failed:
-            state.outcome.result()  # raises what the last attempt raised
-
-    Retrying(
-        stop=stop_after_attempt(backoff.attempts),
-        wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
-        retry=retry_if_result(bool) | retry_if_exception_type((ClusterBusyError, ClusterUnreachableError)),
-        retry_error_callback=give_up,
-    )(attempt)
-
-
-def _is_refused_for_now(item: BulkItem) -> bool:
-    """True for 429 and 503, except from a block: a full disk answers 429, and waiting does not free it."""
-    return item.status in _RETRIED and not item.blocked
+    retry(attempt, backoff)
 
 
 def _read_answer(entry: _Entry, answer: Mapping[str, Any]) -> BulkItem:

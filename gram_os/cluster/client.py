@@ -1,7 +1,7 @@
-"""OpenSearch over HTTP: the only module that imports opensearchpy.
+"""OpenSearch over HTTP: how to page, and how to send each kind of request.
 
-Knows how to connect, how to page, and how to send each kind of request. Bodies come from `dsl.py` or from the caller,
-and our errors from `refusals.py`.
+Bodies come from `dsl.py` or from the caller, and our errors from `refusals.py`. With `connection.py` this is the only
+module that imports opensearchpy.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opensearchpy import OpenSearch, Urllib3HttpConnection
+from opensearchpy import OpenSearch
 from opensearchpy import exceptions as foreign
-from urllib3.exceptions import ConnectTimeoutError
 
 from gram_os.cluster import refusals
 from gram_os.cluster.bulk import CHUNK, Backoff, BulkItem, write_bulk
+from gram_os.cluster.connection import TimedTransport, innermost_reason, open_client
+from gram_os.cluster.facts import IndexFacts, read_facts
+from gram_os.cluster.stored import DocumentKey, StoredDocument, build_multi_get, read_multi_get
 from gram_os.errors import ClusterError, ClusterUnreachableError, IndexUnfitError, InputError
 from gram_os.settings import ClusterSettings
 
@@ -59,9 +61,9 @@ class Cluster:
             raise ClusterUnreachableError("no cluster is set; set OPENSEARCH_URL, e.g. http://localhost:9200")
         self.url: str = settings.url
         self._settings = settings
-        self._backoff = backoff or Backoff()
+        self.backoff = backoff or Backoff()
         self._timeout_s = settings.timeout_s
-        self._client = _open_client(settings)
+        self._client = open_client(settings)
         self._known = _SharedFacts()
 
     @classmethod
@@ -95,7 +97,7 @@ class Cluster:
             raise InputError(f"a timeout of {seconds} s leaves no time for an answer; give more than 0")
         view = copy(self)
         view._timeout_s = seconds
-        view._client = OpenSearch(transport_class=lambda *_, **__: _TimedTransport(self._client.transport, seconds))
+        view._client = OpenSearch(transport_class=lambda *_, **__: TimedTransport(self._client.transport, seconds))
         return view
 
     def close(self) -> None:
@@ -117,33 +119,53 @@ class Cluster:
         with self._translating(index):
             self._client.indices.delete(index=index)
 
+    def get_indices(self, index: str) -> list[IndexFacts]:
+        """Return what an index is, or each of the indices that an alias or pattern stands for, by name."""
+        with self._translating(index):
+            found = self._client.indices.get(index=index, params={"flat_settings": "true"})
+        if not found:
+            raise refusals.explain_missing_index(index, self.url)
+        return [read_facts(name, found[name]) for name in sorted(found)]
+
     def get_mapping(self, index: str) -> dict[str, Any]:
         """Return the mapping of an index, `{"properties": ..., "_meta": ...}`.
 
         An alias is followed to its index. Raises IndexUnfitError when it stands for more than one.
         """
-        with self._translating(index):
-            found = self._client.indices.get_mapping(index=index)
-        if not found:
-            raise refusals.explain_missing_index(index, self.url)
+        found = self.get_indices(index)
         if len(found) > 1:
-            names = ", ".join(sorted(found))
+            names = ", ".join(facts.name for facts in found)
             raise IndexUnfitError(f"'{index}' stands for {len(found)} indices ({names}); name one of them")
-        (only,) = found.values()
-        return dict(only["mappings"])
+        return dict(found[0].mapping)
 
     def put_mapping(self, index: str, body: Mapping[str, object]) -> None:
         """Add fields to a mapping. The type of an existing field cannot change. `_meta` is replaced as a whole."""
         with self._translating(index):
             self._client.indices.put_mapping(index=index, body=body)
 
-    def count(self, index: str) -> int:
-        """Return the number of documents that a search can see. To count recent writes, `refresh` first."""
+    def count(self, index: str, query: Mapping[str, object] | None = None) -> int:
+        """Return the number of documents that a search can see, or of those that a query finds.
+
+        To count recent writes, `refresh` first.
+        """
         with self._translating(index):
-            answer = self._client.count(index=index)
+            answer = self._client.count(index=index, body=None if query is None else {"query": query})
         if answer["_shards"]["failed"]:
             raise ClusterError(f"index '{index}': {answer['_shards']['failed']} shards did not answer; try again")
         return int(answer["count"])
+
+    def read_documents(self, keys: Sequence[DocumentKey]) -> list[StoredDocument | None]:
+        """Read documents as they are now, whatever searches see. None for one that is not there."""
+        if not keys:
+            return []
+        index = keys[0].index
+        with self._translating(index):
+            answer = self._client.mget(body=build_multi_get(keys))
+        found = read_multi_get(answer["docs"], answer.text)
+        for document in found:
+            if isinstance(document, Mapping):
+                raise self._explain_refusal(503, document, index)
+        return [document for document in found if not isinstance(document, Mapping)]
 
     def refresh(self, index: str) -> None:
         """Make all writes so far visible to searches."""
@@ -175,13 +197,15 @@ class Cluster:
     def scan(
         self, index: str, *, query: Mapping[str, object], source: Sequence[str] | bool, page: int = 1000
     ) -> Iterator[dict[str, Any]]:
-        """Yield every hit of `query`, as the index was at the start, with _id, _source, _seq_no and _primary_term.
+        """Yield every hit of `query`, as the index was at the start, with _index, _id, _source, _seq_no, _primary_term.
 
-        source: the fields to return, True for all, False for none. page: hits in one request.
+        A hit has `_routing` when its writer gave one. source: the fields to return, True for all, False for none. page:
+        hits in one request, fewer where the index allows fewer.
         The cluster keeps a point in time meanwhile. It is closed at the end, also when the caller stops early.
         """
         with self._translating(index):
             pit = self._client.create_pit(index=index, params={"keep_alive": _PIT_KEEP_ALIVE})["pit_id"]
+        page = min([page, *(facts.result_window for facts in self.get_indices(index))])
         try:
             yield from self._pages(index, pit, {"query": query, "_source": source, "size": page})
         finally:
@@ -206,8 +230,12 @@ class Cluster:
                 return
             after = hits[-1]["sort"]
 
-    def bulk(self, actions: Iterable[Mapping[str, object]], *, chunk: int = CHUNK) -> Iterator[BulkItem]:
+    def bulk(
+        self, actions: Iterable[Mapping[str, object]], *, chunk: int = CHUNK, backoff: Backoff | None = None
+    ) -> Iterator[BulkItem]:
         """Write actions and yield one BulkItem for each, in order. `write_bulk` has their form and the retries.
+
+        backoff: other retries than those of this cluster.
 
         Actions are written as the items are read. A refused document is an item with an `error`, never an exception.
         """
@@ -216,7 +244,7 @@ class Cluster:
             with self._translating(None):
                 return list(self._client.bulk(body=lines)["items"])
 
-        return write_bulk(actions, send, chunk=chunk, backoff=self._backoff)
+        return write_bulk(actions, send, chunk=chunk, backoff=backoff or self.backoff)
 
     def _read_version(self) -> str:
         with self._translating(None):
@@ -238,7 +266,7 @@ class Cluster:
             raise refusals.explain_other_service(error, self.url) from error
 
     def _explain_no_answer(self, error: foreign.ConnectionError) -> ClusterError:
-        reason = _innermost(error)
+        reason = innermost_reason(error)
         if isinstance(error, foreign.SSLError) or "CERTIFICATE" in reason:
             return refusals.explain_failed_tls(reason, self.url)
         if isinstance(error, foreign.ConnectionTimeout):
@@ -249,64 +277,6 @@ class Cluster:
     def _explain_refusal(self, status: int, details: Any, index: str | None) -> ClusterError:
         username = self._settings.username
         return refusals.explain_refusal(status, details, url=self.url, username=username, index=index)
-
-
-class _Connection(Urllib3HttpConnection):  # type: ignore[misc]  # opensearchpy has no types that mypy reads
-    """opensearch-py's connection, where a TCP handshake without an answer counts as a timeout too.
-
-    opensearch-py would repeat such a handshake three times, and the request would take four times its limit.
-    """
-
-    def perform_request(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().perform_request(*args, **kwargs)
-        except foreign.ConnectionError as error:
-            if type(error.info) is ConnectTimeoutError:
-                raise foreign.ConnectionTimeout("TIMEOUT", str(error.info), error.info) from error
-            raise
-
-
-class _TimedTransport:
-    """The transport of another client, with a time limit of its own for each request."""
-
-    def __init__(self, transport: Any, timeout_s: float):
-        self.serializer = transport.serializer
-        self.close = transport.close
-        self._transport = transport
-        self._timeout_s = timeout_s
-
-    def perform_request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """See opensearchpy's `Transport.perform_request`."""
-        return self._transport.perform_request(*args, timeout=timeout or self._timeout_s, **kwargs)
-
-
-def _open_client(settings: ClusterSettings) -> OpenSearch:
-    """Make opensearch-py's client; it connects with its first request."""
-    auth = None
-    if settings.username is not None and settings.password is not None:
-        auth = (settings.username, settings.password.get_secret_value())
-    return OpenSearch(
-        hosts=[settings.url],
-        connection_class=_Connection,
-        http_auth=auth,
-        verify_certs=settings.verify_certs,
-        ca_certs=str(settings.ca_certs) if settings.ca_certs else None,
-        ssl_show_warn=False,
-        timeout=settings.timeout_s,
-        pool_maxsize=settings.connections,
-        retry_on_status=(502, 503),  # at once: another node may answer. A 504 comes when the time is used up.
-        opaque_id="gram-os",  # shows in the cluster's slow logs and tasks
-    )
-
-
-def _innermost(error: foreign.ConnectionError) -> str:
-    """Return the system's words for a failed connection, which the last exception of the chain has."""
-    last: Any = error.info if isinstance(error.info, BaseException) else error
-    while (inner := getattr(last, "reason", None) or last.__cause__ or last.__context__) is not None:
-        if not isinstance(inner, BaseException):
-            break
-        last = inner
-    return str(getattr(last, "strerror", None) or last)
 
 
 def _write_parameters(params: Mapping[str, Any]) -> dict[str, str]:

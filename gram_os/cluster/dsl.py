@@ -12,8 +12,6 @@ from typing import Any, Final
 _IGNORE_ABOVE: Final = 512
 # Fields that may be added to the mapping later: those of codes, and those that other writers bring.
 _FIELD_HEADROOM: Final = 1000
-# The last hit that a cluster returns for a query (the default of index.max_result_window).
-DEEPEST: Final = 10_000
 # The weight of a code in `codes` that has no weight of its own: enough to be found by, too little to rank by.
 HAND_WRITTEN: Final = 1e-4
 
@@ -50,9 +48,9 @@ def build_index_body(fields: Mapping[str, str], *, dynamic: bool = True) -> dict
     >>> body["mappings"]["properties"]["title"]["analyzer"], body["mappings"]["properties"]["colour"]["type"]
     ('english', 'keyword')
     """
-    most_fields = sum(2 + name.count(".") for name in properties)  # prose is two fields, and each object above counts
     title = {**_ENGLISH, "fields": {"raw": _KEYWORD}}
     properties = {name: dict(FIELD_KINDS[kind]) for name, kind in fields.items()}
+    most_fields = sum(2 + name.count(".") for name in properties)  # prose is two fields, and each object above counts
     return {
         "settings": {
             "index": {

@@ -5,28 +5,45 @@ They stand in the mapping's `_meta.gram`, beside what others keep in `_meta`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_code_mapping, code_field
+from gram_os.cluster.dsl import build_code_mapping
+from gram_os.cluster.mapping import find_title
 from gram_os.errors import BundleError, IndexUnfitError, InputError
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_TEXTS = ("text", "match_only_text", "search_as_you_type")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """One label of an index: the id of the bundle that makes its codes, and the field with the titles."""
+    """One label of an index.
+
+    bundle: the id of the bundle that makes its codes. title_field: the field of `_source` that holds the titles.
+    search_field: the text field that BM25 searches, None when it is the title field itself. products: the clause that
+    tells products from other documents, None when all documents are products.
+    """
 
     label: str
     bundle: str
     title_field: str
+    search_field: str | None = None
+    products: Mapping[str, Any] | None = None
+
+    @property
+    def text_field(self) -> str:
+        """The text field that BM25 searches."""
+        return self.search_field or self.title_field
+
+    @property
+    def product_query(self) -> Mapping[str, Any]:
+        """The query that finds the products."""
+        return self.products or {"match_all": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +57,21 @@ class Attachment:
 def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
     """Return the labels that `attach` wrote into the index, or None.
 
-    Raises IndexMissingError, and IndexUnfitError when `_meta.gram` is not what `attach` writes.
+    An alias may stand for several indices when they have the same labels. Raises IndexMissingError. Raises
+    IndexUnfitError when the indices of an alias differ, or when `_meta.gram` is not what `attach` writes.
     """
-    return _parse(cluster.get_mapping(index), index)
+    found = {facts.name: _parse(facts.mapping, facts.name) for facts in cluster.get_indices(index)}
+    attached = [name for name, attachment in found.items() if attachment is not None]
+    if not attached:
+        return None
+    known = found[attached[0]]
+    for name, attachment in found.items():
+        if attachment != known:
+            raise IndexUnfitError(
+                f"'{index}' stands for {len(found)} indices, and '{name}' does not have the labels of '{attached[0]}'; "
+                f"attach it with the same bundle and title: gram-os attach --index {name}"
+            )
+    return known
 
 
 def require_label(cluster: Cluster, index: str, label: str | None = None) -> LabelState:
@@ -73,25 +102,27 @@ def require_bundle(state: LabelState, index: str, bundle_id: str, path: Path) ->
 def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) -> dict[str, Any]:
     """Build the mapping body that adds a label to an index. The first label becomes the active one.
 
-    Raises InputError for a label that cannot be part of a field name. Raises IndexUnfitError when the title field is
-    missing or is no text, when the label exists with another bundle or title field, or when its field belongs to
-    someone else.
+    The title may be named by itself or by the text field below it (`find_title`). A label that is there keeps
+    its `products` unless `state` brings others. Raises InputError for a label that cannot be part of a field name.
+    Raises IndexUnfitError when the label exists with another bundle or title field.
     """
     if not _LABEL.fullmatch(state.label):
         raise InputError(f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first")
-    _check_title(mapping.get("properties", {}), index, state.title_field)
-    _check_free(mapping.get("properties", {}), index, state.label)
+    title, searched = find_title(mapping, state.title_field) or (state.title_field, state.title_field)
+    state = replace(state, title_field=title, search_field=None if searched == title else searched)
     before = _parse(mapping, index)
     known = before.labels.get(state.label) if before else None
-    if known is not None and known != state:
+    if known is not None and (known.bundle, known.title_field) != (state.bundle, state.title_field):
         raise IndexUnfitError(
             f"index '{index}' has label '{state.label}' with bundle {known.bundle} and title field "
             f"'{known.title_field}', not bundle {state.bundle} and '{state.title_field}'; choose another --label"
         )
+    if known is not None and state.products is None:
+        state = replace(state, products=known.products)
     labels = {**(before.labels if before else {}), state.label: state}
     gram = {
         "active": before.active if before else state.label,
-        "labels": {kept.label: {"bundle": kept.bundle, "title_field": kept.title_field} for kept in labels.values()},
+        "labels": {kept.label: _write(kept) for kept in labels.values()},
     }
     return {
         "_meta": {**mapping.get("_meta", {}), "gram": gram},
@@ -102,9 +133,23 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
 def attach(cluster: Cluster, index: str, state: LabelState) -> None:
     """Add a label's fields to the mapping of an existing index. Doing it twice changes nothing.
 
-    Raises what `build_attachment` raises, and IndexMissingError.
+    Raises IndexUnfitError when a check refuses the index (`gram_os.cluster.checks`). Raises what `build_attachment`
+    raises, and IndexMissingError.
     """
-    cluster.put_mapping(index, build_attachment(cluster.get_mapping(index), index, state))
+    require_fit(check_index(cluster, index, state.label, state.title_field, state.products), index)
+    (facts,) = cluster.get_indices(index)
+    cluster.put_mapping(facts.name, build_attachment(facts.mapping, index, state))
+
+
+def _write(state: LabelState) -> dict[str, Any]:
+    """Return a label as `_meta.gram` keeps it. What is None is left out."""
+    kept = {
+        "bundle": state.bundle,
+        "title_field": state.title_field,
+        "search_field": state.search_field,
+        "products": state.products,
+    }
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
@@ -112,37 +157,13 @@ def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
     if not gram:
         return None
     try:
-        labels = {name: LabelState(name, kept["bundle"], kept["title_field"]) for name, kept in gram["labels"].items()}
+        labels = {
+            name: LabelState(name, kept["bundle"], kept["title_field"], kept.get("search_field"), kept.get("products"))
+            for name, kept in gram["labels"].items()
+        }
         return Attachment(gram["active"], labels)
     except (AttributeError, KeyError, TypeError) as error:
         raise IndexUnfitError(
             f"index '{index}': _meta.gram of its mapping is not what gram-os attach writes: {str(gram)[:100]}; "
             "take it out of the mapping's _meta, then attach again"
         ) from error
-
-
-def _check_free(properties: Mapping[str, Any], index: str, label: str) -> None:
-    field = code_field(label)
-    wanted = build_code_mapping(label)[field]["properties"]
-    found = properties.get(field, {"properties": {}})
-    parts = found.get("properties", {})
-    if found.get("type", "object") != "object" or any(
-        parts.get(name, part).get("type") != part["type"] for name, part in wanted.items()
-    ):
-        raise IndexUnfitError(
-            f"index '{index}' has a field '{field}' already, and not as codes need it; choose another --label, "
-            "or reindex without that field"
-        )
-
-
-def _check_title(properties: Mapping[str, Any], index: str, title_field: str) -> None:
-    found: Mapping[str, Any] = {"properties": properties}
-    for part in title_field.split("."):
-        found = found.get("properties", {}).get(part, {})
-    if found.get("type") in _TEXTS:
-        return
-    texts = sorted(n for n, f in properties.items() if f.get("type") in _TEXTS and not n.startswith(code_field("")))
-    near = difflib.get_close_matches(title_field, texts, n=5) or texts[:5]
-    what = f"is of type {found['type']}, no text" if "type" in found else "does not exist"
-    hint = f"; its text fields: {', '.join(near)}" if near else "; it has no text field at all"
-    raise IndexUnfitError(f"index '{index}': field '{title_field}' {what}{hint}; name the title with --title-field")

@@ -1,8 +1,15 @@
 """Documents and their codes: read a hit, hash what is coded, code it, write a chunk and see what became of it.
 
 A document's `source` is the hash of the bundle and of everything that its codes are made from. If the index holds the
-same hash, its codes are current. A write names the version that was read, so it never overwrites somebody else's
-change. Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
+same hash, its codes are current.
+
+Codes are written with the whole document, byte for byte as it is stored, under the version number that it has
+(`external_gte`). The cluster refuses our write when somebody else has written in between. A partial update would be
+simpler. But it raises the number, and a writer that numbers its documents itself is locked out. It also writes numbers
+anew, so that a keyword 1.10 becomes 1.1. The cluster forgets the number of a deleted document after a minute
+(`index.gc_deletes`), so each write comes right behind a read.
+
+Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
 """
 
 from __future__ import annotations
@@ -13,16 +20,21 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gram_os.catalogue import Product
+from gram_os.cluster.bulk import Backoff, BulkItem, retry
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
+from gram_os.cluster.raw_json import replace_member
+from gram_os.cluster.stored import DocumentKey, StoredDocument, read_key
 from gram_os.fields import read_field
 from gram_os.ingest.packing import pack_codes
 from gram_os.model.bundle import Bundle
 from gram_os.model.generator import ScoredCode
+
+_ONCE: Final = Backoff(attempts=1)  # a write is not repeated as it is: the documents are read anew before
 
 
 class ProductCoder(Protocol):
@@ -41,18 +53,24 @@ class ProductCoder(Protocol):
 class Refusal:
     """A document that could not be coded or written, and why."""
 
-    id: str
+    key: DocumentKey
     reason: str
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        return self.key.id
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A product in an index, in the version that was read.
 
-    source: the hash of what the codes are made from. is_current: the index holds the codes of this source already.
-    seq_no, primary_term: the cluster's name for the version.
+    key: what names it on the cluster. source: the hash of what the codes are made from. is_current: the index holds the
+    codes of this source already. seq_no, primary_term: the cluster's name for the version.
     """
 
+    key: DocumentKey
     product: Product
     source: str
     is_current: bool
@@ -70,16 +88,16 @@ class CodedDocument:
 
 @dataclass(slots=True)
 class WriteOutcome:
-    """What became of a chunk of coded documents, by id.
+    """What became of a chunk of coded documents.
 
     conflicts: somebody changed them since they were read; read and code them again. deleted: somebody deleted them.
     refused: the cluster does not take their codes. block: the cluster's words when a block refused documents, else
     None. Those documents are in no list. `explain_block` in `gram_os.cluster.blocks` has the cure.
     """
 
-    written: list[str] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    written: list[DocumentKey] = field(default_factory=list)
+    conflicts: list[DocumentKey] = field(default_factory=list)
+    deleted: list[DocumentKey] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     block: str | None = None
 
@@ -90,21 +108,33 @@ def source_fields(state: LabelState, bundle: Bundle) -> list[str]:
 
 
 def read_document(hit: Mapping[str, Any], state: LabelState, bundle: Bundle) -> Document | Refusal:
-    """Read a hit with `_id`, `_source`, `_seq_no` and `_primary_term`; a document without a title is a Refusal."""
-    title = read_field(hit["_source"], state.title_field)
-    if not isinstance(title, str) or not title.strip():
-        what = "has no title" if title is None else f"has a title that is no text: {str(title)[:40]!r}"
-        return Refusal(hit["_id"], f"{what} in field '{state.title_field}'")
+    """Read a hit of a scan; a document without a title is a Refusal.
+
+    A list of texts counts as one title, joined by commas.
+    """
+    found = read_field(hit["_source"], state.title_field)
+    title = _read_title(found)
+    if title is None:
+        what = "has no title" if found in (None, [], "") else f"has a title that is no text: {str(found)[:40]!r}"
+        return Refusal(read_key(hit), f"{what} in field '{state.title_field}'")
     product = Product(hit["_id"], title, hit["_source"])
     source = source_hash(product, bundle)
-    stored = hit["_source"].get(code_field(state.label))
-    is_current = isinstance(stored, Mapping) and stored.get("source") == source
-    return Document(product, source, is_current, hit["_seq_no"], hit["_primary_term"])
+    is_current = read_field(hit["_source"], f"{code_field(state.label)}.source") == source
+    return Document(read_key(hit), product, source, is_current, hit["_seq_no"], hit["_primary_term"])
+
+
+def _read_title(value: object) -> str | None:
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, list) and value and all(isinstance(item, str) and item.strip() for item in value):
+        return ", ".join(value)
+    return None
 
 
 def source_hash(product: Product, bundle: Bundle) -> str:
     """Return sixteen hexadecimal digits of the bundle and of everything in the product that its codes are made from."""
-    coded = {name: product.fields[name] for name in bundle.manifest.coded_fields if name in product.fields}
+    fields = {name: read_field(product.fields, name) for name in bundle.manifest.coded_fields}
+    coded = {name: value for name, value in fields.items() if value is not None}
     text = json.dumps([bundle.id, product.title, coded], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -134,34 +164,72 @@ def build_code_fields(codes: Sequence[ScoredCode], source: str) -> dict[str, Any
     }
 
 
-def write_documents(cluster: Cluster, index: str, state: LabelState, coded: Sequence[CodedDocument]) -> WriteOutcome:
+def write_documents(cluster: Cluster, state: LabelState, coded: Sequence[CodedDocument]) -> WriteOutcome:
     """Write the codes of one chunk and say what became of each document.
 
-    Up to `gram_os.cluster.bulk.CHUNK` documents and 8 MiB are one request. Raises ClusterError when
-    the cluster does not answer.
+    Up to `gram_os.cluster.bulk.CHUNK` documents and 8 MiB are one request. A request that the cluster refuses for now
+    is sent again, and each time the documents are read anew. Raises ClusterError when the cluster does not answer.
     """
-    outcome = WriteOutcome()
-    actions = (_build_update(index, state, item) for item in coded)
-    for item, answer in zip(coded, cluster.bulk(actions), strict=True):
-        id_ = item.document.product.id
-        if answer.ok:
-            outcome.written.append(id_)
-        elif answer.conflict:
-            outcome.conflicts.append(id_)
-        elif answer.blocked:
-            outcome.block = outcome.block or answer.error
-        elif answer.status == 404:
-            outcome.deleted.append(id_)
+    chunk = _Chunk(cluster, state, {item.document.key: item for item in coded})
+    retry(chunk.attempt, cluster.backoff)
+    chunk.outcome.refused += [Refusal(key, chunk.late[key]) for key in chunk.waiting]
+    return chunk.outcome
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Coded documents on their way. waiting: those that are not settled. late: why the cluster took some not yet."""
+
+    cluster: Cluster
+    state: LabelState
+    waiting: dict[DocumentKey, CodedDocument]
+    outcome: WriteOutcome = field(default_factory=WriteOutcome)
+    late: dict[DocumentKey, str] = field(default_factory=dict)
+
+    def attempt(self) -> bool:
+        """Read what waits as it is now, and write what is as it was coded. Return whether something still waits."""
+        keys = list(self.waiting)
+        current = zip(keys, self.cluster.read_documents(keys), strict=True)
+        actions = {key: action for key, stored in current if (action := self._plan(key, stored)) is not None}
+        for key, answer in zip(actions, self.cluster.bulk(actions.values(), backoff=_ONCE), strict=True):
+            self._settle(key, answer)
+        return bool(self.waiting)
+
+    def _plan(self, key: DocumentKey, stored: StoredDocument | None) -> dict[str, Any] | None:
+        """Return the write of a document, or settle it when there is nothing to write."""
+        document = self.waiting[key].document
+        if stored is None:
+            self.outcome.deleted.append(key)
+        elif (stored.seq_no, stored.primary_term) != (document.seq_no, document.primary_term):
+            self.outcome.conflicts.append(key)
+        elif stored.source is None:
+            self.outcome.refused.append(Refusal(key, "has no _source, so it cannot be written back"))
         else:
-            outcome.refused.append(Refusal(id_, answer.error or f"status {answer.status}"))
-    return outcome
+            return _build_write(self.state, self.waiting[key], stored.source, stored.version)
+        del self.waiting[key]
+        return None
+
+    def _settle(self, key: DocumentKey, answer: BulkItem) -> None:
+        if answer.refused_for_now:
+            self.late[key] = str(answer.error)
+            return
+        del self.waiting[key]
+        if answer.ok:
+            self.outcome.written.append(key)
+        elif answer.conflict:
+            self.outcome.conflicts.append(key)
+        elif answer.blocked:
+            self.outcome.block = self.outcome.block or answer.error
+        else:
+            self.outcome.refused.append(Refusal(key, answer.error or f"status {answer.status}"))
 
 
-def _build_update(index: str, state: LabelState, coded: CodedDocument) -> dict[str, Any]:
-    document = coded.document
-    fields = build_code_fields(coded.codes, document.source)
+def _build_write(state: LabelState, coded: CodedDocument, source: str, version: int) -> dict[str, Any]:
+    """Build the write of a document with its codes. `pipeline`: the index's default pipeline has seen it before."""
+    key, fields = coded.document.key, build_code_fields(coded.codes, coded.document.source)
+    routing = {} if key.routing is None else {"routing": key.routing}
     return {
-        "op": "update", "index": index, "id": document.product.id,
-        "if_seq_no": document.seq_no, "if_primary_term": document.primary_term,
-        "body": {"doc": {code_field(state.label): fields}},
+        "op": "index", "index": key.index, "id": key.id, **routing,
+        "version": version, "version_type": "external_gte", "pipeline": "_none",
+        "body": replace_member(source, code_field(state.label), json.dumps(fields, ensure_ascii=False)),
     }  # fmt: skip

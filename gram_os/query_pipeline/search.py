@@ -14,7 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import DEEPEST, build_search, build_text_query, read_weights
+from gram_os.cluster.dsl import build_search, build_text_query, read_weights
+from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import InputError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
@@ -39,12 +40,18 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexFields:
-    """The names of an index and of its fields: the title, and a label's codes and weights."""
+    """The names of an index and of its fields: the title, and a label's codes and weights.
+
+    title: the field of `_source` that holds the title. text: the text field that BM25 searches, the title itself by
+    default. result_window: the last hit that the index returns for a query.
+    """
 
     index: str
     title: str
     codes: str
     weights: str
+    text: str | None = None
+    result_window: int = RESULT_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +108,20 @@ class QueryPipeline:
         explain: fill the parts of the hits' pair scores.
 
         A hybrid fuses the best `WINDOW` hits of both branches (or the best `start + size`, when that is more). An empty
-        query finds nothing. Raises InputError for an offset or a size below 0, or beyond hit `DEEPEST`.
+        query finds nothing. Raises InputError for an offset or a size below 0, or beyond the index's result window.
         """
         if start < 0 or size < 0:
             raise InputError(f"from ({start}) and size ({size}) must not be negative")
-        if start + size > DEEPEST:
+        last = self.fields.result_window
+        if start + size > last:
             raise InputError(
-                f"from ({start}) and size ({size}) reach beyond hit {DEEPEST:,}, the last one that the cluster "
-                "returns; narrow the query"
+                f"from ({start}) and size ({size}) reach beyond hit {last:,}, the last one that the cluster "
+                "returns; narrow the query, or raise index.max_result_window"
             )
         text = clean_query(text)
         if not text or not size:
             return Answer((), ())
-        window = max(WINDOW, start + size) if mode is Mode.HYBRID else start + size
+        window = min(max(WINDOW, start + size), last) if mode is Mode.HYBRID else start + size
         codes = self._weigh(text) if mode is not Mode.BM25 else ()
         found = self._recall(text, codes, mode, window, filters)
         hits = self._rank(found, mode)[start : start + size]
@@ -140,7 +148,8 @@ class QueryPipeline:
             clause = build_clause(codes, codes_field=fields.codes, weights_field=fields.weights)
             bodies[Mode.GRAM] = build_search(clause, window, filters=filters)
         if mode is not Mode.GRAM:
-            bodies[Mode.BM25] = build_search(build_text_query(fields.title, text), window, filters=filters)
+            words = build_text_query(fields.text or fields.title, text)
+            bodies[Mode.BM25] = build_search(words, window, filters=filters)
         answers = self._cluster.msearch(fields.index, list(bodies.values()))
         return {branch: answer["hits"]["hits"] for branch, answer in zip(bodies, answers, strict=True)}
 
@@ -149,7 +158,8 @@ class QueryPipeline:
             {hit["_id"]: float(hit["_score"]) for hit in found.get(branch, [])} for branch in (Mode.GRAM, Mode.BM25)
         )
         if mode is Mode.HYBRID:
-            final = fuse_scores([pairs, lexical], [self._gram_weight, 1.0])
+            window = min(WINDOW, self.fields.result_window)
+            final = fuse_scores([pairs, lexical], [self._gram_weight, 1.0], window=window)
         else:
             final = lexical if mode is Mode.BM25 else pairs  # in the cluster's order
         return [

@@ -70,7 +70,10 @@ def open_pipeline(
         generator = load_generator(bundle, model.device, model.threads)
     require_bundle(state, index, generator.bundle.id, generator.bundle.path)
     field = code_field(state.label)
-    fields = IndexFields(index, state.title_field, f"{field}.codes", f"{field}.weights")
+    window = min(facts.result_window for facts in cluster.get_indices(index))
+    fields = IndexFields(
+        index, state.title_field, f"{field}.codes", f"{field}.weights", text=state.text_field, result_window=window
+    )
     manifest = generator.bundle.manifest
     return QueryPipeline(
         cluster,

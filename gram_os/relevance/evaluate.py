@@ -15,7 +15,7 @@ import numpy as np
 
 from gram_os.arrays import DoubleArray
 from gram_os.catalogue import Query
-from gram_os.cluster.dsl import DEEPEST
+from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import GramError, InputError
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
@@ -151,12 +151,12 @@ def evaluate_runs(
 
 
 def check_cuts(at: Sequence[int]) -> None:
-    """Raise InputError unless the cut-offs are different whole numbers from 1 to `DEEPEST`."""
+    """Raise InputError unless the cut-offs are different whole numbers from 1 to `RESULT_WINDOW`."""
     if not at or min(at) < 1 or len(set(at)) < len(at):
         raise InputError(f"cut-offs are different whole numbers from 1 up, such as 10,100,300, not {list(at)}")
-    if max(at) > DEEPEST:
+    if max(at) > RESULT_WINDOW:
         raise InputError(
-            f"a cut-off of {max(at)} is deeper than the {DEEPEST} products that a cluster gives for a query"
+            f"a cut-off of {max(at)} is deeper than the {RESULT_WINDOW} products that a cluster gives for a query"
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
+from gram_os.cluster.stored import DocumentKey
 from gram_os.errors import IndexMissingError, IndexUnfitError
 from gram_os.ingest.backfill import BackfillReport, backfill
 from gram_os.ingest.documents import (
@@ -171,8 +172,9 @@ def test_a_chunk_says_what_became_of_each_document(cluster: Cluster, index: str,
     _write(cluster, index, {"2": {"title": "Apple laptop"}})
     list(cluster.bulk([{"op": "delete", "index": index, "id": "3"}]))
     unfit = replace(documents[3], source="x" * 40_000)  # longer than any keyword may be
-    outcome = write_documents(cluster, index, state, [*coded[:3], CodedDocument(unfit, codes[3])])
-    assert (outcome.written, outcome.conflicts, outcome.deleted, outcome.block) == (["1"], ["2"], ["3"], None)
+    outcome = write_documents(cluster, state, [*coded[:3], CodedDocument(unfit, codes[3])])
+    assert outcome.block is None
+    assert [outcome.written, outcome.conflicts, outcome.deleted] == [[DocumentKey(index, id_)] for id_ in "123"]
     assert [(refusal.id, "gram_t1.source" in refusal.reason) for refusal in outcome.refused] == [("4", True)]
     assert [document.is_current for document in _read_documents(cluster, index, state, generator)] == [
         True,
@@ -185,7 +187,7 @@ def test_a_chunk_says_that_the_index_is_blocked(cluster: Cluster, index: str, ge
     state = _state(generator)
     documents = _read_documents(cluster, index, state, generator)
     _put_settings(cluster, index, {"index.blocks.write": True})
-    outcome = write_documents(cluster, index, state, [CodedDocument(document, []) for document in documents])
+    outcome = write_documents(cluster, state, [CodedDocument(document, []) for document in documents])
     _put_settings(cluster, index, {"index.blocks.write": None})
     assert "[FORBIDDEN/8/" in str(outcome.block)
     assert replace(outcome, block=None) == WriteOutcome()
@@ -234,7 +236,9 @@ def test_document_that_never_rests_is_named(cluster: Cluster, index: str, genera
     acts = [lambda n=n: _write(cluster, index, {"3": {"title": f"Mouse {n}"}}) for n in range(9)]
     report = backfill(cluster, index, _state(generator), Meddler(generator, *acts))
     assert (report.coded, report.unchanged) == (2, 0)
-    assert report.refused == [Refusal("3", "was changed by others 5 times in a row; run backfill again")]
+    assert report.refused == [
+        Refusal(DocumentKey(index, "3"), "was changed by others 5 times in a row; run backfill again")
+    ]
     assert _read(cluster, index)["3"]["_source"] == {"title": "Mouse 4"}
 
 
@@ -256,7 +260,7 @@ def test_documents_without_a_usable_title_are_named_and_the_rest_is_done(
         "4": {"price": 1},
         "5": {"title": None},
         "6": {"title": 17},
-        "7": {"title": ["a", "b"]},
+        "7": {"title": ["a", 3]},
         "8": {"title": " "},
     }
     _write(cluster, index, bad)
@@ -267,7 +271,7 @@ def test_documents_without_a_usable_title_are_named_and_the_rest_is_done(
         "4": "has no title in field 'title'",
         "5": "has no title in field 'title'",
         "6": "has a title that is no text: '17' in field 'title'",
-        "7": "has a title that is no text: \"['a', 'b']\" in field 'title'",
+        "7": "has a title that is no text: \"['a', 3]\" in field 'title'",
         "8": "has a title that is no text: ' ' in field 'title'",
     }
     assert sum(settled) == 8
@@ -277,21 +281,16 @@ def test_documents_without_a_usable_title_are_named_and_the_rest_is_done(
 def test_document_that_the_cluster_refuses_is_named(
     cluster: Cluster, make_index: MakeIndex, generator: Generator
 ) -> None:
-    # The mapping of the codes was made by someone else: it takes no codes of more than three characters.
-    index = make_index()
-    _write(cluster, index, {"1": {"title": "HP"}, "2": {"title": "Xerox"}})
-    code = {"type": "keyword"}
-    fields = {
-        "codes": code,
-        "probabilities": code,
-        "source": {"type": "integer"},
-        "coded_at": {"type": "date"},
-    }
-    cluster.put_mapping(index, {"properties": {"gram_t1": {"properties": fields}}})
+    # The mapping has been closed since the document was written.
+    index = make_index(properties={"title": {"type": "text"}})
+    cluster.put_mapping(index, {"dynamic": "false"})
+    _write(cluster, index, {"1": {"title": "HP", "colour": "red"}, "2": {"title": "Xerox"}})
+    attach(cluster, index, _state(generator))
+    cluster.put_mapping(index, {"dynamic": "strict"})
     report = backfill(cluster, index, _state(generator), generator)
-    assert report.coded == 0
-    assert {refusal.id for refusal in report.refused} == {"1", "2"}
-    assert all("gram_t1.source" in refusal.reason for refusal in report.refused)
+    assert report.coded == 1
+    ((refusal),) = report.refused
+    assert refusal.id == "1" and "[colour] within [_doc] is not allowed" in refusal.reason
 
 
 def test_title_within_an_object_also_where_the_writer_flattened_it(

@@ -16,7 +16,8 @@ import pytest
 
 from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import DEEPEST, HAND_WRITTEN
+from gram_os.cluster.dsl import HAND_WRITTEN
+from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
 from gram_os.ingest.backfill import backfill
@@ -243,10 +244,10 @@ def test_pages_continue_each_other(corpus: Corpus, mode: Mode) -> None:
 def test_pages_beyond_the_hits_and_of_size_nought(corpus: Corpus) -> None:
     assert corpus.pipeline.search(QUERY, start=5000).hits == ()
     assert corpus.pipeline.search(QUERY, size=0) == Answer((), ())
-    assert corpus.pipeline.search(QUERY, start=DEEPEST - 10, size=10).hits == ()
+    assert corpus.pipeline.search(QUERY, start=RESULT_WINDOW - 10, size=10).hits == ()
 
 
-@pytest.mark.parametrize(("start", "size"), [(-1, 10), (0, -1), (DEEPEST, 1), (1, DEEPEST)])
+@pytest.mark.parametrize(("start", "size"), [(-1, 10), (0, -1), (RESULT_WINDOW, 1), (1, RESULT_WINDOW)])
 def test_pages_that_cannot_be(corpus: Corpus, start: int, size: int) -> None:
     with pytest.raises(InputError, match=f"from .{start}. and size .{size}."):
         corpus.pipeline.search(QUERY, start=start, size=size)

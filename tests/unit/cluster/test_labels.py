@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,56 +78,29 @@ def test_labels_that_serve(label: str) -> None:
     assert f"gram_{label}" in build_attachment(_mapping(), "shop", LabelState(label, "a" * 12, "title"))["properties"]
 
 
-def test_missing_title_field_names_the_nearest() -> None:
-    with pytest.raises(IndexUnfitError, match=r"'titel' does not exist; its text fields: title; .*--title-field"):
-        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "titel"))
-
-
-def test_missing_title_field_with_nothing_near_names_all() -> None:
-    with pytest.raises(IndexUnfitError, match="'zzz' does not exist; its text fields: name, title;"):
-        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "zzz"))
-
-
-def test_title_field_that_is_no_text() -> None:
-    with pytest.raises(IndexUnfitError, match="'price' is of type float, no text; its text fields: name, title"):
-        build_attachment(_mapping(), "shop", LabelState("v1", "a" * 12, "price"))
-
-
-def test_index_without_any_text() -> None:
-    with pytest.raises(IndexUnfitError, match="'title' does not exist; it has no text field at all"):
-        build_attachment({"properties": {"price": {"type": "float"}}}, "shop", V1)
-    with pytest.raises(IndexUnfitError, match="it has no text field at all"):
-        build_attachment({}, "shop", V1)  # a new index has no properties
-
-
-def test_field_of_the_label_that_is_someone_elses() -> None:
-    dynamic = {"properties": {"codes": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}}
-    for field in ({"type": "keyword"}, {"type": "nested", "properties": {}}, dynamic):
-        mapping = {"properties": {"title": TEXT, "gram_v1": field}}
-        with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
-            build_attachment(mapping, "shop", V1)
-    ours = {"properties": {"title": TEXT, **build_code_mapping("v1")}}
-    assert build_attachment(ours, "shop", V1)["_meta"]["gram"]["active"] == "v1"
-
-
 def test_label_of_before_there_were_weights_gets_them() -> None:
     fields = build_code_mapping("v1")
     del fields["gram_v1"]["properties"]["weights"]
-    before = {**_mapping(V1), "properties": {"title": TEXT, **fields}}
-    body = build_attachment(before, "shop", V1)
+    body = build_attachment({**_mapping(V1), "properties": {"title": TEXT, **fields}}, "shop", V1)
     assert body["properties"]["gram_v1"]["properties"]["weights"] == {"type": "rank_features"}
-    fields["gram_v1"]["properties"]["weights"] = {"type": "float"}
-    with pytest.raises(IndexUnfitError, match=r"has a field 'gram_v1' already.*--label"):
-        build_attachment(before, "shop", V1)
 
 
-@pytest.mark.parametrize("kind", ["text", "match_only_text", "search_as_you_type"])
-def test_title_within_an_object(kind: str) -> None:
-    mapping = {"properties": {"name": {"properties": {"en": {"type": kind}}}}}
-    body = build_attachment(mapping, "shop", LabelState("v1", "a" * 12, "name.en"))
-    assert body["_meta"]["gram"]["labels"]["v1"]["title_field"] == "name.en"
-    with pytest.raises(IndexUnfitError, match=r"'name\.fr' does not exist"):
-        build_attachment(mapping, "shop", LabelState("v1", "a" * 12, "name.fr"))
+@pytest.mark.parametrize("named", ["name", "name.analyzed"])
+def test_title_that_is_searched_by_a_field_below_it(named: str) -> None:
+    name = {"type": "keyword", "fields": {"analyzed": {"type": "text"}}}
+    body = build_attachment({"properties": {"name": name}}, "shop", LabelState("v1", "a" * 12, named))
+    assert body["_meta"]["gram"]["labels"]["v1"] == {
+        "bundle": "a" * 12, "title_field": "name", "search_field": "name.analyzed",
+    }  # fmt: skip
+
+
+def test_products_of_a_label_are_kept_until_others_are_given() -> None:
+    first, second = {"term": {"kind": "product"}}, {"term": {"kind": "article"}}
+    body = build_attachment(_mapping(), "shop", replace(V1, products=first))
+    attached = {**_mapping(), "_meta": body["_meta"]}
+    for given, kept in ((None, first), (second, second)):
+        again = build_attachment(attached, "shop", replace(V1, products=given))
+        assert again["_meta"]["gram"]["labels"]["v1"]["products"] == kept
 
 
 @pytest.mark.parametrize(

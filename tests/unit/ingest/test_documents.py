@@ -13,6 +13,7 @@ import pytest
 
 from gram_os.catalogue import Product
 from gram_os.cluster.labels import LabelState
+from gram_os.cluster.stored import DocumentKey
 from gram_os.ingest.documents import (
     Document,
     Refusal,
@@ -28,6 +29,7 @@ from gram_os.text.code import Code
 from tests.bundles import make_bundle, make_generator
 
 STATE = LabelState("t1", "a" * 12, "title")
+KEY = DocumentKey("shop", "7")
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +38,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def _hit(**source: Any) -> dict[str, Any]:
-    return {"_id": "7", "_source": source, "_seq_no": 3, "_primary_term": 2}
+    return {"_index": "shop", "_id": "7", "_source": source, "_seq_no": 3, "_primary_term": 2}
 
 
 def test_a_hit_is_a_document_in_the_version_that_was_read(bundle: Bundle) -> None:
     fields = {"title": "HP laptop", "brand": "HP"}
     source = source_hash(Product("7", "HP laptop", fields), bundle)
     assert read_document(_hit(**fields), STATE, bundle) == Document(
-        Product("7", "HP laptop", fields), source, is_current=False, seq_no=3, primary_term=2
+        KEY, Product("7", "HP laptop", fields), source, is_current=False, seq_no=3, primary_term=2
     )
 
 
@@ -63,12 +65,24 @@ def test_codes_are_current_when_their_source_is(bundle: Bundle, stored: Any, is_
     [
         ({}, "has no title in field 'title'"),
         ({"title": None}, "has no title in field 'title'"),
+        ({"title": []}, "has no title in field 'title'"),
+        ({"title": ["HP", 17]}, "has a title that is no text: \"['HP', 17]\" in field 'title'"),
         ({"title": 17}, "has a title that is no text: '17' in field 'title'"),
         ({"title": " "}, "has a title that is no text: ' ' in field 'title'"),
     ],
 )
 def test_a_hit_without_a_usable_title_is_refused(bundle: Bundle, source: dict[str, Any], reason: str) -> None:
-    assert read_document(_hit(**source), STATE, bundle) == Refusal("7", reason)
+    assert read_document(_hit(**source), STATE, bundle) == Refusal(KEY, reason)
+
+
+def test_a_list_of_titles_is_one(bundle: Bundle) -> None:
+    document = read_document(_hit(title=["HP laptop", "red"]), STATE, bundle)
+    assert isinstance(document, Document) and document.product.title == "HP laptop, red"
+
+
+def test_routing_is_part_of_the_key(bundle: Bundle) -> None:
+    document = read_document({**_hit(title="HP laptop"), "_routing": "de"}, STATE, bundle)
+    assert isinstance(document, Document) and document.key == DocumentKey("shop", "7", "de")
 
 
 def test_the_fields_that_are_read_are_those_that_count(bundle: Bundle) -> None:
@@ -113,7 +127,7 @@ def test_codes_meet_their_documents_while_the_coder_reads_ahead(tmp_path_factory
     def documents() -> Iterator[Document]:
         for number, title in enumerate(titles):
             read.append(title)
-            yield Document(Product(str(number), title, {}), "", is_current=False, seq_no=0, primary_term=1)
+            yield Document(KEY, Product(str(number), title, {}), "", is_current=False, seq_no=0, primary_term=1)
 
     coded = code_documents(generator, documents())
     first = list(islice(coded, 5))

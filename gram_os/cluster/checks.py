@@ -1,0 +1,61 @@
+"""The table of checks: what an index must offer for codes. `index_checks.py` has the checks themselves.
+
+`attach` and `backfill` refuse an index with these words, and `attach --dry-run` prints all of them. Nothing here
+changes an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.index_checks import CHECKS, Check, Verdict, Wanted, check_name
+from gram_os.errors import IndexUnfitError
+from gram_os.fields import read_field
+
+__all__ = ["Check", "Verdict", "check_index", "require_fit"]
+
+_LOOKED_AT: Final = 20  # documents
+
+
+def check_index(
+    cluster: Cluster, index: str, label: str, title_field: str, products: Mapping[str, Any] | None = None
+) -> tuple[Check, ...]:
+    """Check an index for a label, and return all lines of the table.
+
+    products: the clause that tells products from other documents; all documents are products by default. When the name
+    does not stand for one index, the other checks are left out. Raises IndexMissingError, and ClusterError for a clause
+    that the cluster does not take.
+    """
+    wanted = Wanted(index, cluster.get_indices(index), label, title_field)
+    name = check_name(wanted)
+    if name.verdict is Verdict.REFUSED:
+        return (name,)
+    wanted = _count(cluster, wanted, products or {"match_all": {}})
+    return (name, *(check(wanted) for check in CHECKS))
+
+
+def require_fit(checks: Sequence[Check], index: str) -> None:
+    """Raise IndexUnfitError when a check refuses the index."""
+    refused = [check for check in checks if check.verdict is Verdict.REFUSED]
+    if refused:
+        others = f"; {len(refused) - 1} more reasons: see attach --dry-run" if len(refused) > 1 else ""
+        raise IndexUnfitError(f"index '{index}': {refused[0]}{others}")
+
+
+def _count(cluster: Cluster, wanted: Wanted, products: Mapping[str, Any]) -> Wanted:
+    """Count the documents and look at some, when the title is a field that can be searched."""
+    if wanted.titles is None:
+        return wanted
+    index, (held, searched) = wanted.index.name, wanted.titles
+    titled = {"exists": {"field": searched}}
+    answer = cluster.search(index, {"query": titled, "size": _LOOKED_AT, "_source": [held]})
+    titles = [read_field(hit.get("_source", {}), held) for hit in answer["hits"]["hits"]]
+    return replace(
+        wanted,
+        products=cluster.count(index, products),
+        untitled=cluster.count(index, {"bool": {"filter": [products], "must_not": [titled]}}),
+        is_held=any(title is not None for title in titles) if titles else None,
+    )

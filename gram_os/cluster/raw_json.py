@@ -1,0 +1,82 @@
+"""The members of a JSON object as they are written, so that a document can be written back without a changed byte.
+
+A parsed number loses its writing: 1.10 becomes 1.1, and a keyword field finds the document by another term. Knows JSON
+and nothing of OpenSearch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+_read: Final = json.JSONDecoder(strict=False).raw_decode
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+
+
+class Member(NamedTuple):
+    """A member of an object: its name, its value as it is written, and where it starts and ends in the text."""
+
+    name: str
+    value: str
+    start: int
+    end: int
+
+
+def split_object(text: str) -> Iterator[Member]:
+    """Yield the members of a JSON object in order. The text must be valid JSON.
+
+    >>> [(member.name, member.value) for member in split_object('{"price": 1.10, "sizes": [4, 5.0]}')]
+    [('price', '1.10'), ('sizes', '[4, 5.0]')]
+    """
+    at = _skip(text, _skip(text, 0) + 1)
+    while text[at] != "}":
+        start = at
+        name, at = _read(text, at)
+        value = _skip(text, _skip(text, at) + 1)  # behind the colon
+        _, at = _read(text, value)
+        yield Member(name, text[value:at], start, at)
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def split_list(text: str) -> Iterator[str]:
+    """Yield the items of a JSON list as they are written. The text must be valid JSON."""
+    at = _skip(text, _skip(text, 0) + 1)
+    while text[at] != "]":
+        start = at
+        _, at = _read(text, at)
+        yield text[start:at]
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def replace_member(text: str, name: str, value: str) -> str:
+    """Return an object with one member replaced, or added at its end. Everything else stays as it is written.
+
+    >>> replace_member('{"price": 1.10}', "codes", "[]")
+    '{"price": 1.10,"codes":[]}'
+    >>> replace_member('{"codes": ["a"], "price": 1.10}', "codes", "[]")
+    '{"codes":[], "price": 1.10}'
+    """
+    member = f"{json.dumps(name)}:{value}"
+    empty = True
+    for found in split_object(text):
+        if found.name == name:
+            return f"{text[: found.start]}{member}{text[found.end :]}"
+        empty = False
+    close = text.rindex("}")
+    return f"{text[:close].rstrip()}{'' if empty else ','}{member}{text[close:]}"
+
+
+def on_one_line(text: str) -> str:
+    """Return JSON without line ends, as NDJSON needs it. They mean nothing between values, and stand in none."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def _skip(text: str, at: int) -> int:
+    """Return the next place that is no white space."""
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # the pattern matches anything

@@ -1,0 +1,53 @@
+"""A document goes back as it was written: every byte outside the one member that is replaced."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gram_os.cluster.raw_json import on_one_line, replace_member, split_list, split_object
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+OBJECT = st.dictionaries(st.text(max_size=5), JSON, max_size=6)
+INDENT = st.sampled_from([None, 0, 2])
+
+
+@given(OBJECT, INDENT, st.booleans())
+def test_members_are_those_of_the_parser(value: dict[str, object], indent: int | None, ascii_only: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    assert {member.name: json.loads(member.value) for member in split_object(text)} == value
+    items = list(value.values())
+    assert [json.loads(item) for item in split_list(json.dumps(items, indent=indent))] == items
+
+
+@given(OBJECT, INDENT)
+def test_only_the_one_member_changes(value: dict[str, object], indent: int | None) -> None:
+    text = json.dumps(value, indent=indent)
+    written = replace_member(text, "gram_v1", '{"a": 1}')
+    assert json.loads(written) == {**value, "gram_v1": {"a": 1}}
+    others = [member.value for member in split_object(text) if member.name != "gram_v1"]
+    assert [member.value for member in split_object(written) if member.name != "gram_v1"] == others
+    again = replace_member(written, "gram_v1", "2")
+    assert json.loads(again) == {**value, "gram_v1": 2}
+    assert json.loads(on_one_line(again)) == json.loads(again)
+    assert "\n" not in on_one_line(again)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{}", '{"c":1}'),
+        ('{"p": 1.10, "n":1E400}', '{"p": 1.10, "n":1E400,"c":1}'),
+        ('{ "c" : [1, {"}": "]"}] , "s":"\\ud83d"}', '{ "c":1 , "s":"\\ud83d"}'),
+        ('{"d": {"c": 1}}\n', '{"d": {"c": 1},"c":1}\n'),
+    ],
+)
+def test_what_a_parser_would_change_stays(before: str, after: str) -> None:
+    assert replace_member(before, "c", "1") == after
