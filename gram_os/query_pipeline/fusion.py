@@ -9,13 +9,17 @@ all three on Home Depot.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+#: What names a product: its id, or its id with what tells it from others of the same id.
+Key = TypeVar("Key", str, tuple[str, str, str])
 
 WINDOW = 300  # hits of each branch that the fusion reads (GRAM section 7)
 
 
 def fuse_scores(
-    branches: Sequence[Mapping[str, float]], weights: Sequence[float], *, window: int = WINDOW
-) -> dict[str, float]:
+    branches: Sequence[Mapping[Key, float]], weights: Sequence[float], *, window: int = WINDOW
+) -> dict[Key, float]:
     """Add up (score - floor) / (best - floor) over the branches, each times its weight.
 
     The floor is the score of hit `window`: no product outside the window scores higher. A branch with fewer hits found
@@ -30,14 +34,14 @@ def fuse_scores(
     """
     total = {product: 0.0 for branch in branches for product in branch}
     for branch, weight in zip(branches, weights, strict=True):
-        scaled = _scale(branch, window)
+        scaled: dict[Key, float] = _scale(branch, window)
         lacking = min([0.0, *scaled.values()])
         for product in total:
             total[product] += weight * scaled.get(product, lacking)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _scale(branch: Mapping[str, float], window: int) -> dict[str, float]:
+def _scale(branch: Mapping[Key, float], window: int) -> dict[Key, float]:
     """Scale a branch's scores: 1 for the best, 0 for the floor. A branch without a positive score gives nothing."""
     scores = sorted(branch.values(), reverse=True)
     if not scores or scores[0] <= 0:

@@ -14,7 +14,8 @@ class Hit:
 
     pair: the pair score over the shared codes, None when no code led to the product; it has parts only when the search
     explains. bm25: the lexical score, None when BM25 did not find the product. source: the fields of the document that
-    the caller named, None when the caller named none.
+    the caller named, None when the caller named none. index: the index that holds the document, which matters behind an
+    alias of several: each may have a product of the same id.
     """
 
     id: str
@@ -22,3 +23,4 @@ class Hit:
     pair: PairScore | None = None
     bm25: float | None = None
     source: Mapping[str, object] | None = None
+    index: str | None = None

@@ -23,6 +23,8 @@ from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, fold_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 
+_SAME_ID = 20  # documents of one id that a page may meet
+
 
 class Mode(StrEnum):
     """What finds the hits: BM25 on the title, the codes, or both.
@@ -60,6 +62,14 @@ class Answer:
 
     hits: tuple[Hit, ...]
     codes: tuple[WeightedCode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A hit, and what tells its document from others: id, index and routing."""
+
+    key: tuple[str, str, str]
+    hit: Hit
 
 
 class QueryPipeline:
@@ -153,9 +163,9 @@ class QueryPipeline:
         answers = self._cluster.msearch(fields.index, list(bodies.values()))
         return {branch: answer["hits"]["hits"] for branch, answer in zip(bodies, answers, strict=True)}
 
-    def _rank(self, found: Mapping[Mode, list[dict[str, Any]]], mode: Mode) -> list[Hit]:
+    def _rank(self, found: Mapping[Mode, list[dict[str, Any]]], mode: Mode) -> list[_Ranked]:
         pairs, lexical = (
-            {hit["_id"]: float(hit["_score"]) for hit in found.get(branch, [])} for branch in (Mode.GRAM, Mode.BM25)
+            {_read_key(hit): float(hit["_score"]) for hit in found.get(branch, [])} for branch in (Mode.GRAM, Mode.BM25)
         )
         if mode is Mode.HYBRID:
             window = min(WINDOW, self.fields.result_window)
@@ -163,26 +173,26 @@ class QueryPipeline:
         else:
             final = lexical if mode is Mode.BM25 else pairs  # in the cluster's order
         return [
-            Hit(
-                product,
-                score,
-                PairScore(pairs[product]) if product in pairs else None,
-                lexical.get(product),
+            _Ranked(
+                key,
+                Hit(key[0], score, PairScore(pairs[key]) if key in pairs else None, lexical.get(key), index=key[1]),
             )
-            for product, score in final.items()
+            for key, score in final.items()
         ]
 
     def _read_shown(
-        self, hits: Sequence[Hit], source: Sequence[str] | bool, codes: Sequence[WeightedCode]
+        self, ranked: Sequence[_Ranked], source: Sequence[str] | bool, codes: Sequence[WeightedCode]
     ) -> list[Hit]:
         """Read the fields `source` of the hits that are shown, and the parts of their pair scores over `codes`."""
-        if not hits or not (source or codes):
-            return list(hits)
+        if not ranked or not (source or codes):
+            return [found.hit for found in ranked]
         fields = [self.fields.weights] if codes else []
-        body = build_search({"ids": {"values": [h.id for h in hits]}}, len(hits), source=source, fields=fields)
-        answer = self._cluster.search(self.fields.index, body)
-        found = {document["_id"]: document for document in answer["hits"]["hits"]}
-        return [self._complete(hit, found.get(hit.id, {}), bool(source), codes) for hit in hits]
+        # An id may name a document in each index of an alias, and in each shard that a routing leads to.
+        size = min(self.fields.result_window, _SAME_ID * len(ranked))
+        query = {"ids": {"values": list(dict.fromkeys(found.hit.id for found in ranked))}}
+        answer = self._cluster.search(self.fields.index, build_search(query, size, source=source, fields=fields))
+        documents = {_read_key(document): document for document in answer["hits"]["hits"]}
+        return [self._complete(found.hit, documents.get(found.key, {}), bool(source), codes) for found in ranked]
 
     def _complete(self, hit: Hit, document: Mapping[str, Any], source: bool, codes: Sequence[WeightedCode]) -> Hit:
         if source:
@@ -192,3 +202,7 @@ class QueryPipeline:
         stored = document.get("fields", {}).get(self.fields.weights, [])
         title = read_weights(stored, [str(w.code.code) for w in codes])
         return replace(hit, pair=replace(hit.pair, parts=score_pair(codes, title).parts))
+
+
+def _read_key(hit: Mapping[str, Any]) -> tuple[str, str, str]:
+    return hit["_id"], hit["_index"], hit.get("_routing", "")

@@ -124,7 +124,7 @@ def index_cases(draw: st.DrawFn) -> IndexCase:
 def _rows(
     draw: st.DrawFn, number: int, title: str, names: Sequence[str], routing: str, numbered: bool, has_join: bool
 ) -> Row:
-    written = [name for name in names if FIELDS[name][1] and draw(st.integers(0, 1))]
+    written = [name for name in names if len(FIELDS[name][1]) > 0 and draw(st.booleans())]
     parts = [f'"{name}" : {draw(st.sampled_from(FIELDS[name][1]))}' for name in written]
     is_product = not has_join or draw(st.booleans())
     has_title = is_product and draw(st.integers(0, 5)) > 0

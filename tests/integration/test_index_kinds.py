@@ -277,7 +277,24 @@ def test_alias_of_many_indices(cluster: Cluster, make_index: MakeIndex, generato
     attach(cluster, second, _state(generator))
     assert backfill(cluster, alias, require_label(cluster, alias), generator) == BackfillReport(2)
     hits = open_pipeline(cluster, alias, generator=generator).search("hp laptop", mode=Mode.GRAM).hits
-    assert [hit.id for hit in hits] == ["0"]
+    assert first in {hit.index for hit in hits}
+
+
+def test_products_of_one_id_behind_an_alias_are_two_hits(
+    cluster: Cluster, make_index: MakeIndex, generator: Generator
+) -> None:
+    alias, titles = "test-two-shops", {"HP laptop", "Apple laptop"}
+    for title in titles:
+        index = make_index()
+        _write(cluster, index, {"title": title})
+        cluster._client.indices.put_alias(index=index, name=alias)
+        attach(cluster, index, _state(generator))
+    backfill(cluster, alias, require_label(cluster, alias), generator)
+    pipeline = open_pipeline(cluster, alias, generator=generator)
+    for mode in Mode:
+        hits = pipeline.search("laptop", mode=mode, source=["title"], explain=True).hits
+        assert {str((hit.source or {})["title"]) for hit in hits} == titles
+        assert len({hit.index for hit in hits}) == 2
 
 
 @pytest.mark.parametrize("pattern", ["{index}*", "{index},other", "{index},{index}"])
