@@ -72,6 +72,7 @@ class Manifest(BaseModel):
     precision: Literal["fp32", "fp16", "int8"]
     attributes: Mapping[str, AttributeType]  # catalogue field -> type of its values
     texts: tuple[str, ...] = ()  # further text fields of the catalogue; their words are own values of a product too
+    decimal_comma: bool = False  # whether the catalogue writes ambiguous numbers ("1,500 kg") with a decimal comma
     title_codes: int = 10  # codes that the beam search gives a title
     title_values: int = 0  # likeliest single values that a title gets as well; they cost no step of the decoder
     query_values: int = 0  # likeliest single values that a query gets as well
@@ -159,8 +160,9 @@ class Bundle:
 
     @cached_property
     def normaliser(self) -> Normaliser:
-        """The normaliser that writes stems as the catalogue's commonest words."""
-        return Normaliser(dict(_read_rows(self.path / "stems.tsv", 2)))
+        """The normaliser: it writes stems as the catalogue's commonest words and reads numbers as the catalogue does."""
+        readable = dict(_read_rows(self.path / "stems.tsv", 2))
+        return Normaliser(readable, decimal_comma=self.manifest.decimal_comma)
 
 
 def write_tables(

@@ -13,6 +13,8 @@ from itertools import accumulate, islice
 from math import exp
 from operator import itemgetter
 
+import numpy as np
+
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.catalogue import Product
 from gram_os.model.bundle import Bundle
@@ -20,6 +22,7 @@ from gram_os.model.code_tokens import CodeTokeniser, ValueTokeniser
 from gram_os.model.decode import Generated, LanguageModel, beam_search, likeliest_tokens, score_sequences
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
+from gram_os.text.markup import strip_markup
 from gram_os.text.own_values import product_values, query_values
 
 #: Nobody searches by a longer value; Lucene refuses terms above 32,766 bytes.
@@ -28,6 +31,9 @@ MAX_VALUE_CHARACTERS = 100
 #: Titles that are coded together. A core's cache holds the activations of 16; batches of 64 are a fifth slower.
 BATCH = 16
 _SORTED = 256  # products that the stream sorts by the length of their titles, so that a batch pads little
+
+#: Generated codes of a title that says nothing: none, and no likely single values.
+_NOTHING: tuple[Sequence[Generated], IntArray, FloatArray] = ([], np.empty(0, np.int64), np.empty(0, np.float32))
 
 _Coding = tuple[list[int], Future[list[list["ScoredCode"]]]]
 
@@ -97,10 +103,11 @@ class Generator:
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
         """Return the codes of each query: own values, then the beam's `width` codes, then further single values.
 
-        Generated codes come likeliest first.
+        Generated codes come likeliest first. A query without a usable value ("*", "the of", one endless word) has no
+        codes: the model would guess at random, and nobody could tell why a product was found.
         """
         bundle = self.bundle
-        texts = [_drop_surrogates(text) for text in texts]
+        texts = [_plain(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
         return self._code(texts, own, Side.QUERY, width, bundle.manifest.query_values)
 
@@ -150,15 +157,26 @@ class Generator:
             )
             for product in products
         ]
-        texts = [_drop_surrogates(product.title) for product in products]
+        texts = [_plain(product.title) for product in products]
         return self._code(texts, own, Side.TITLE, bundle.manifest.title_codes, bundle.manifest.title_values)
 
     def _code(
         self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int, values: int
     ) -> list[list[ScoredCode]]:
-        if not texts:
-            return []
+        """Code texts. A text without a usable value of its own gets no generated codes, a title its fields' values."""
         kept = [[Code((v,)) for v in dict.fromkeys(found) if len(v) <= MAX_VALUE_CHARACTERS] for found in own]
+        coded: list[list[ScoredCode]] = [[] for _ in texts]
+        places = [place for place, codes in enumerate(kept) if codes]
+        if places:
+            some = self._score([texts[at] for at in places], [kept[at] for at in places], side, width, values)
+            for place, codes in zip(places, some, strict=True):
+                coded[place] = codes
+        return coded
+
+    def _score(
+        self, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int
+    ) -> list[list[ScoredCode]]:
+        """Add generated codes to the own ones of texts, and weigh all. Each text has at least one code of its own."""
         first = self._model.start(texts, side)
         generated = beam_search(self._model, self._trie, first, width=width)
         singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)
@@ -166,13 +184,18 @@ class Generator:
             {code: tokens for code in codes if (tokens := self._tokeniser.encode(code)) is not None} for codes in kept
         ]
         scored = score_sequences(self._model, first, [list(tokens.values()) for tokens in known])
+        speaks = [self.bundle.normaliser.has_values(text, longest=MAX_VALUE_CHARACTERS) for text in texts]
         return [
             self._weigh(
-                self._merge(codes, dict(zip(tokens, log_probs, strict=True)), found, *likely),
+                self._merge(
+                    codes, dict(zip(tokens, log_probs, strict=True)), *((found, *likely) if spoken else _NOTHING)
+                ),
                 len(codes),
                 side,
             )
-            for codes, tokens, log_probs, found, likely in zip(kept, known, scored, generated, singles, strict=True)
+            for codes, tokens, log_probs, found, likely, spoken in zip(
+                kept, known, scored, generated, singles, speaks, strict=True
+            )
         ]
 
     def _merge(
@@ -230,9 +253,9 @@ def _in_order(batches: Iterable[tuple[list[int], list[list[ScoredCode]]]]) -> li
     return [codes for _, codes in sorted(found, key=itemgetter(0))]
 
 
-def _drop_surrogates(text: str) -> str:
-    """Replace lone surrogates: bytes that are no UTF-8 leave them in arguments, and no tokenizer takes them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _plain(text: str) -> str:
+    """Remove markup, and replace lone surrogates: bytes that are no UTF-8 leave them, and no tokenizer takes them."""
+    return strip_markup(text).encode("utf-8", "replace").decode("utf-8")
 
 
 def _own_probability(log_probs: Sequence[float] | None) -> tuple[float, ...] | None:

@@ -7,6 +7,7 @@ mends those of a query: misspellings, and words that are written together or apa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ from rapidfuzz.distance import OSA
 
 from gram_os.text.attribute import AttributeType
 from gram_os.text.code import Code
+from gram_os.text.fold import fold_accents
+from gram_os.text.letters import is_word
 
 #: A code as the tokens of a model.
 Tokens: TypeAlias = tuple[int, ...]
@@ -66,45 +69,70 @@ class AttributeDictionary:
         return [phrase for phrase in found if phrase in self.tokens]
 
 
+_WORD_AND_NUMBER = re.compile(r"([^\W\d_]{3,})(\d{1,4})")
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """The catalogue's single words, normalised, each with its number of products."""
+    """The catalogue's single words, normalised, each with its number of products.
+
+    Words are compared without accents, as queries may be typed, and returned as the catalogue writes them.
+    """
 
     counts: Mapping[str, int]
-    _sorted: list[str] = field(init=False, repr=False)
+    _known: Mapping[str, str] = field(init=False, repr=False)  # word without accents -> word
+    _sorted: list[str] = field(init=False, repr=False)  # without accents, commonest first
 
     def __post_init__(self) -> None:
         ordered = sorted(self.counts, key=lambda word: (-self.counts[word], word))
-        object.__setattr__(self, "_sorted", [word for word in ordered if word.isalpha() and len(word) > 3])
+        known: dict[str, str] = {}
+        for word in ordered:
+            known.setdefault(fold_accents(word.casefold()) if not word.isascii() else word, word)
+        object.__setattr__(self, "_known", known)
+        object.__setattr__(self, "_sorted", [word for word in known if len(word) > 3 and is_word(word)])
 
     def join(self, words: Sequence[str]) -> list[str]:
         """Join neighbours that the catalogue writes as one word: "deck", "over" -> "deckover"."""
-        pairs = (left + right for left, right in pairwise(words))
-        return [joined for joined in pairs if joined in self.counts]
+        pairs = (self._find(left + right) for left, right in pairwise(words))
+        return [joined for joined in pairs if joined is not None]
 
     def mend(self, word: str) -> list[str]:
         """Return what an unknown word may stand for: two known words written together, or the nearest known word.
 
         The nearest word is at most one edit away for words up to six letters, two edits for longer ones. A swap of
         neighbouring letters counts as one edit (Damerau). The first letter must be the same, because few people mistype
-        it. Nothing is returned for known words, words with digits, and words below 4 or above 40 letters. Two words win
-        when the rarer of them is in more products than the nearest word.
+        it. Nothing is returned for known words, and words below 4 or above 40 letters. Two words win when the rarer of
+        them is in more products than the nearest word. A word with digits is only parted: "iphone13" is "iphone", "13".
         """
-        if word in self.counts or not 4 <= len(word) <= 40 or not word.isalpha():
+        if self._find(word) is not None or not 4 <= len(word) <= 40:
             return []
+        if not is_word(word):
+            return self._part_number(word)
+        word = fold_accents(word)
         near = self._nearest(word)
-        halves = [(word[:i], word[i:]) for i in range(3, len(word) - 2)]
-        known = [(a, b) for a, b in halves if a in self.counts and b in self.counts]
+        halves = [(self._known.get(word[:i]), self._known.get(word[i:])) for i in range(3, len(word) - 2)]
+        known = [(a, b) for a, b in halves if a is not None and b is not None]
         parted = max(known, key=self._rarer, default=None)
         if parted is not None and (near is None or self._rarer(parted) > self.counts[near]):
             return list(parted)
         return [near] if near is not None else []
 
+    def _part_number(self, word: str) -> list[str]:
+        """Part a word and a number that were typed together, when the catalogue knows both: "iphone13"."""
+        match = _WORD_AND_NUMBER.fullmatch(word)
+        known = [self._find(part) for part in match.groups()] if match is not None else []
+        return [part for part in known if part is not None] if None not in known else []
+
+    def _find(self, word: str) -> str | None:
+        """Return the catalogue's word, whatever its accents. None for an unknown one."""
+        return self._known.get(word if word.isascii() else fold_accents(word.casefold()))
+
     def _nearest(self, word: str) -> str | None:
         found = process.extract(
             word, self._sorted, scorer=OSA.distance, score_cutoff=1 if len(word) <= 6 else 2, limit=None
         )
-        same = [(distance, -self.counts[other], other) for other, distance, _ in found if other[0] == word[0]]
+        near = ((distance, self._known[other]) for other, distance, _ in found if other[0] == word[0])
+        same = [(distance, -self.counts[other], other) for distance, other in near]
         return min(same)[2] if same else None
 
     def _rarer(self, pair: tuple[str, str]) -> int:

@@ -2,7 +2,7 @@
 
 The two sides of GRAM meet only when "17-inch Laptops" and 'laptop 17"' give the same strings. So queries, titles,
 catalogue fields and tagged spans all pass through `Normaliser`. It knows words, but neither attribute types nor models.
-A change here changes the id of every bundle (rules.py).
+Its rules are on one page: docs/text-rules.md. A change here changes the id of every bundle (rules.py).
 """
 
 from __future__ import annotations
@@ -10,107 +10,63 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import Stemmer
 
-# Canonical unit -> how shops write it, after `fold`. A canonical unit is one of its own spellings and no stop word, so
-# that a normalised measure reads as the same measure again.
-_UNITS: Mapping[str, str] = {
-    "in": r"in(?:ch(?:es)?)?|\"",
-    "ft": r"ft|feet|foot|'",
-    "yd": r"yds?|yards?",
-    "mm": r"mm|milli?met(?:er|re)s?",
-    "cm": r"cms?|centimet(?:er|re)s?",
-    "m": r"m|met(?:er|re)s?",
-    "sq ft": r"sq(?:uare|\.)? ?(?:ft|feet|foot)",
-    "cu ft": r"cu(?:bic|\.)? ?(?:ft|feet|foot)",
-    "lb": r"lbs?|pounds?",
-    "oz": r"ozs?|ounces?",
-    "fl oz": r"fl(?:uid|\.)? ?(?:ozs?|ounces?)",
-    "kg": r"kgs?|kilograms?|kilos?",
-    "g": r"g|grams?",
-    "gal": r"gals?|gallons?",
-    "qt": r"qts?|quarts?",
-    "l": r"l|lit(?:er|re)s?",
-    "ml": r"ml|millilit(?:er|re)s?",
-    "v": r"v|volts?",
-    "w": r"w(?!/)|watts?",  # "w/" is "with"
-    "kw": r"kw|kilowatts?",
-    "amp": r"amps?|amperes?",  # "a" alone is a stop word
-    "mah": r"mah",
-    "wh": r"wh",
-    "va": r"va",
-    "db": r"db|decibels?",
-    "hz": r"hz|hertz",
-    "khz": r"khz",
-    "mhz": r"mhz",
-    "ghz": r"ghz",
-    "kb": r"kb",
-    "mb": r"mb|megabytes?",
-    "gb": r"gb|gigabytes?",
-    "tb": r"tb|terabytes?",
-    "gbps": r"gbps|gbit/s|gb/s",
-    "mbps": r"mbps|mbit/s|mb/s",
-    "mp": r"mp|megapixels?",
-    "dpi": r"dpi",
-    "rpm": r"rpm",
-    "ppm": r"ppm",
-    "fps": r"fps",
-    "lm": r"lm|lumens?",
-    "psi": r"psi",
-    "gpm": r"gpm",
-    "cfm": r"cfm",
-    "btu": r"btus?",
-    "hp": r"hp|horsepower",
-    "ga": r"ga|gauges?",
-    "pk": r"pks?|packs?",
-    "pc": r"pcs?|pieces?",
-    "deg": r"deg|degrees?|°",
-    "%": r"%|percent",
-}
-_UNIT_OF = [(unit, re.compile(rf"(?:{pattern})\Z")) for unit, pattern in _UNITS.items()]
-_ANY_UNIT = "|".join(sorted(_UNITS.values(), key=len, reverse=True))
-# Repetitions are bounded: a text may be 100 kB of digits and commas.
-_NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.\d{1,9})?|\.\d{1,9}"
-_FRACTION = r"(?:\d{1,9} ?[- ] ?)?\d{1,9} ?/ ?\d{1,9}"
-# A unit of letters ends with the word. Anything may follow a sign, but only inches may follow feet (5'10").
-_UNIT = rf"(?:{_ANY_UNIT})(?:(?<=[\"%°])|(?<=')(?![^\W\d_])|(?![^\W_]))"
-# A range with its unit; or a fraction or number, with a unit or without; or a word with its inner signs.
-_TOKEN = re.compile(
-    rf"(?P<low>{_NUMBER})-(?P<high>{_NUMBER}) ?-? ?(?P<shared>{_UNIT})\.?"
-    rf"|(?:(?P<fraction>{_FRACTION})|(?P<number>{_NUMBER}))(?: ?-? ?(?P<unit>{_UNIT})\.?|(?![^\W_]|[-/.'][^\W_]))"
-    r"|(?P<word>[^\W_]+(?:['.&+/-][^\W_]+)*\+*)"
-)
-_QUOTES = str.maketrans({**dict.fromkeys("‘’‛′´`", "'"), **dict.fromkeys("“”„‟″〃", '"')})
-_MARKS = re.compile(r"[®™©℠]")
-_VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
-_PLURAL = re.compile(r"\((e?s)\)")
-# Matches 4x8 and 4 ft x 8 ft, but neither "X463 X464" nor the part number 04X4641.
-_SIDE = rf"(?!0\d)(?:{_NUMBER})(?:['\"]| ?(?:in\.?|ft\.?|mm|cm|m))?"
-_TIMES = re.compile(rf"(?<![\w.-])(?:{_SIDE}(?: ?[×*] ?| x |x))+(?=\.?\d)")
-_TIMES_SIGN = re.compile(r" ?[x×*] ?")
-_IN_ONE = re.compile(r"\b(\d{1,2})[ -]?in[ -]?(?:1|one)\b")
+from gram_os.text.fold import fold
+from gram_os.text.letters import ASCII_WORD, WORD
+from gram_os.text.markup import strip_markup
+from gram_os.text.measures import FRACTION, NUMBER, UNIT, read_measure
+
+__all__ = ["STOPWORDS", "Normaliser", "Token", "fold"]
+
+
+def _token_pattern(word: str) -> re.Pattern[str]:
+    """Match a word with its inner signs; or a range with its unit; or a fraction or number, with a unit or without.
+
+    What begins with a letter is a word; what begins with a digit is one when it is no measure.
+    """
+    rest = rf"(?:['.&+/-]{word})*[+#]*"
+    return re.compile(
+        rf"(?P<word>(?=[^\W\d_]){word}{rest})"
+        rf"|(?P<low>{NUMBER})-(?P<high>{NUMBER}) ?-? ?(?P<shared>{UNIT})\.?"
+        rf"|(?:(?P<fraction>{FRACTION})|(?P<number>{NUMBER}))(?: ?-? ?(?P<unit>{UNIT})\.?|(?![^\W_]|[-/.'][^\W_]))"
+        rf"|(?P<model>{word}{rest})"
+    )
+
+
+_ASCII_TOKEN, _TOKEN = _token_pattern(ASCII_WORD), _token_pattern(WORD)
 _APOSTROPHE = re.compile(r"(?<=\d)'|'(?:s\b)?")  # the s of 80's stays
-_DIGITS = re.compile(r"\d+")
+_DIGIT = re.compile(r"\d")
 _VOWEL = re.compile(r"[aeiouy]")
 _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
-_SPLIT = re.compile(r"[&+/-]+|(?<!\d)\.|\.(?!\d)")
+_SPLIT = re.compile(r"[&+#/-]+|(?<!\d)\.|\.(?!\d)")
 # 24-port is a number and a word. dv7-1211ea is a model number: its letters are no word.
 _COUNTED = re.compile(r"\d{1,3}(?:\.\d+)?-(?=[a-z]*[aeiouy])[a-z]{3,}")
+# Digits with slashes and hyphens: 12/2 is no 122, and 2-3 no 23. Long ones (48-11-1850) are numbers of parts.
+_SLASHED = re.compile(r"\d+(?:-\d+)*/[\d/-]*\d")
+_FROM_TO = re.compile(r"(\d{1,3})-(\d{1,3})")
+# What people remember of a model number: its longest number (tw5600, xl2410t), and what stands behind it (1000xm4).
+_LONG_NUMBER = re.compile(r"(?<![\d.])\d{3,9}(?![\d.])")
+_BEHIND = re.compile(r"(?<=\d{3})[a-z]{2,3}\d{1,3}\Z")
+_LONGEST_MODEL = 24  # characters; a longer one is no number that a person types
+_LANGUAGE = re.compile(r"[a-z](?:\+{2,3}|#)")  # C++, C#; and A++ of an energy label
+# Arabic and Hebrew: marks of vowels, which most people leave out, and the marks on alef.
+_POINTS = re.compile(r"[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]+")
 STOPWORDS = frozenset(
     "a an and at by for from in into is it its of on or the to w with without your".split()  # noqa: SIM905
 )
 _PORTER2 = Stemmer.Stemmer("english")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One normalised word, measure or model number of a text.
 
     value: the normalised form. parts: further values of the same characters, such as the bare number of a measure or
-    the pieces of a hyphenated word. start, end: offsets in the folded text.
+    the pieces of a hyphenated word. start, end: offsets in the folded text. (A named tuple, because a catalogue has ten
+    million tokens and a frozen dataclass takes three times as long to make.)
     """
 
     value: str
@@ -123,7 +79,9 @@ class Normaliser:
     """Turns text into normalised values.
 
     A word is identified by its stem (Porter 2) and written as the stem's commonest form, so that codes stay readable.
-    `readable` maps a stem to that form and comes with the bundle. A stem without an entry is written as it is.
+    `readable` maps a stem to that form and comes with the bundle. A stem without an entry is written as it is. The
+    readable form has the catalogue's accents, and texts meet with and without them. `decimal_comma` says how the
+    catalogue writes ambiguous numbers (measures.py). Markup is removed first.
 
     >>> n = Normaliser({"cartridg": "cartridge", "batteri": "battery"})
     >>> n.values('Xerox® Toner-Cartridges, 17-inch')
@@ -132,8 +90,9 @@ class Normaliser:
     'aa battery'
     """
 
-    def __init__(self, readable: Mapping[str, str] | None = None):
+    def __init__(self, readable: Mapping[str, str] | None = None, *, decimal_comma: bool = False):
         self.readable = dict(readable or {})
+        self.decimal_comma = decimal_comma
         self._word = lru_cache(maxsize=100_000)(self._normalise_word)
         # Attribute fields repeat the same values many times.
         self._short = lru_cache(maxsize=50_000)(self._settle)
@@ -141,7 +100,15 @@ class Normaliser:
 
     def tokens(self, text: str) -> list[Token]:
         """Return all tokens of a text in order, without stop words."""
-        return list(self._tokens(fold(text)))
+        return list(self._tokens(self.fold(text)))
+
+    def fold(self, text: str) -> str:
+        """Return a text as `tokens` reads it: without markup, folded. Offsets of tokens are offsets in it."""
+        return fold(strip_markup(text), decimal_comma=self.decimal_comma)
+
+    def has_values(self, text: str, *, longest: int) -> bool:
+        """Say whether a text gives a value of at most `longest` characters. It reads up to the first one."""
+        return any(len(token.value) <= longest for token in self._tokens(self.fold(text)))
 
     def values(self, text: str) -> list[str]:
         """Return the values of a text's tokens and their parts, in order, without repeats."""
@@ -172,24 +139,45 @@ class Normaliser:
         return " ".join(token.value for token in self.tokens(phrase))
 
     def _tokens(self, folded: str) -> Iterator[Token]:
-        for match in _TOKEN.finditer(folded):
-            value, parts = self._word(match["word"]) if match["word"] else _read_measure(match)
+        read = self._word
+        for match in (_ASCII_TOKEN if folded.isascii() else _TOKEN).finditer(folded):
+            kind = match.lastgroup
+            if kind == "word" or kind == "model":
+                value, parts = read(match[0])
+            else:
+                value, parts = read_measure(match, decimal_comma=self.decimal_comma)
             if value:
                 yield Token(value, parts, match.start(), match.end())
 
     def _normalise_word(self, word: str) -> tuple[str, tuple[str, ...]]:
+        if _LANGUAGE.fullmatch(word):
+            return word, ()
         word = _APOSTROPHE.sub("", word)
         if ("&" in word and len(word) <= 5) or _ACRONYM.fullmatch(word):
             word = word.replace("&", "").replace(".", "")  # AT&T, U.S.A.
         pieces = [p for p in _SPLIT.split(word) if p]
-        if len(pieces) > 1 and any(c.isdigit() for c in word) and not _COUNTED.fullmatch(word):
-            # A model number: dv7-1211ea is dv71211ea.
-            return self.value("".join(pieces)), tuple(v for p in pieces if (v := self.value(p)))
+        if not word.isalpha() and _DIGIT.search(word) and not _COUNTED.fullmatch(word):
+            return self._read_number(word, pieces)
         stems = tuple(stem for p in pieces if p not in STOPWORDS and (stem := self.stem(p)) not in STOPWORDS)
         parts = stems if len(stems) > 1 else ()
         if "-" in word and len(pieces) == 2 and min(map(len, pieces)) <= 3:
             parts += (self.stem("".join(pieces)),)  # Wi-Fi is also wifi
+        if not word.isascii() and (bare := _drop_points(word)) != word:
+            parts += (bare,)
         return " ".join(stems), parts
+
+    def _read_number(self, word: str, pieces: list[str]) -> tuple[str, tuple[str, ...]]:
+        """Read a word with digits: a model number (dv7-1211ea is dv71211ea) or digits with signs (12/2, 2-3)."""
+        if _SLASHED.fullmatch(word):
+            if word.count("/") == 1 and "-" in word:  # the thread 1/4-20
+                return word, tuple(value for piece in word.split("-") for value in self.values(piece))
+            return word, tuple(pieces)
+        if (match := _FROM_TO.fullmatch(word)) and int(match[1]) < int(match[2]):
+            return word, (match[1], match[2])
+        remembered = tuple(found for p in pieces for found in _remember(p))
+        if len(pieces) > 1:
+            return self.value("".join(pieces)), (*(v for p in pieces if (v := self.value(p))), *remembered)
+        return (self.stem(pieces[0]) if pieces[0] not in STOPWORDS else ""), remembered
 
     def stem(self, word: str) -> str:
         """Return the readable form of a folded word. A word with digits stays as it is."""
@@ -199,30 +187,20 @@ class Normaliser:
         return self.readable.get(stem, stem)
 
 
-def fold(text: str) -> str:
-    """Fold a text: Unicode NFKC, lower case, without accents and trade marks, `4x8` split, `3-in-1` joined.
+def _remember(piece: str) -> Iterator[str]:
+    """Yield what people remember of a piece of a model number.
 
-    >>> fold("Café® 4ft x 8ft, 1½″")
-    'cafe 4ft × 8ft, 1 1/2"'
+    >>> list(_remember("tw5600")), list(_remember("1000xm4")), list(_remember("cat5e")), list(_remember("1080"))
+    (['5600'], ['1000', 'xm4'], [], [])
     """
-    if not text.isascii():
-        text = _fold_unicode(text)
-    # A pattern is tried only when its sign occurs: most titles have none, and a catalogue has a million texts.
-    text = " ".join(text.casefold().split())
-    if "(" in text:
-        text = _PLURAL.sub(r"\1", text)
-    if "x" in text or "×" in text or "*" in text:
-        text = _TIMES.sub(lambda sides: _TIMES_SIGN.sub(" × ", sides[0]), text)
-    text = text.replace("''", '"')
-    return _IN_ONE.sub(r"\1in1", text) if "in" in text else text
+    if len(piece) <= _LONGEST_MODEL and not piece.isdigit() and (numbers := _LONG_NUMBER.findall(piece)):
+        yield max(numbers, key=len)
+        yield from _BEHIND.findall(piece)
 
 
-def _fold_unicode(text: str) -> str:
-    # Marks, quotes and fractions come first: NFKC would give the letters "TM", two primes, and 11/2 for 1½.
-    text = _VULGAR.sub(" ", _MARKS.sub(" ", text.translate(_QUOTES)))
-    text = unicodedata.normalize("NFKC", text).casefold()
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return unicodedata.normalize("NFKC", text).replace("⁄", "/")
+def _drop_points(word: str) -> str:
+    """Drop the vowel marks of Arabic and Hebrew."""
+    return unicodedata.normalize("NFC", _POINTS.sub("", unicodedata.normalize("NFD", word)))
 
 
 def _stem(word: str) -> str:
@@ -235,40 +213,3 @@ def _stem(word: str) -> str:
             break
         word = shorter
     return word
-
-
-def _read_measure(match: re.Match[str]) -> tuple[str, tuple[str, ...]]:
-    """Return value and parts of a measure, a range or a bare number."""
-    if match["shared"]:
-        unit = _canonical_unit(match["shared"])
-        low, high = _canonical_number(match["low"]), _canonical_number(match["high"])
-        return f"{low}-{high} {unit}", (f"{low} {unit}", f"{high} {unit}")
-    if match["fraction"]:
-        return _read_fraction(match["fraction"], match["unit"])
-    number = _canonical_number(match["number"])
-    return (f"{number} {_canonical_unit(match['unit'])}", (number,)) if match["unit"] else (number, ())
-
-
-def _read_fraction(text: str, unit: str | None) -> tuple[str, tuple[str, ...]]:
-    """Read 1-1/2 as 1.5, as shops mean it. Other fractions are ranges (110/220 V) or model numbers (24/7)."""
-    digits = _DIGITS.findall(text)
-    *whole, above, below = map(int, digits)
-    if 0 < above < below <= 64:
-        number = _canonical_number(f"{sum(whole) + above / below:.4f}")
-        return (f"{number} {_canonical_unit(unit)}", (number,)) if unit else (number, ())
-    if not unit:
-        return "".join(digits), tuple(digits)
-    unit = _canonical_unit(unit)
-    return f"{'-'.join(digits)} {unit}", tuple(f"{number} {unit}" for number in digits)
-
-
-@lru_cache(maxsize=1000)
-def _canonical_unit(text: str) -> str:
-    return next(unit for unit, pattern in _UNIT_OF if pattern.match(text))
-
-
-def _canonical_number(text: str) -> str:
-    """Drop thousands commas and trailing zeros, add a leading zero: 1,000 -> 1000, .50 -> 0.5."""
-    whole, _, decimals = text.replace(",", "").partition(".")
-    decimals = decimals.rstrip("0")
-    return f"{whole or 0}.{decimals}" if decimals else whole or "0"

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gram_os.catalogue import Product
+from gram_os.fields import read_field
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
-from gram_os.text.normalise import Normaliser, Token, fold
+from gram_os.text.markup import strip_markup
+from gram_os.text.measures import mask_decimals
+from gram_os.text.normalise import Normaliser, Token
 
 #: Types whose single words are own values too. Of other types only the whole value counts: "laser" of a toner's print
 #: technology would find the toner for laser printers.
@@ -28,10 +32,13 @@ _WORD_TYPES = frozenset(
 
 #: Words of a query that are mended; nobody types more.
 MAX_MENDED = 32
-#: Characters of a product's text that are read; people rarely search by what follows in a long description.
+#: Characters of a product's text that are read, markup not counted; people rarely search by what follows in a long
+#: description.
 MAX_TEXT = 2000
-# "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not.
-_ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])| / ")
+# "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not. "0,5 l" is none either: its comma is masked before.
+# The commas of Arabic, Japanese and Chinese separate as well.
+_ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])|[،、，]| / ")
+_MASK = "\ue000"  # of Unicode's private use: no text has it
 
 
 def query_values(
@@ -43,20 +50,19 @@ def query_values(
     found = dict.fromkeys(words)
     for token in tokens:
         found.update(dict.fromkeys(token.parts))
-    found.update(dict.fromkeys(_mended(text, tokens, vocabulary)))
+    found.update(dict.fromkeys(_mended(normaliser.fold(text), tokens, vocabulary)))
     found.update(dict.fromkeys(dictionary.phrases(words)))
     found.update(dict.fromkeys(vocabulary.join(words)))
     return list(found)
 
 
-def _mended(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Iterator[str]:
+def _mended(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Iterator[str]:
     """Yield what the unknown words of a query may stand for.
 
     A misspelt word is mended as it is written, because its stem is often further away: "bateri" is further from
     "battery" than "batery". The stem is tried second, for plurals. This mends 363 of 387 unknown misspellings; the
     stem alone mends 284.
     """
-    folded = fold(text)
     for token in tokens[:MAX_MENDED]:
         if token.value not in vocabulary.counts:
             yield from vocabulary.mend(folded[token.start : token.end]) or vocabulary.mend(token.value)
@@ -70,17 +76,37 @@ def field_values(
     Commas and slashes with spaces around them separate the items of a text. The comma of "1,000 sheets" does not.
     """
     found: dict[str, AttributeType] = {}
-    for text, kind in field_texts(product, attributes):
+    for text, kind in field_texts(product, attributes, decimal_comma=normaliser.decimal_comma):
         if value := normaliser.value(text):
             found.setdefault(value, kind)
     return list(found.items())
 
 
-def field_texts(product: Product, attributes: Mapping[str, AttributeType]) -> Iterator[tuple[str, AttributeType]]:
-    """Yield the items of a product's attribute fields as they are written, with their types."""
+def field_texts(
+    product: Product, attributes: Mapping[str, AttributeType], *, decimal_comma: bool = False
+) -> Iterator[tuple[str, AttributeType]]:
+    """Yield the items of a product's attribute fields as they are written, without markup, with their types.
+
+    A field's name may lead into objects and lists of objects ("specs.colour"). decimal_comma: of the catalogue.
+    """
     for name, kind in attributes.items():
-        for item in _items(product.fields.get(name)):
+        for item in _items(read_field(product.fields, name), decimal_comma):
             yield item, kind
+
+
+def strip_title(product: Product) -> Product:
+    """Return a product whose title holds no markup, the same one where it has none."""
+    title = strip_markup(product.title)
+    return product if title == product.title else replace(product, title=title)
+
+
+def long_texts(product: Product, names: Iterable[str]) -> Iterator[str]:
+    """Yield the texts of some fields (descriptions) without markup, each cut after `MAX_TEXT` characters."""
+    for name in names:
+        value = read_field(product.fields, name)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield strip_markup(text)[:MAX_TEXT]
 
 
 def product_values(
@@ -96,12 +122,11 @@ def product_values(
     values of its attribute fields.
     """
     found: dict[str, None] = {}
-    for text in (product.title, *(product.fields.get(name) for name in texts)):
-        if isinstance(text, str):
-            tokens = normaliser.tokens(text[:MAX_TEXT])
-            found.update(dict.fromkeys(token_values(tokens)))
-            if dictionary is not None:
-                found.update(dict.fromkeys(dictionary.phrases([token.value for token in tokens])))
+    for text in (strip_markup(product.title)[:MAX_TEXT], *long_texts(product, texts)):
+        tokens = normaliser.tokens(text)
+        found.update(dict.fromkeys(token_values(tokens)))
+        if dictionary is not None:
+            found.update(dict.fromkeys(dictionary.phrases([token.value for token in tokens])))
     found.update(dict.fromkeys(attribute_values(field_values(product, attributes, normaliser), normaliser)))
     return list(found)
 
@@ -121,9 +146,12 @@ def attribute_values(fields: Iterable[tuple[str, AttributeType]], normaliser: No
             yield from normaliser.values(value)
 
 
-def _items(value: object) -> Iterable[str]:
+def _items(value: object, decimal_comma: bool) -> Iterable[str]:
     if isinstance(value, str):
-        return _ITEMS.split(value)
+        text = strip_markup(value)
+        masked = mask_decimals(text, _MASK, decimal_comma=decimal_comma)
+        items = _ITEMS.split(masked)
+        return items if masked is text else [item.replace(_MASK, ",") for item in items]
     if isinstance(value, list):
-        return [part for item in value for part in _items(item)]
+        return [part for item in value for part in _items(item, decimal_comma)]
     return []

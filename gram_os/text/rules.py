@@ -20,11 +20,17 @@ from gram_os.text.own_values import product_values
 #: Raise it when a change of the code, in model/ too, alters what documents get and the probes do not show it.
 NUMBER: Final = 1
 
-_STEMS: Final = {"cartridg": "cartridge", "batteri": "battery", "colour": "color", "shelv": "shelf"}
+_STEMS: Final = {
+    "kuhlschrank": "kühlschrank",
+    "cartridg": "cartridge",
+    "batteri": "battery",
+    "colour": "color",
+    "shelv": "shelf",
+}
 _PHRASES: Final = ("17 in", "24 port", "stainless steel", "steel desk lamp", "toner cartridge")
 
 # Probes of running text, one a line: units, numbers, fractions, ranges, dimensions, plurals, hyphens, model numbers,
-# acronyms, signs, accents, other scripts, stop words, phrases.
+# acronyms, signs, accents, other scripts, marks, unseen signs, markup, decimal commas, stop words, phrases.
 _TEXTS: Final = """\
 17-inch Laptops, 17" laptop, 17 in. and 17 (inches)
 5'10" x 3ft 2 feet, 12 yds. 30 mm 2,5 cm 1.50 metres 6 m
@@ -41,9 +47,18 @@ all-in-one 3-in-1 2 in 1 10in1
 TVs PCs CDs boss bus glass 80's men's women’s cartridge(s) box(es)
 Wi-Fi e-mail T-shirt heavy-duty re-chargeable state-of-the-art on-off
 006R90321 dv7-1211ea CF-31 XL2410T 24-port 4-wheel 5.1-channel A/C AC/DC USB-C C++ .NET 802.11ac
+90 °C 90°F -20 °C to 50 degrees Celsius (-5 deg) Drill -18V freezer -20 -7.5 °
+0,5 l 0,25 1,5 m 2,5 x 3,5 cm 10,5-12,5 mm 1.299,00 1,500 kg 1.500 kg 1,125 m 10,5 1,2,3 10,100,1000
+EH-TW5600 tw5600 WH-1000XM4 XL2410T 1080p cat5e cat6 M8x40 M8 x 1.25 x 40mm M8x1.25x40mm A4 e27 106R01393
+12/2 wire 250 12/2 ft 1/4-20 x 1 12-2/14-2 50/50 10/100/1000 2-3 person 48-11-1850 8-32 C# C++ A++ F#5 b+
 AT&T U.S.A. L.O.L. R&D Black&Decker H.264 v2.0 a.b
 Xerox® Toner™ © Café crème naïve Größe STRASSE ﬁlter ＬＥＤ №5 m² 10 µm ½-inch
 שלום עולם ноутбук ノート 笔记本 😀 laptop
+ガラス ｶﾞﾗｽ カ゛ パン バン ハン किताब बच्चों কাপড় பெட்டி ગુજરાતી แก้วน้ำ เสื้อ ນ້ຳ ဖိနပ် የሴቶች
+قميص أسود شَاحِن قمـيص שָׁלוֹם йод ёлка їжа за́мок Άνθρωπος łódź Øre đen Æble œuvre Işıklı Ｗｉ‑Ｆｉ 10–20 mm −5 °C
+wire\u00adless wire\u200bless \ufeffred\u200elamp red\u200dlamp แก้ว\u200bน้ำ 1\ufe0f\u20e3 ◌̈ ⁄ 5⁄8
+<p style="color:#333">Desk <b>lamp</b>s</p><ul><li>R&amp;D&nbsp;5 &lt;b&gt;x&lt;/b&gt; a < b <3 5 <10 in
+<script>var x</script> &amp;nbsp; &#8211; <Brand X> <!-- no --> <![CDATA[so]]> x <p class="cu
 a an and at by for from in into is it its of on or the to w with without your
 17 inch toner cartridges, 24-port stainless steel desk lamps
 black | toner || xerox _under_score (paren) [bracket] "quoted" 'single' semi;colon slash/slash
@@ -60,6 +75,16 @@ Wi-Fi (802.11 ac)
 the
 Stainless-Steel Shelves
 colours: red, green
+Kühlschränke
+1,500 kg
+1 1/8 in
+1.500 l
+12/2
+"""
+
+# Probes of numbers in a catalogue of decimal commas, one a line.
+_NUMBERS: Final = """\
+1,500 kg 1.500 kg 1,125 m 1.125 m 10,5 1,2,3 10,100,1000 1.234.567 1.299,00 1,234.50 0.125 2.50 m 1 1/8 in
 """
 
 # Words that pass the steps of Porter 2 and meet its exceptions.
@@ -79,7 +104,12 @@ international universal university organization organized evening past pasted la
 colours fiber fibre grey aluminium mattresses dresses shoes hose horses houses
 """
 
-_ATTRIBUTES: Final = {"type": AttributeType.PRODUCT_TYPE, **{kind.value: kind for kind in AttributeType}}
+_ATTRIBUTES: Final = {
+    "type": AttributeType.PRODUCT_TYPE,
+    "specs.colour": AttributeType.COLOUR,
+    "specs.size": AttributeType.OTHER,
+    **{kind.value: kind for kind in AttributeType},
+}
 _PRODUCTS: Final = (
     Product(
         "1", "HP LaserJet toner cartridges, 17-inch", {kind.value: f"{kind.value} lasers" for kind in AttributeType}
@@ -98,6 +128,16 @@ _PRODUCTS: Final = (
             "ignored": "no attribute",
         },
     ),
+    Product(
+        "3",
+        "Bottle <b>steel</b> &amp; cup",
+        {
+            "specs": [{"colour": "Red、Blue"}, {"colour": ["Green، Grey", "<i>Teal</i>"]}],
+            "specs.colour": "White",
+            "specs.size": "0,5 l, 1,5 l,2,10,100",
+            "i18n": {"text": ["Fits <li>many", "cups"]},
+        },
+    ),
 )
 
 
@@ -112,7 +152,7 @@ def text_rules_version() -> str:
 
 def _run_probes() -> list[object]:
     """Return what today's rules make of all probes."""
-    plain, normaliser = Normaliser(), Normaliser(_STEMS)
+    plain, normaliser, commas = Normaliser(), Normaliser(_STEMS), Normaliser(_STEMS, decimal_comma=True)
     types = (AttributeType.OTHER,) * len(_PHRASES)
     dictionary = AttributeDictionary(_PHRASES, types, (1,) * len(_PHRASES))
     tokens = [normaliser.tokens(text) for text in _TEXTS.splitlines()]
@@ -120,6 +160,7 @@ def _run_probes() -> list[object]:
         [[[token.value, *token.parts] for token in line] for line in tokens],
         [dictionary.phrases([token.value for token in line]) for line in tokens],
         [normaliser.value(text) for text in _VALUES.splitlines()],
+        [commas.values(text) for text in (_VALUES + _NUMBERS).splitlines()],
         [plain.stem(word) for word in _WORDS.split()],
-        [product_values(product, _ATTRIBUTES, normaliser, dictionary, ("text",)) for product in _PRODUCTS],
+        [product_values(product, _ATTRIBUTES, normaliser, dictionary, ("text", "i18n.text")) for product in _PRODUCTS],
     ]

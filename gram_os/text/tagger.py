@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from gram_os.arrays import DoubleArray, FloatArray, IntArray
 from gram_os.text.attribute import SIDE_LABELS, SIDE_TYPES, AttributeType, Side, head_columns
+from gram_os.text.letters import WRITTEN_WORD
 
 #: int64 (batch, tokens) ids and mask -> float32 (batch, tokens, HEAD_WIDTH) logits of the tag head.
 TagFunction: TypeAlias = Callable[[IntArray, IntArray], FloatArray]
@@ -24,8 +25,9 @@ TagFunction: TypeAlias = Callable[[IntArray, IntArray], FloatArray]
 MAX_TOKENS: Final[int] = 128
 
 # A title joins values by commas, dashes and slashes ("Shoe-49-Black/Moonlight"). So there each mark is a word, as in
-# BERT's pre-tokenizer. In a query, spaces separate the words ("1/2", "l.o.l", "men's"), as in QueryNER.
-_WORD: Final = {Side.QUERY: re.compile(r"\S+"), Side.TITLE: re.compile(r"[^\W_]+|[^\w\s]|_")}
+# BERT's pre-tokenizer. In a query, spaces separate the words ("1/2", "l.o.l", "men's"), as in QueryNER. Combining marks
+# and signs that nobody sees belong to the title's word before them.
+_WORD: Final = {Side.QUERY: re.compile(r"\S+"), Side.TITLE: re.compile(rf"{WRITTEN_WORD}|[^\w\s]|_")}
 # Marks that are cut off the ends of a query's span: "shoes," names shoes. Inches, %, $, # and + carry meaning.
 _EDGE: Final[str] = ",;:!?.()[]{}|*"
 _LEADING: Final = re.compile(r"(?:[,;:!?()\[\]{}|*]|\.(?!\d))*")  # ".5" keeps its point

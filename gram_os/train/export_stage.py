@@ -76,7 +76,8 @@ def _manifest(inputs: StageInputs, measures: dict[str, float]) -> Manifest:
     weights: PairWeights = read_pair_weights(pair) if pair else recipe.serving.pair
     return Manifest(
         label=recipe.label, backbone="causal-lm" if recipe.causal else "compact", precision=recipe.precision,
-        attributes=dict(mined.attributes), texts=tuple(mined.texts), title_codes=recipe.serving.title_codes,
+        attributes=dict(mined.attributes), texts=tuple(mined.texts),
+        decimal_comma=mined.normaliser.decimal_comma, title_codes=recipe.serving.title_codes,
         title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights,
         gram_weight=recipe.serving.gram_weight, source=recipe.source,
         measures={name: round(value, 4) for name, value in measures.items()},

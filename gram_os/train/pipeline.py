@@ -22,6 +22,7 @@ from pathlib import Path
 from gram_os.catalogue import Product
 from gram_os.errors import InputError
 from gram_os.model.bundle import Bundle
+from gram_os.text.own_values import strip_title
 from gram_os.train.artifacts import BACKBONE, BACKBONE_SETTINGS
 from gram_os.train.catalogue_stages import make_lessons, match_encoder, mine_catalogue, tag_titles, train_tagger
 from gram_os.train.click_stages import align, co_train, fit_pair, train_relevance
@@ -219,6 +220,7 @@ def read_sources(products: Sequence[Product], recipe: Recipe, feedback: Feedback
         raise InputError(
             f"{len(products)} products are too few to learn from; give a catalogue of at least {LEAST_PRODUCTS}"
         )
+    products = [strip_title(product) for product in products]  # the model learns from what it is shown in serving
     return Sources(products, split_clicks(feedback, products, recipe))
 
 

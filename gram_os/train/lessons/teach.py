@@ -18,7 +18,7 @@ import scipy.sparse as sparse
 from tokenizers import Tokenizer
 
 from gram_os.arrays import FloatArray
-from gram_os.text.own_values import query_values
+from gram_os.text.own_values import long_texts, query_values
 from gram_os.train.lessons.clicks import Feedback
 from gram_os.train.lessons.initial_codes import InitialCodes, TransferSettings, transfer_codes
 from gram_os.train.lessons.synthesis import SyntheticQuery, product_surfaces, synthesise, value_queries
@@ -147,7 +147,7 @@ def _other_texts(mined: MinedCatalogue) -> sparse.csr_matrix:
     rows: list[int] = []
     columns: list[int] = []
     for row, product in enumerate(mined.products):
-        text = " ".join(str(product.fields[name]) for name in mined.texts if product.fields.get(name))
+        text = " ".join(long_texts(product, mined.texts))
         found = {mined.columns[value] for value in mined.normaliser.values(text[:1000]) if value in mined.columns}
         columns += found
         rows += [row] * len(found)

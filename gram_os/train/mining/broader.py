@@ -6,14 +6,15 @@ knowledge about a product when a field or a description holds it and the title d
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType
-from gram_os.text.normalise import Normaliser
+from gram_os.text.letters import count_words, has_name, has_word, letter_words
+from gram_os.text.normalise import Normaliser, fold
+from gram_os.text.own_values import long_texts
 from gram_os.train.mining.lexicon import Lexicon, match_values
 
 Surfaces = Mapping[AttributeType, Sequence[str]]  # texts of a product by type, as the catalogue writes them
@@ -78,7 +79,7 @@ class Generaliser:
                 found[tail] = None
             if start in self._known and kind is not AttributeType.PRODUCT_TYPE:
                 found[start] = None
-        return [short for short in found if re.search(r"[^\W\d_]{2}", short)]
+        return [short for short in found if has_word(short)]
 
 
 class ProductKnowledge:
@@ -113,11 +114,10 @@ class ProductKnowledge:
 
     def _described(self, product: Product) -> Iterator[Value]:
         """Yield the known values in the product's descriptions, as they are written there."""
-        for text in (product.fields.get(name) for name in self._texts):
-            if not isinstance(text, str):
-                continue
-            written = re.findall(r"[^\W\d_]+", text[:_MAX_DESCRIPTION].lower())
-            for match in match_values([self._normaliser.stem(word) for word in written], self._lexicon):
+        for text in long_texts(product, self._texts):
+            written = letter_words(text[:_MAX_DESCRIPTION].lower())
+            words = [self._normaliser.stem(word if word.isascii() else fold(word)) for word in written]
+            for match in match_values(words, self._lexicon):
                 yield Value(" ".join(written[match.first : match.last]), match.type)
 
 
@@ -133,5 +133,5 @@ def _count_products(surfaces: Iterable[Surfaces]) -> Counter[Value]:
 
 
 def _is_name(text: str) -> bool:
-    """Say whether a shopper could type a value: it has three letters in a row and at most three words."""
-    return bool(re.search(r"[^\W\d_]{3}", text)) and len(re.findall(r"\w+", text)) <= 3
+    """Say whether a shopper could type a value: it holds a name (`has_name`) and at most three words."""
+    return has_name(text) and count_words(text) <= 3

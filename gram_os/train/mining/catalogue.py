@@ -17,11 +17,18 @@ from gram_os.arrays import FloatArray, Int32Array
 from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
+from gram_os.text.fold import written_words
+from gram_os.text.letters import has_word, is_word
+from gram_os.text.markup import strip_markup
+from gram_os.text.measures import count_decimals
 from gram_os.text.normalise import Normaliser, fold
-from gram_os.text.own_values import MAX_TEXT, attribute_values, field_values, token_values
+from gram_os.text.own_values import MAX_TEXT, attribute_values, field_texts, field_values, long_texts, token_values
 from gram_os.text.tagger import Span
 from gram_os.train.mining.combinations import combine_values
 from gram_os.train.mining.fields import add_known_values, detect_attributes
+
+_LEAST_COMMAS = 3
+_MEASURE = re.compile(r"\d [^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,14 @@ def mine(
     at least `least_products` products hold.
     """
     attributes = detect_attributes(products) if attributes is None else attributes
-    normaliser = Normaliser(readable_words(_texts(products, attributes)))
+    normaliser = Normaliser(
+        readable_words(_texts(products, attributes)), decimal_comma=has_decimal_commas(_texts(products, attributes))
+    )
     spans = add_known_values(products, spans, attributes, normaliser)
     readings = [_read(product, attributes, normaliser) for product in products]
     typed = [_typed_values(r, s, normaliser) for r, s in zip(readings, spans, strict=True)]
     dictionary = _build_dictionary(readings, typed, most_values, least_products)
-    texts = [name for name in texts if sum(bool(p.fields.get(name)) for p in products) >= 0.01 * len(products)]
+    texts = [name for name in texts if sum(any(long_texts(p, [name])) for p in products) >= 0.01 * len(products)]
     vocabulary = _count_words(products, readings, normaliser, texts)
     own, columns = _own_matrix(readings, dictionary)
     df = np.asarray(own.sum(0)).ravel()
@@ -110,7 +119,7 @@ class _Reading:
 
 
 def _read(product: Product, attributes: Mapping[str, AttributeType], normaliser: Normaliser) -> _Reading:
-    tokens = normaliser.tokens(product.title[:MAX_TEXT])
+    tokens = normaliser.tokens(strip_markup(product.title)[:MAX_TEXT])
     fields = field_values(product, attributes, normaliser)
     return _Reading(
         [token.value for token in tokens],
@@ -142,36 +151,52 @@ def _count_words(
     counts: Counter[str] = Counter()
     for product, reading in zip(products, readings, strict=True):
         held = dict.fromkeys(reading.title)
-        for text in (product.fields.get(name) for name in texts):
-            if isinstance(text, str):
-                held.update(dict.fromkeys(token_values(normaliser.tokens(text[:MAX_TEXT]))))
+        for text in long_texts(product, texts):
+            held.update(dict.fromkeys(token_values(normaliser.tokens(text))))
         held.update(dict.fromkeys(reading.attributes))
         counts.update(held.keys())
-    return Vocabulary({value: n for value, n in counts.items() if " " not in value and (n > 1 or value.isalpha())})
+    return Vocabulary({value: n for value, n in counts.items() if " " not in value and (n > 1 or is_word(value))})
 
 
 def readable_words(texts: Iterable[str]) -> dict[str, str]:
-    """Stem -> the commonest of the words that share it, so that codes can be read."""
+    """Stem -> the commonest of the words that share it, so that codes can be read.
+
+    Words are in lower case and have the accents of the catalogue's commonest writing. A text with markup is read
+    without it.
+    """
     plain = Normaliser()
     counts: Counter[str] = Counter()
     for text, n in Counter(texts).items():
-        for word in re.findall(r"[^\W\d_]{2,}", fold(text)):
-            counts[word] += n
+        for word in written_words(strip_markup(text)):
+            if len(word) > 1:
+                counts[word] += n
     surfaces: dict[str, dict[str, int]] = defaultdict(dict)
     for word, n in counts.items():
-        surfaces[plain.stem(word)][word] = n
+        folded = fold(word)
+        if is_word(folded):
+            surfaces[plain.stem(folded)][word] = n
     return {
         stem: best
         for stem, words in surfaces.items()
-        if (best := min(words, key=lambda w: (-words[w], w))) != stem and plain.stem(best) == stem
+        if (best := min(words, key=lambda w: (-words[w], w))) != stem and plain.stem(fold(best)) == stem
     }
+
+
+def has_decimal_commas(texts: Iterable[str]) -> bool:
+    """Say whether a catalogue writes decimal commas: three numbers that only these explain, and more than points.
+
+    Such a catalogue reads "1,500 kg" as one and a half kilograms. Every other one reads it as fifteen hundred.
+    """
+    found = [count_decimals(strip_markup(text)) for text in texts]
+    commas, points = sum(n for n, _ in found), sum(n for _, n in found)
+    return commas >= _LEAST_COMMAS and commas > points
 
 
 def _texts(products: Sequence[Product], attributes: Mapping[str, AttributeType]) -> Iterator[str]:
     for product in products:
         yield product.title
-        for name in attributes:
-            yield str(product.fields.get(name, ""))
+        for text, _ in field_texts(product, attributes):
+            yield text
 
 
 def _typed_values(reading: _Reading, spans: Sequence[Span], normaliser: Normaliser) -> dict[str, AttributeType]:
@@ -199,7 +224,7 @@ def _build_dictionary(
     kept = [
         value
         for value, n in counts.items()
-        if n >= least and re.search(r"[a-z]{2}|\d [a-z]", value) and len(value) <= 40 and value.count(" ") < 4
+        if n >= least and (has_word(value) or _MEASURE.search(value)) and len(value) <= 40 and value.count(" ") < 4
     ]
     # Equally common values are told apart by the alphabet: in a set's order they would differ from run to run.
     values = tuple(sorted(sorted(kept, key=lambda value: (-counts[value], value))[:most]))

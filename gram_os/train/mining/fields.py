@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.letters import has_word
+from gram_os.text.markup import strip_markup
 from gram_os.text.normalise import Normaliser, fold
 from gram_os.text.own_values import field_texts
 from gram_os.text.tagger import Span, split_words
@@ -30,6 +32,11 @@ _FIELD_TYPES: Sequence[tuple[str, AttributeType]] = (
     (r"(.*_)?(functions?|features?|technology)", AttributeType.FUNCTION),
     (r"(.*_)?(package_type|pack|quantity|count)", AttributeType.SALES_SPECIFICATION),
 )
+# Objects that hold any attribute, and so say nothing of its type; and a language behind the name ("colour.en").
+_CONTAINERS = re.compile(
+    r"^(?:(?:attr(?:ibute)?s?|spec(?:ification)?s?|propert(?:y|ies)|prop(?:s)?|details?|characteristics?|products?|items?"
+    r"|variants?|options?|facets?|filters?|meta(?:data)?|info|data|fields|param(?:eter)?s?)\.)+|\.[a-z]{2}$"
+)
 _FIELD_PREFIX = re.compile(r"^(attr(ibute)?s?[_.])?([a-z]_)?")
 
 _LEAST_PRODUCTS = 3  # that have a value in a field before it is looked for in all titles
@@ -44,22 +51,38 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()
     for product in products:
-        for name, value in product.fields.items():
-            items = value if isinstance(value, list) else [value]
-            strings = [item for item in items if isinstance(item, str)]
-            filled[name] += bool(strings)
-            texts[name].update(strings)
+        strings: dict[str, list[str]] = defaultdict(list)
+        for name, text in _field_strings(product.fields):
+            strings[name].append(text)
+        for name, found_texts in strings.items():
+            filled[name] += 1
+            texts[name].update(found_texts)
     found: dict[str, AttributeType] = {}
     for name, values in texts.items():
         total = values.total()
         words = sum(len(text.split()) * n for text, n in values.items()) / max(total, 1)
-        letters = sum(n for text, n in values.items() if re.search("[a-zA-Z]{2}", text)) / max(total, 1)
+        letters = sum(n for text, n in values.items() if has_word(text)) / max(total, 1)
         repeats = total / max(len(values), 1)
         if filled[name] >= 0.01 * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
-            bare = _FIELD_PREFIX.sub("", name.lower())
-            kind = next((t for pattern, t in _FIELD_TYPES if re.fullmatch(pattern, bare)), None)
-            found[name] = kind or AttributeType.TECHNICAL_SPECIFICATION
+            found[name] = _type_of_field(name)
     return found
+
+
+def _field_strings(fields: Mapping[str, object], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts of a product's fields, without markup, with their names in the mapping ("specs.colour")."""
+    for name, value in fields.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str):
+                yield path + name, strip_markup(item)
+            elif isinstance(item, Mapping):
+                yield from _field_strings(item, f"{path}{name}.")
+
+
+def _type_of_field(name: str) -> AttributeType:
+    """Read the type off a field's name. "specs.colour" and "brand.name" are read as "colour" and "brand_name"."""
+    bare = _FIELD_PREFIX.sub("", _CONTAINERS.sub("", name.lower())).replace(".", "_")
+    kind = next((t for pattern, t in _FIELD_TYPES if re.fullmatch(pattern, bare)), None)
+    return kind or AttributeType.TECHNICAL_SPECIFICATION
 
 
 def add_known_values(
@@ -80,9 +103,7 @@ def add_known_values(
     counts: Counter[tuple[tuple[str, ...], AttributeType]] = Counter()
     for (text, kind), n in written.items():
         counts[tuple(stem(text[slice(*place)]) for place in split_words(text, Side.TITLE)), kind] += n
-    ranked = [
-        pair for pair, n in counts.most_common() if n >= _LEAST_PRODUCTS and re.search("[a-z]{2}", " ".join(pair[0]))
-    ]
+    ranked = [pair for pair, n in counts.most_common() if n >= _LEAST_PRODUCTS and has_word(" ".join(pair[0]))]
     lexicon = Lexicon(ranked)
     merged = []
     for product, tagged in zip(products, spans, strict=True):

@@ -1,6 +1,6 @@
 """A mined catalogue as files of a stage's folder, and back: the same values to the last digit.
 
-    mined.json.gz    attribute fields, text fields, readable stems, dictionary, vocabulary, columns
+    mined.json.gz    attribute fields, text fields, readable stems, decimal comma, dictionary, vocabulary, columns
     mined.npz        own values as a sparse matrix, known, idf, initial codes, codes
     spans.jsonl.gz   the typed values of each title
 
@@ -37,6 +37,7 @@ def save_mined(mined: MinedCatalogue, folder: Path) -> None:
         "attributes": {name: kind.value for name, kind in mined.attributes.items()},
         "texts": list(mined.texts),
         "readable": mined.normaliser.readable,
+        "decimal_comma": mined.normaliser.decimal_comma,
         "values": list(dictionary.values),
         "types": [kind.value for kind in dictionary.types],
         "counts": list(dictionary.counts),
@@ -70,7 +71,7 @@ def load_mined(folder: Path, products: Sequence[Product]) -> MinedCatalogue:
         spans=read_spans(folder / _SPANS),
         attributes={name: AttributeType(kind) for name, kind in tables["attributes"].items()},
         texts=tables["texts"],
-        normaliser=Normaliser(tables["readable"]),
+        normaliser=Normaliser(tables["readable"], decimal_comma=tables["decimal_comma"]),
         dictionary=AttributeDictionary(
             tuple(tables["values"]), tuple(map(AttributeType, tables["types"])), tuple(tables["counts"])
         ),

@@ -131,7 +131,7 @@ def test_field_values_are_normalised_and_keep_their_first_type() -> None:
 def test_a_product_holds_its_title_its_phrases_and_its_fields() -> None:
     found = product_values(PRODUCT, ATTRIBUTES, NORMALISER, DICTIONARY)
     assert found == [
-        "xerox", "006r90321", "toner", "cartridge", "toner cartridge",
+        "xerox", "006r90321", "90321", "toner", "cartridge", "toner cartridge",
         "xerox corp", "corp", "black", "grey", "deep blue", "deep", "blue",
         "1000 sheet", "laser print", "led",
     ]  # fmt: skip
