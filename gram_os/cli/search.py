@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gram_os.cli import output
+from gram_os.cli.text_command import TextCommand
 from gram_os.cluster.facts import RESULT_WINDOW
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ EXAMPLE = """Example:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("search", help=run.__doc__, epilog=EXAMPLE)(run)
+    app.command("search", cls=TextCommand, help=run.__doc__, epilog=EXAMPLE)(run)
 
 
 def run(
