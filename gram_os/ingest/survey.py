@@ -27,6 +27,7 @@ _LARGEST_TERM = 32_766
 _MOST_INNER = 200  # fields inside an object that are mapped one by one
 _DEEPEST_INNER = 10
 _LARGEST_FLOAT = 1e300
+_MIXTURE = "it has nested lists, or objects beside plain values"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-7]):[0-5]\d)?)?")
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,14}")
@@ -182,6 +183,8 @@ def _term_bytes(path: str, inner: str, text: str) -> int:
 
 def _map_field(name: str, kind: str, stats: _FieldStats, notes: list[str]) -> Mapping[str, str]:
     """Return the fields of the mapping for one field of the file: itself, or those of its objects."""
+    if kind == "mixed":
+        notes.append(f"field '{name}' is kept but cannot be searched or filtered by: {_MIXTURE}")
     if kind != "object" or not stats.too_long:
         return {name: kind}
     inner = {path: part.kinds for path, part in stats.inner.items()}
