@@ -72,17 +72,15 @@ def run(
             require_fit(checks, index)
             return
         attach(cluster, index, state)
+    notes = [str(check) for check in checks if check.verdict == "note"]
     if as_json:
-        output.print_json(
-            {"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field,
-             "checks": [_describe(check) for check in checks]}
-        )  # fmt: skip
-    else:
-        for check in checks:
-            if check.verdict == "note":
-                print(f"note: {check}")
-        print(f"{index}: label {state.label} (bundle {state.bundle}, titles in '{title_field}') is attached")
-        print(f"next: gram-os backfill --index {index}")
+        done = {"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field}
+        output.print_json(done | ({"notes": notes} if notes else {}))
+        return
+    for note in notes:
+        print(f"note: {note}")
+    print(f"{index}: label {state.label} (bundle {state.bundle}, titles in '{title_field}') is attached")
+    print(f"next: gram-os backfill --index {index}")
 
 
 def _print_plan(cluster: Cluster, index: str, state: LabelState, checks: Sequence[Check], *, as_json: bool) -> None:
@@ -97,7 +95,7 @@ def _print_plan(cluster: Cluster, index: str, state: LabelState, checks: Sequenc
         output.print_json({**plan, "checks": [_describe(check) for check in checks]})
         return
     rows = [[check.name, check.verdict, str(check)] for check in checks]
-    output.print_table(f"{index}: what codes need", ["check", "", "found"], rows, text_columns=True)
+    output.print_table(f"{index}: what codes need", ["check", "", "found"], rows, text_columns=True, beside=True)
     if plan:
         print(f"{plan['request']}\n{json.dumps(plan['body'], indent=2)}")
 

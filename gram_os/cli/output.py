@@ -75,11 +75,12 @@ def print_table(
     *,
     caption: str = "",
     text_columns: bool = False,
+    beside: bool = False,
 ) -> None:
     """Print a table.
 
     The first column is text and starts at the left. The others are figures and end at the right, unless `text_columns`
-    says that they are text too.
+    says that they are text too. beside: print to stderr, so that stdout holds nothing but the result.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -91,7 +92,8 @@ def print_table(
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     # A file or a log has no width of its own, so the table may be wide.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    stream = sys.stderr if beside else sys.stdout
+    Console(stderr=beside, width=None if stream.isatty() else 160).print(table)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """What `_source` holds of a document: the filter of a mapping, and what a write from `_source` would lose.
 
 Whoever writes a document back can write no more than its `_source`. Fields that the filter leaves out would be gone
-from the index too. Pure.
+from the index too. A filtered `_source` is also written anew by the cluster, and a number in it may look different:
+1.10 becomes 1.1, where the index has the term "1.10". Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,11 @@ from gram_os.cluster.mapping import MappedField, is_on, walk_fields
 
 # Types whose values may be objects: a pattern can reach below the field's own name.
 _HOLDERS = ("flat_object", "geo_point", "geo_shape", "join", "completion", "percolator")
+# Types that index a number's value, however it is written.
+_NUMBERS = (
+    *("byte", "short", "integer", "long", "unsigned_long", "half_float", "float", "double", "scaled_float"),
+    *("date", "date_nanos", "geo_point", "geo_shape", "rank_feature", "rank_features", "knn_vector", "boolean"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,32 @@ def find_lost_fields(mapping: Mapping[str, Any]) -> list[str]:
     """
     source = read_source_filter(mapping)
     return [] if source.is_open else [field.path for field in walk_fields(mapping) if _is_lost(field, source)]
+
+
+def find_wordy_fields(mapping: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields that index a number by how it is written, when `_source` is filtered. Else none.
+
+    >>> mapping = {"properties": {"size": {"type": "keyword"}, "price": {"type": "double"}}}
+    >>> sorted(find_wordy_fields({**mapping, "_source": {"excludes": ["vec*"]}})), find_wordy_fields(mapping)
+    (['size'], frozenset())
+    """
+    if read_source_filter(mapping).is_open:
+        return frozenset()
+    fields = [field for field in walk_fields(mapping) if not field.is_object]
+    return frozenset(
+        field.parent or field.path for field in fields if field.type not in _NUMBERS or "copy_to" in field.body
+    )
+
+
+def find_number(source: object, fields: Collection[str], path: str = "") -> str | None:
+    """Return the first of some fields in which a document has a number with a fraction or an exponent."""
+    if isinstance(source, Mapping):
+        names = ((f"{path}.{name}".lstrip("."), value) for name, value in source.items())
+        return next((found for name, value in names if (found := find_number(value, fields, name))), None)
+    if isinstance(source, list):
+        return next((found for value in source if (found := find_number(value, fields, path))), None)
+    is_wordy = isinstance(source, float) and any(part in fields for part in _with_ancestors(path))
+    return path if is_wordy else None
 
 
 def _is_lost(field: MappedField, source: SourceFilter) -> bool:

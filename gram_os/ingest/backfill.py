@@ -18,7 +18,7 @@ from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import code_field
 from gram_os.cluster.labels import LabelState
-from gram_os.cluster.source_filter import read_source_filter
+from gram_os.cluster.source_filter import find_wordy_fields, read_source_filter
 from gram_os.cluster.stored import DocumentKey, read_key
 from gram_os.ingest.documents import (
     CodedDocument,
@@ -98,7 +98,8 @@ class _Run:
     """One backfill.
 
     conflicts: the documents that others changed meanwhile. refused: documents that are not read again. is_filtered:
-    whether the `_source` of some index leaves fields out. uncoded: the query that finds products without codes.
+    whether the `_source` of some index leaves fields out. wordy: its fields in which no number is safe. uncoded: the
+    query that finds products without codes.
     """
 
     cluster: Cluster
@@ -110,6 +111,7 @@ class _Run:
     conflicts: set[DocumentKey] = field(default_factory=set)
     refused: set[DocumentKey] = field(default_factory=set)
     is_filtered: bool = False
+    wordy: frozenset[str] = frozenset()
     uncoded: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +126,7 @@ class _Run:
             # A block shows when there is something to write, and the error then says how far the run came.
             require_fit([check for check in checks if check.name != "writes"], facts.name)
             self.is_filtered |= not read_source_filter(facts.mapping).is_open
+            self.wordy |= find_wordy_fields(facts.mapping)
 
     def code_all(self, query: Mapping[str, Any]) -> int:
         """Code the documents that a query finds, and return their number. After conflicts, only those count."""
@@ -147,7 +150,7 @@ class _Run:
     def _write(self, chunk: Sequence[CodedDocument]) -> None:
         if self.is_filtered:
             self.check()  # a writer may have brought a field that _source leaves out
-        outcome = write_documents(self.cluster, self.state, chunk)
+        outcome = write_documents(self.cluster, self.state, chunk, self.wordy)
         self.report.coded += len(outcome.written)
         self.conflicts.update(outcome.conflicts)
         for refusal in outcome.refused:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -28,6 +28,7 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.raw_json import replace_member
+from gram_os.cluster.source_filter import find_number
 from gram_os.cluster.stored import DocumentKey, StoredDocument, read_key
 from gram_os.fields import read_field
 from gram_os.ingest.packing import pack_codes
@@ -164,13 +165,18 @@ def build_code_fields(codes: Sequence[ScoredCode], source: str) -> dict[str, Any
     }
 
 
-def write_documents(cluster: Cluster, state: LabelState, coded: Sequence[CodedDocument]) -> WriteOutcome:
+def write_documents(
+    cluster: Cluster, state: LabelState, coded: Sequence[CodedDocument], wordy: Collection[str] = ()
+) -> WriteOutcome:
     """Write the codes of one chunk and say what became of each document.
+
+    wordy: fields of a filtered `_source` in which no number is safe (`find_wordy_fields` in
+    `gram_os.cluster.source_filter`). A document with one is refused.
 
     Up to `gram_os.cluster.bulk.CHUNK` documents and 8 MiB are one request. A request that the cluster refuses for now
     is sent again, and each time the documents are read anew. Raises ClusterError when the cluster does not answer.
     """
-    chunk = _Chunk(cluster, state, {item.document.key: item for item in coded})
+    chunk = _Chunk(cluster, state, {item.document.key: item for item in coded}, wordy)
     retry(chunk.attempt, cluster.backoff)
     chunk.outcome.refused += [Refusal(key, chunk.late[key]) for key in chunk.waiting]
     return chunk.outcome
@@ -183,6 +189,7 @@ class _Chunk:
     cluster: Cluster
     state: LabelState
     waiting: dict[DocumentKey, CodedDocument]
+    wordy: Collection[str]
     outcome: WriteOutcome = field(default_factory=WriteOutcome)
     late: dict[DocumentKey, str] = field(default_factory=dict)
 
@@ -204,6 +211,9 @@ class _Chunk:
             self.outcome.conflicts.append(key)
         elif stored.source is None:
             self.outcome.refused.append(Refusal(key, "has no _source, so it cannot be written back"))
+        elif self.wordy and (path := find_number(json.loads(stored.source), self.wordy)):
+            reason = f"field '{path}' holds a number, and the filter of _source has not kept how it was written"
+            self.outcome.refused.append(Refusal(key, f"{reason}; write it as a text"))
         else:
             return _build_write(self.state, self.waiting[key], stored.source, stored.version)
         del self.waiting[key]

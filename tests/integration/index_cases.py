@@ -103,7 +103,7 @@ def index_cases(draw: st.DrawFn) -> IndexCase:
     mapping: dict[str, Any] = {"dynamic": draw(st.sampled_from(["true", "false"])), "properties": properties}
     if routing == "required":
         mapping["_routing"] = {"required": True}
-    source = draw(st.sampled_from(["open", "open", "excludes", "includes"]))
+    source = draw(st.sampled_from(["open", "excludes", "excludes", "includes"]))
     if source == "excludes":
         mapping["_source"] = {"excludes": draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2))}
     elif source == "includes":

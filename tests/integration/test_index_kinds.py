@@ -36,8 +36,8 @@ def _state(generator: Generator, title: str = "title", **more: Any) -> LabelStat
     return LabelState("t1", generator.bundle.id, title, **more)
 
 
-def _write(cluster: Cluster, index: str, *documents: dict[str, Any], **more: Any) -> None:
-    """Write documents with the ids 0, 1, ...; `more` goes into each action."""
+def _write(cluster: Cluster, index: str, *documents: dict[str, Any] | str, **more: Any) -> None:
+    """Write documents (a text is JSON) with the ids 0, 1, ...; `more` goes into each action."""
     actions = [{"op": "index", "index": index, "id": str(n), "body": d, **more} for n, d in enumerate(documents)]
     assert [item.error for item in cluster.bulk(actions)] == [None] * len(documents)
     cluster.refresh(index)
@@ -115,6 +115,19 @@ def test_filter_that_leaves_out_no_mapped_field_works(
     assert found.pop("gram_t1") and found == {"title": "HP laptop", "price": 3}
 
 
+def test_number_whose_writing_the_filter_has_not_kept_is_named(
+    cluster: Cluster, make_index: MakeIndex, generator: Generator
+) -> None:
+    # The index has the term "1.10", and the filtered _source has 1.1.
+    properties = {"title": TEXT, "size": WORD, "price": {"type": "double"}}
+    index = _make(cluster, make_index, _source={"excludes": ["debug"]}, properties=properties)
+    _write(cluster, index, {"title": "HP laptop", "price": 1.5}, '{"title": "red mouse", "size": 1.10}')
+    report = _code(cluster, index, generator)
+    assert (report.coded, [refusal.id for refusal in report.refused]) == (1, ["1"])
+    assert "field 'size' holds a number" in report.refused[0].reason
+    assert cluster.count(index, {"term": {"size": "1.10"}}) == 1
+
+
 def test_field_that_the_filter_reaches_later_stops_the_backfill(
     cluster: Cluster, make_index: MakeIndex, generator: Generator
 ) -> None:
@@ -153,7 +166,7 @@ def test_document_goes_back_as_it_is_written(cluster: Cluster, make_index: MakeI
     # A partial update would make 1.10 and 2E3 of the keyword fields 1.1 and 2000.0, and no term would find them.
     index = make_index(properties={"title": TEXT, "size": WORD, "rate": WORD, "price": {"type": "double"}})
     text = '{"size" : 1.10, "title": "HP laptop \\u00e9", "rate": 2E3, "price": 100000000.0, "tags": {"a":[ ]}}'
-    _write(cluster, index, *[text])  # type: ignore[arg-type]  # a body as JSON
+    _write(cluster, index, text)
     assert _code(cluster, index, generator) == BackfillReport(1)
     body = {"query": {"bool": {"filter": [{"term": {"size": "1.10"}}, {"term": {"rate": "2E3"}}]}}}
     assert len(cluster.search(index, body)["hits"]["hits"]) == 1

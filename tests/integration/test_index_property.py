@@ -68,13 +68,15 @@ def check_case(cluster: Cluster, case: IndexCase, generator: Generator) -> str:
 
 
 def _check_counts(cluster: Cluster, index: str, rows: list[Row], report: Any) -> None:
-    titled = sum(row.has_title for row in rows)
+    worn = [refusal.id for refusal in report.refused if "has not kept how it was written" in refusal.reason]
+    titled = sum(row.has_title for row in rows) - len(worn)
     assert report.coded == titled
+    assert all("1.10" in row.text or "2E3" in row.text or '"hidden"' in row.text for row in rows if row.id in worn)
     assert report.coded + report.unchanged + len(report.refused) == sum(row.is_product for row in rows)
     assert cluster.count(index, {"exists": {"field": "gram_t1.source"}}) == titled
 
 
-@settings(max_examples=15)
+@settings(max_examples=25)
 @given(case=index_cases())
 def test_nothing_is_lost(cluster: Cluster, generator: Generator, case: IndexCase) -> None:
     check_case(cluster, case, generator)
@@ -93,6 +95,6 @@ def test_nothing_is_lost_in_200_indices(cluster: Cluster, generator: Generator) 
     check()
     print("\n".join(f"{kind}: {count}" for kind, count in sorted(met.items())))  # noqa: T201
     for kind in ("A1 excludes", "A1 includes"):
-        assert met[f"{kind}: refused"] >= 10 and met[f"{kind}: coded"] >= 3, met
+        assert min(met[f"{kind}: refused"], met[f"{kind}: coded"]) >= 5, met
     for kind in ("A2 external versions", "A3 routing some", "A3 routing required", "join", "nested", "alias"):
         assert met[f"{kind}: coded"] >= 10, met
