@@ -160,7 +160,7 @@ class Bundle:
 
     @cached_property
     def normaliser(self) -> Normaliser:
-        """The normaliser: it writes stems as the catalogue's commonest words and reads numbers as the catalogue does."""
+        """The normaliser: it writes stems as the catalogue's commonest words and reads numbers as that does."""
         readable = dict(_read_rows(self.path / "stems.tsv", 2))
         return Normaliser(readable, decimal_comma=self.manifest.decimal_comma)
 

@@ -59,7 +59,7 @@ _WRITTEN = re.compile(LETTERS + "+")
 _WORDS = re.compile(WORD)
 _NAMED = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])|{_SIGN}")
 _ASCII_NAMED = re.compile("[a-zA-Z]{2}")
-_LONG_NAME = re.compile(rf"{LETTERS}{{3}}|{_SIGN}{{2}}")
+_LONG_NAME = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{MARKS}]){{2}}|{_SIGN}{{2}}")
 
 
 def is_word(text: str) -> bool:
@@ -81,10 +81,10 @@ def has_word(text: str) -> bool:
 
 
 def has_name(text: str) -> bool:
-    """Say whether a text holds a word that could be a name: three letters in a row, or two signs of Chinese or Korean.
+    """Say whether a text holds a word that could be a name: three letters or marks in a row, or two signs of Chinese.
 
-    >>> has_name("oak"), has_name("x7 ab"), has_name("电脑")
-    (True, False, True)
+    >>> has_name("oak"), has_name("x7 ab"), has_name("电脑"), has_name("सूती")
+    (True, False, True, True)
     """
     return _LONG_NAME.search(text) is not None
 

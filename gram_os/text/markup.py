@@ -46,24 +46,24 @@ _ROUNDS: Final = 3  # feeds escape a text up to twice: "&amp;lt;p&amp;gt;"
 
 
 def strip_markup(text: str) -> str:
-    r"""Return a text without tags, comments, scripts and styles, its entities decoded.
+    """Return a text without tags, comments, scripts and styles, its entities decoded.
 
-    Tags of blocks become a space, tags within a line (b, span, a) vanish. A text that was escaped more than once is
-    read again, up to three times, because "&amp;nbsp;" is no word for anyone.
+    Tags of blocks become a space, tags within a line (b, span, a) vanish. Spaces count once, as in a browser. A text
+    that was escaped more than once is read again, up to three times, because "&amp;nbsp;" is no word for anyone.
 
     >>> strip_markup('<ul><li>Desk&nbsp;lamp</li><li>T<b>-shirt</b> &amp;amp; more</li></ul>')
-    '  Desk\xa0lamp  T-shirt & more  '
+    'Desk lamp T-shirt & more'
     >>> strip_markup("a < b, <3, AT&T, 5 <10 in")
     'a < b, <3, AT&T, 5 <10 in'
     """
+    if "<" not in text and "&" not in text:
+        return text
+    plain = text
     for _ in range(_ROUNDS):
-        if "<" not in text and "&" not in text:
+        before, plain = plain, _ENTITY.sub(_decode, _MARKUP.sub(_remove, plain))
+        if plain == before:
             break
-        plain = _ENTITY.sub(_decode, _MARKUP.sub(_remove, text))
-        if plain == text:
-            break
-        text = plain
-    return text
+    return text if plain == text else " ".join(plain.split())
 
 
 def _decode(match: re.Match[str]) -> str:

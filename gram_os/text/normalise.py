@@ -150,6 +150,9 @@ class Normaliser:
                 yield Token(value, parts, match.start(), match.end())
 
     def _normalise_word(self, word: str) -> tuple[str, tuple[str, ...]]:
+        if word.isascii() and word.isalpha():  # the commonest case, only faster
+            stem = "" if word in STOPWORDS else self.stem(word)
+            return ("" if stem in STOPWORDS else stem), ()
         if _LANGUAGE.fullmatch(word):
             return word, ()
         word = _APOSTROPHE.sub("", word)
@@ -162,9 +165,10 @@ class Normaliser:
         parts = stems if len(stems) > 1 else ()
         if "-" in word and len(pieces) == 2 and min(map(len, pieces)) <= 3:
             parts += (self.stem("".join(pieces)),)  # Wi-Fi is also wifi
-        if not word.isascii() and (bare := _drop_points(word)) != word:
-            parts += (bare,)
-        return " ".join(stems), parts
+        value = " ".join(stems)
+        if not value.isascii() and (bare := _drop_points(value)) != value:
+            parts += (bare, *bare.split()) if len(stems) > 1 else (bare,)
+        return value, parts
 
     def _read_number(self, word: str, pieces: list[str]) -> tuple[str, tuple[str, ...]]:
         """Read a word with digits: a model number (dv7-1211ea is dv71211ea) or digits with signs (12/2, 2-3)."""

@@ -92,7 +92,9 @@ class ProductKnowledge:
         counts = _count_products(surfaces)
         values = [v for v, n in counts.most_common() if n >= LEAST_PRODUCTS and v.type in _DESCRIBING]
         words = ((self._normaliser.value(v.text).split(), v.type) for v in values)
-        self._lexicon = Lexicon((found, kind) for found, kind in words if len(" ".join(found)) > 2)
+        self._lexicon = Lexicon(
+            (found, kind) for found, kind in words if len(" ".join(found)) > 2 or has_name(" ".join(found))
+        )
 
     def find_absent(self, product: Product, surfaces: Surfaces) -> list[Value]:
         """Return the values of a product's fields and descriptions that share no word (stem) with its title.
@@ -102,9 +104,7 @@ class ProductKnowledge:
         title_words = set(self._normaliser.values(product.title))
         for value in list(title_words):
             title_words.update(value.split())
-        found = dict.fromkeys(
-            Value(text.lower(), kind) for kind, texts in surfaces.items() for text in texts if len(text) > 2
-        )
+        found = dict.fromkeys(Value(text.lower(), kind) for kind, texts in surfaces.items() for text in texts)
         described = (v for v in self._described(product) if v.type not in _SINGLE or not surfaces.get(v.type))
         found.update(dict.fromkeys(described))
         return [value for value in found if _is_name(value.text) and not title_words & self._words(value.text)]

@@ -45,3 +45,21 @@ def test_a_description_adds_known_values_but_no_second_colour() -> None:
     assert knowledge.find_absent(product, {}) == [Value("dimmable", T.FUNCTION), Value("red", T.COLOUR)]
     assert Value("red", T.COLOUR) not in knowledge.find_absent(product, {T.COLOUR: ["Blue"]})
     assert ProductKnowledge(known[:2], texts=("blurb",)).find_absent(product, {}) == []
+
+
+def test_words_of_other_scripts_are_names() -> None:
+    known: list[Surfaces] = [*[{T.COLOUR: ["लाल"], T.MATERIAL: ["सूती"]}] * 3, *[{T.COLOUR: ["黒色"]}] * 3]
+    knowledge = ProductKnowledge(known, texts=("blurb",))
+    product = Product("1", "कुर्ता", {"blurb": "सूती और लाल कपड़ा"})
+    assert knowledge.find_absent(product, {}) == [Value("सूती", T.MATERIAL), Value("लाल", T.COLOUR)]
+    assert knowledge.find_absent(Product("1", "椅子", {}), {T.COLOUR: ["黒色"]}) == [Value("黒色", T.COLOUR)]
+    assert Generaliser([{T.MATERIAL: ["इस्पात"]}] * 3).find_broader("नीला इस्पात", T.MATERIAL) == ["इस्पात"]
+
+
+def test_descriptions_are_read_inside_objects_and_without_markup() -> None:
+    known: list[Surfaces] = [{T.FUNCTION: ["Dimmable"], T.STYLE: ["Strong"]}] * 3
+    knowledge = ProductKnowledge(known, texts=("texts.en",))
+    product = Product(
+        "1", "Lamp", {"texts": [{"en": "<strong class='dimmable'>A</strong>"}, {"en": "Dimmable&nbsp;x"}]}
+    )
+    assert knowledge.find_absent(product, {}) == [Value("dimmable", T.FUNCTION)]

@@ -11,7 +11,7 @@ from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.code import MAX_ATTRIBUTES, Granularity
 from gram_os.text.normalise import Normaliser
-from gram_os.train.mining.catalogue import MinedCatalogue, mine, readable_words
+from gram_os.train.mining.catalogue import MinedCatalogue, has_decimal_commas, mine, readable_words
 from gram_os.train.mining.fields import add_known_values, detect_attributes
 from tests.train.catalogues import PRODUCTS, SPANS, spans_of
 
@@ -259,3 +259,117 @@ def test_words_of_texts_are_known_and_texts_that_hardly_anyone_fills_are_left_ou
     assert mined.vocabulary.counts["zebra"] == 2
     assert "zebra" not in mined.columns  # the teacher ranks by titles and attribute fields
     assert "zebra" not in mine(described, SPANS).vocabulary.counts
+
+
+def test_attributes_inside_objects_have_the_names_of_the_mapping() -> None:
+    values = ["Deep red", "Sky blue"] * 3
+    products = [
+        Product(
+            str(at),
+            "x",
+            {
+                "specs": {"colour": value, "weight": 7},
+                "variants": [{"material": "Oak wood"}, {"material": value}],
+                "brand": {"name": value},
+                "name.en": value,
+            },
+        )
+        for at, value in enumerate(values)
+    ]
+    assert detect_attributes(products) == {
+        "specs.colour": T.COLOUR,
+        "variants.material": T.MATERIAL,
+        "brand.name": T.BRAND,
+        "name.en": T.TECHNICAL_SPECIFICATION,
+    }
+    mined = mine(products, [[]] * 6)
+    assert mined.attributes["specs.colour"] is T.COLOUR
+    assert mined.dictionary.type_of("sky blue") is T.COLOUR
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("attributes.brand", T.BRAND),
+        ("details.specs.material", T.MATERIAL),
+        ("processor.manufacturer", T.TECHNICAL_SPECIFICATION),
+        ("colour.de", T.COLOUR),
+        ("product.type", T.PRODUCT_TYPE),
+    ],
+)
+def test_the_type_of_a_nested_field(name: str, kind: T) -> None:
+    products = [Product(str(at), "x", {name: "Some value"}) for at in range(3)]
+    assert detect_attributes(products) == {name: kind}
+
+
+@pytest.mark.parametrize(
+    ("title", "colour", "values"),
+    [
+        ("किताब नीली", "गहरा नीला", {"किताब", "नीली", "गहरा", "नीला", "गहरा नीला"}),
+        ("น้ำหอม สีแดง", "สีแดง", {"น้ำหอม", "สีแดง"}),
+        ("笔记本 黒", "深 红色", {"笔记本", "黒", "深", "红色", "深 红色"}),
+        ("мышь чёрная", "чёрная", {"мышь", "чёрная"}),
+        ("ذاكرة سوداء", "سوداء", {"ذاكرة", "سوداء"}),
+    ],
+)
+def test_a_catalogue_of_any_script_has_attributes_values_and_words(title: str, colour: str, values: set[str]) -> None:
+    products = [Product(str(at), title, {"colour": colour}) for at in range(3)]
+    mined = mine(products, [[]] * 3)
+    assert mined.attributes == {"colour": T.COLOUR}
+    assert set(mined.dictionary.values) == values
+    assert set(mined.vocabulary.counts) == {value for value in values if " " not in value}
+
+
+def test_single_letters_and_marks_are_no_values_of_the_dictionary() -> None:
+    products = [Product(str(at), "व x क 7 \u0947 7 м", {}) for at in range(3)]
+    assert mine(products, [[]] * 3).dictionary.values == ()
+
+
+def test_readable_words_have_the_catalogues_accents() -> None:
+    found = readable_words(["Kühlschrank KÜHLSCHRANK kuhlschrank", "Café cafés", "straße Strasse Straße", "creme"])
+    # Porter's stem of "cafes" is "cafe", and of "strasse" "strass". "creme" is its own stem.
+    assert found == {"kuhlschrank": "kühlschrank", "cafe": "café", "strass": "straße"}
+    normaliser = Normaliser(found)
+    for text in ("Kühlschrank", "kuhlschranke", "CAFÉ", "strasse", "Straße"):
+        value = normaliser.value(text)
+        assert normaliser.value(value) == value
+    assert normaliser.value("cafe") == normaliser.value("Cafés") == "café"
+
+
+def test_readable_words_hold_no_markup() -> None:
+    assert "strong" not in readable_words(["<strong>lamps</strong>&nbsp;lamps"]).values()
+    assert readable_words(["<b>lam</b>ps&nbsp;boxes"]) == {"lamp": "lamps", "box": "boxes"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["0,5 l", "1,5 m", "2,75 kg"], True),
+        (["0,5 l", "1,5 m"], False),  # two may be slips
+        (["0,5 l", "1,5 m", "2,75 kg", "0.5 l", "1.5 m", "2.5 cm"], False),
+        (["1,500 kg"] * 9, False),  # ambiguous numbers prove nothing
+        (["1.299,00"] * 3, True),
+        ([], False),
+    ],
+)
+def test_decimal_commas_are_found_by_numbers_that_nothing_else_explains(texts: list[str], found: bool) -> None:
+    assert has_decimal_commas(texts) is found
+
+
+def test_a_mined_catalogue_reads_ambiguous_numbers_as_it_writes_the_others() -> None:
+    german = [Product(str(at), f"Flasche {at},5 l 1,500 kg", {}) for at in range(3)]
+    english = [Product(str(at), f"Bottle {at}.5 l 1,500 kg", {}) for at in range(3)]
+    assert mine(german, [[]] * 3).own[:, mine(german, [[]] * 3).columns["1.5 kg"]].sum() == 3
+    assert "1500 kg" in mine(english, [[]] * 3).columns
+
+
+def test_no_markup_gets_into_a_mined_catalogue() -> None:
+    html = '<div class="rte"><p style="color:#333">Our <b>lamp</b>.&nbsp;Ships</p><ul><li>Easy returns</li></ul></div>'
+    products = [
+        Product(str(at), "Lamp &amp; pouch", {"blurb": {"en": html}, "colour": "Red&nbsp;Wine"}) for at in range(3)
+    ]
+    mined = mine(products, [[]] * 3, texts=["blurb.en"])
+    assert mined.texts == ["blurb.en"]
+    assert set(mined.vocabulary.counts) == {"lamp", "pouch", "our", "ship", "easi", "return", "red", "wine"}
+    assert set(mined.columns) == {"lamp", "pouch", "red wine", "red", "wine"}
+    assert set(mined.dictionary.values) == {"lamp", "pouch", "red wine", "red", "wine"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gram_os.catalogue import Product
 from gram_os.train.mining.catalogue import mine
 from gram_os.train.mining.store import load_mined, save_mined
 from tests.train.catalogues import PRODUCTS, SPANS
@@ -30,3 +31,9 @@ def test_a_mined_catalogue_survives_its_files(tmp_path: Path) -> None:
     assert found.own.dtype == mined.own.dtype
     assert any(len(code) > 1 for code in found.codes)
     assert any(found.initial)
+
+
+def test_how_the_catalogue_writes_numbers_comes_back(tmp_path: Path) -> None:
+    products = [Product(str(at), f"Flasche {at},5 l", {}) for at in range(3)]
+    save_mined(mine(products, [[]] * 3), tmp_path)
+    assert load_mined(tmp_path, products).normaliser.decimal_comma

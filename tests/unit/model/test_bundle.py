@@ -365,3 +365,14 @@ def test_the_files_of_a_bundle_are_known_whatever_its_format(tmp_path: Path) -> 
     assert "../outside" not in read_file_names(folder)
     (folder / "manifest.json").write_text("[")
     assert read_file_names(folder) == read_file_names(tmp_path / "absent") == []
+
+
+def test_the_bundle_says_how_its_catalogue_writes_numbers(folder: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(folder)
+    assert bundle.normaliser.value("1,500 kg") == "1500 kg"
+    other = Bundle(folder, bundle.manifest.model_copy(update={"decimal_comma": True}))
+    assert other.normaliser.value("1,500 kg") == "1.5 kg"
+    assert other.id != bundle.id
+    # A bundle from before the setting reads numbers as it did.
+    content = bundle.manifest.model_dump(mode="json", exclude={"decimal_comma"})
+    assert not Manifest.model_validate(content).decimal_comma

@@ -246,3 +246,31 @@ def test_types_of_values(tmp_path: Path) -> None:
     generator = Generator(make_bundle(tmp_path), TableModel(len(VALUES)))
     assert generator.type_of("xerox") is AttributeType.BRAND
     assert generator.type_of("zebra") is None
+
+
+@pytest.mark.parametrize("text", ["", "*", "?", "...", "the of and", "x" * 5000, "<br>", "&nbsp;", "\u0301", "😀 !"])
+def test_a_text_that_says_nothing_gets_nothing_from_the_model(generator: Generator, text: str) -> None:
+    assert generator.code_queries([text, "zebra", text])[::2] == [[], []]
+    assert generator.code_batch([Product("1", text, {})]) == [[]]
+    # A field's value is still true of the product; the title alone is what the model reads.
+    (codes,) = generator.code_batch([Product("1", text, {"brand": "Okapi"})])
+    assert [(str(scored.code), scored.own) for scored in codes] == [("okapi", True)]
+
+
+def test_words_that_the_catalogue_does_not_know_have_codes(generator: Generator) -> None:
+    assert any(not scored.own for scored in generator.code_queries(["zebra"])[0])
+    assert any(not scored.own for scored in generator.code_queries(["किताब"])[0])
+
+
+def test_texts_that_say_nothing_change_no_other_text(generator: Generator) -> None:
+    texts = ["toner", "*", "black laptop", "the", "zebra"]
+    together = generator.code_queries(texts)
+    assert together == [generator.code_queries([text])[0] for text in texts]
+    assert [bool(codes) for codes in together] == [True, False, True, False, True]
+
+
+def test_the_model_reads_what_the_text_says_without_its_markup(generator: Generator) -> None:
+    plain, marked = "black toner & more", "<p>black <b>toner</b> &amp; more</p>"
+    assert generator.code_queries([marked]) == generator.code_queries([plain])
+    (left,), (right,) = (generator.code_batch([Product("1", text, {})]) for text in (marked, plain))
+    assert left == right

@@ -154,3 +154,25 @@ def test_a_near_word_beats_two_rarer_halves() -> None:
     vocabulary = Vocabulary({"cartridge": 40, "cart": 3, "ridgee": 2})
     assert vocabulary.mend("cartridgee") == ["cartridge"]
     assert Vocabulary({"cartridge": 1, "cart": 3, "ridgee": 2}).mend("cartridgee") == ["cart", "ridgee"]
+
+
+def test_accents_of_the_catalogue_are_no_difference_to_a_query() -> None:
+    words = Vocabulary({"kühlschrank": 4, "café": 3, "creme": 2, "kuhl": 1, "schrank": 9, "чёрная": 2})
+    assert words.mend("kuhlschrank") == words.mend("kühlschrank") == words.mend("чёрная") == words.mend("черная") == []
+    assert words.mend("kuhlschrnak") == ["kühlschrank"]
+    assert words.mend("crème") == []
+    assert words.join(["kuhl", "schrank"]) == words.join(["kühl", "schrank"]) == ["kühlschrank"]
+
+
+@pytest.mark.parametrize(
+    ("known", "typed"), [("किताब", "किताबब"), ("เสื้อผ้า", "เสื้อผา"), ("клавиатура", "клавиатра"), ("مصباح", "مصباحح")]
+)
+def test_words_of_every_script_are_mended(known: str, typed: str) -> None:
+    assert Vocabulary({known: 3}).mend(typed) == [known]
+
+
+def test_a_word_and_a_number_that_were_typed_together_are_parted() -> None:
+    words = Vocabulary({"iphone": 9, "13": 5, "galaxy": 3, "table": 9})
+    assert words.mend("iphone13") == ["iphone", "13"]
+    assert words.mend("iphone15") == words.mend("13iphone") == words.mend("table-13") == []
+    assert Vocabulary({"iphone": 9, "13": 5, "iphone13": 2}).mend("iphone13") == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
@@ -15,6 +17,7 @@ from gram_os.text.own_values import (
     field_values,
     product_values,
     query_values,
+    strip_title,
 )
 
 NORMALISER = Normaliser({"cartridg": "cartridge", "batteri": "battery"})
@@ -155,3 +158,59 @@ def test_text_fields_say_what_they_say_and_no_more() -> None:
 def test_a_long_text_is_read_up_to_a_limit() -> None:
     long = Product("1", "x", {"description": "y " * MAX_TEXT + "toner"})
     assert product_values(long, {}, NORMALISER, texts=["description"]) == ["x", "y"]
+
+
+def test_fields_inside_objects_are_attributes_and_texts() -> None:
+    attributes = {"specs.colour": T.COLOUR, "variants.size": T.OTHER, "brand": T.BRAND}
+    nested = {"specs": {"colour": "Deep Red"}, "variants": [{"size": "5 cm"}, {"size": ["7 cm", "9 cm"]}]}
+    found = field_values(Product("1", "", nested), attributes, NORMALISER)
+    assert found == [("deep red", T.COLOUR), ("5 cm", T.OTHER), ("7 cm", T.OTHER), ("9 cm", T.OTHER)]
+    written = Product("1", "", {"specs.colour": "Deep Red"})
+    assert field_values(written, attributes, NORMALISER) == [("deep red", T.COLOUR)]
+    described = Product("1", "x", {"text": {"en": ["red toner", "cartridge", 7]}})
+    # Items of a list are texts of their own: no phrase goes from one to the next.
+    assert product_values(described, {}, NORMALISER, DICTIONARY, ["text.en"]) == ["x", "red", "toner", "cartridge"]
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("0,5 l", ["0,5 l"]),
+        ("0,5 l, 1,5 L", ["0,5 l", " 1,5 L"]),
+        ("0,5,1,2", ["0", "5", "1", "2"]),
+        ("4.299,00", ["4.299,00"]),
+        ("10,5", ["10", "5"]),
+        ("赤、青，緑،أسود", ["赤", "青", "緑", "أسود"]),
+        ("R&amp;D,<b>Red</b>", ["R&D", "Red"]),
+    ],
+)
+def test_items_are_split_where_no_number_goes_on(text: str, items: list[str]) -> None:
+    product = Product("1", "", {"size": text})
+    assert [item for item, _ in field_texts(product, {"size": T.OTHER})] == items
+
+
+def test_in_a_catalogue_of_decimal_commas_two_numbers_are_one() -> None:
+    product = Product("1", "", {"size": "10,5,A4,10,100,1000"})
+    attributes = {"size": T.OTHER}
+    assert [item for item, _ in field_texts(product, attributes, decimal_comma=True)] == [
+        "10,5", "A4", "10", "100", "1000",
+    ]  # fmt: skip
+    product = Product("1", "", {"size": ["10,5", "1,500 kg"]})
+    assert [item for item, _ in field_texts(product, attributes, decimal_comma=True)] == ["10,5", "1,500 kg"]
+    found = field_values(product, attributes, Normaliser(decimal_comma=True))
+    assert [value for value, _ in found] == ["10.5", "1.5 kg"]
+
+
+def test_markup_counts_for_no_limit() -> None:
+    markup = "<p class='a'></p>" * MAX_TEXT
+    product = Product("1", f"<b>{markup}title</b>", {"description": [f"{markup}toner &nbsp;", 7]})
+    assert product_values(product, {}, NORMALISER, texts=["description"]) == ["titl", "toner"]
+    assert strip_title(product).title == "title"
+    assert strip_title(PRODUCT) is PRODUCT
+
+
+def test_a_query_is_mended_where_it_has_markup_and_accents() -> None:
+    words = Vocabulary({"kühlschrank": 3})
+    normaliser = Normaliser({"kuhlschrank": "kühlschrank"})
+    for text in ("&nbsp; <b>Kühlschrnak</b>", "kuhlschrnak"):
+        assert query_values(text, normaliser, AttributeDictionary((), (), ()), words)[-1] == "kühlschrank"

@@ -175,3 +175,10 @@ def test_query_spans_lose_punctuation_but_not_meaning(text: str, span: str) -> N
         return logits
 
     assert [found.text for found in Tagger(_tokenizer(), all_colour).tag([text], Side.QUERY)[0]] == [span]
+
+
+def test_a_mark_or_a_sign_that_nobody_sees_ends_no_word_of_a_title() -> None:
+    text = "किताब key\u00adboard น้ำ/ฝ"
+    assert [text[start:end] for start, end in split_words(text, Side.TITLE)] == [
+        "किताब", "key\u00adboard", "น้ำ", "/", "ฝ",
+    ]  # fmt: skip
