@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gram_os.load")
 
 _MAX_REFUSALS = 100  # refused products and skipped rows in the JSON output; the log names them all
-_MAX_RENAMED = 20  # changed names in the text output
+_MAX_SHOWN = 20  # changed names and notes in the text output; the JSON output has them all
 
 EXAMPLE = """Example:
 
@@ -139,10 +139,12 @@ def _print_text(report: LoadReport, seconds: float) -> None:
         print(f"ids that the file has more than once, such as '{report.repeated[0]}': the last row counts")
     if report.renamed:
         names = [f"'{name}' is '{safe}'" for name, safe in report.renamed.items()]
-        more = f" and {len(names) - _MAX_RENAMED:,} more" if len(names) > _MAX_RENAMED else ""
-        print(f"names that the cluster cannot take: {', '.join(names[:_MAX_RENAMED])}{more}")
-    for note in report.notes:
+        more = f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
+        print(f"names that the cluster cannot take: {', '.join(names[:_MAX_SHOWN])}{more}")
+    for note in report.notes[:_MAX_SHOWN]:
         print(note)
+    if len(report.notes) > _MAX_SHOWN:
+        print(f"and {len(report.notes) - _MAX_SHOWN:,} more such remarks; --json lists them")
     if report.unmapped:
         print(
             f"{len(report.unmapped):,} rare fields are kept but cannot be filtered by, such as '{report.unmapped[0]}'"

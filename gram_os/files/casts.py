@@ -49,21 +49,20 @@ def cast_value(value: object, kind: str) -> object:
         raise InputError(f"{describe(value)} is no {kind}{_CURES.get(kind, '')}") from error
 
 
-def is_money(text: str) -> bool:
-    """Say whether a text is one amount with a currency.
+def is_amount(text: str) -> bool:
+    """Say whether a text is one amount of money: with a currency, or with a comma as only amounts have it.
 
-    >>> is_money("9.99 USD"), is_money("1.299,00 €"), is_money("9.99"), is_money("24 cm")
-    (True, True, False, False)
+    >>> [is_amount(text) for text in ("9.99 USD", "1.299,00", "499,00", "9.99", "24 cm", "1,5")]
+    [True, True, True, False, False, False]
     """
     found = _AMOUNT.fullmatch(text.strip())
-    return found is not None and _has_currency(found)
+    return found is not None and (_has_currency(found) or _has_amount_marks(found))
 
 
 def read_amount(text: str) -> float:
-    """Read an amount with a currency sign or code, or one with marks for both thousands and decimals.
+    """Read an amount with a currency sign or code, or one that its marks show: `1,299.00`, `1.299,00`, `499,00`.
 
-    Both conventions are read: `1,299.00` and `1.299,00`. Raises ValueError where they disagree, as in `1,299 USD`, and
-    for a text that is no amount.
+    Raises ValueError where the two conventions disagree, as in `1,299 USD`, and for a text that is no amount.
 
     >>> read_amount("9.99 USD"), read_amount("1.299,00 €"), read_amount("CHF 1'299.-"), read_amount("-5,5 EUR")
     (9.99, 1299.0, 1299.0, -5.5)
@@ -71,10 +70,9 @@ def read_amount(text: str) -> float:
     found = _AMOUNT.fullmatch(text.strip())
     if found is None:
         raise ValueError
-    digits = re.sub(r"\s+", " ", found["number"].strip()).rstrip(".,")  # "9.-" and "9,-" are whole amounts
-    marks = set(re.findall(r"[.,]", digits))
-    if not _has_currency(found) and (len(marks) < 2 or found["after"].strip()):
+    if not _has_currency(found) and not _has_amount_marks(found):
         raise ValueError
+    digits = re.sub(r"\s+", " ", found["number"].strip()).rstrip(".,")  # "9.-" and "9,-" are whole amounts
     return float(found["sign"] + _plain_digits(digits))
 
 
@@ -90,6 +88,14 @@ def _plain_digits(digits: str) -> str:
     if re.search(r"\D", whole) and not _GROUPS.fullmatch(whole):
         raise ValueError
     return re.sub(r"\D", "", whole) + (f".{fraction}" if fraction else "")
+
+
+def _has_amount_marks(found: re.Match[str]) -> bool:
+    """Say whether a number alone has marks for thousands and decimals, or a comma before two digits at its end."""
+    number = found["number"].strip()
+    if found["before"].strip() or found["after"].strip():
+        return False
+    return {".", ","} <= set(number) or re.search(r"\d,\d\d$", number) is not None
 
 
 def _has_currency(found: re.Match[str]) -> bool:

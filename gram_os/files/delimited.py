@@ -30,7 +30,7 @@ def read_delimited(path: Path | str, usual: str, required: Sequence[str], on_not
     dialect = find_dialect(sample, usual, required, whole=whole)
     cells = _split_lines(path, dialect) if dialect.quotes is Quotes.CHARACTER else _parse_quotes(path, dialect)
     header: list[str] = []
-    unnamed: set[int] = set()
+    unnamed: set[int] = set()  # columns without a name that had no value so far
     rows = 0
     for line, found in cells:
         if isinstance(found, FileFormatError):
@@ -40,11 +40,12 @@ def read_delimited(path: Path | str, usual: str, required: Sequence[str], on_not
             continue
         elif not header:
             header = _read_header(found)
+            unnamed = {place for place, name in enumerate(header) if not name}
             check_columns(path, header, required)
         else:
             rows += 1
-            for place in _unnamed_values(header, found) - unnamed:
-                unnamed.add(place)
+            for place in [place for place in unnamed if found[place : place + 1] not in ([], [""])]:
+                unnamed.remove(place)
                 on_note(f"column {place + 1} has no name in the header and is left out")
             yield line, _pair_cells(path, line, header, found)
     if rows == 0:
@@ -99,17 +100,11 @@ def check_columns(path: Path | str, header: Sequence[str], required: Sequence[st
         raise FileFormatError(path, "this column is there twice; rename one", line=1, field=twice[0])
 
 
-def _unnamed_values(header: Sequence[str], cells: Sequence[str]) -> set[int]:
-    """Return the places of columns without a name that have a value in a row."""
-    return {place for place, (name, cell) in enumerate(zip(header, cells, strict=False)) if cell and not name}
-
-
 def _pair_cells(path: Path | str, line: int, header: Sequence[str], cells: Sequence[str]) -> Row | FileFormatError:
     """Return a row by its columns' names. Empty cells beyond the header, and missing ones without a name, are nothing.
 
     A row that is too short is a fault: a value with a line end in it, not in quotes, makes two of them.
     """
-    missing, beyond = header[len(cells) :], cells[len(header) :]
-    if any(missing) or any(beyond):
+    if len(cells) != len(header) and (any(header[len(cells) :]) or any(cells[len(header) :])):
         return FileFormatError(path, f"{len(cells)} cells, but the header has {len(header)}", line=line)
     return {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}

@@ -92,9 +92,13 @@ def _fit(lines: Sequence[str], delimiter: str, before: int, *, whole: bool) -> _
 
 
 def _is_quoted_throughout(lines: Sequence[str], *, whole: bool) -> bool:
-    header = next((line for line in lines if line.strip()), "")
+    filled = [line for line in lines if line.strip()]
+    header = filled[0] if filled else ""
     if not all(_QUOTED_CELL.fullmatch(cell) for cell in header.split("\t") if cell):
         return False
+    if all(line.count("\t") == header.count("\t") for line in filled):
+        # No value has a tab or a line end. A quote that only another line closes is then a character.
+        return all(_THROUGHOUT.fullmatch(f"{line}\n") for line in filled)
     text = "\n".join(lines).rstrip("\n") + "\n"
     matched = _THROUGHOUT.match(text)
     end = matched.end() if matched else 0

@@ -40,6 +40,7 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_DAMAGE = (EOFError, zlib.error, OSError)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -100,14 +101,18 @@ def explaining_damage(path: Path | str, *, line: int | None = None) -> Iterator[
     """Turn the errors of a stream that cannot be read to its end into FileFormatError."""
     try:
         yield
-    except gzip.BadGzipFile as error:
-        cure = "the gzip file is damaged, or it is not gzip and .gz does not belong in its name"
-        raise FileFormatError(path, f"{cure} ({error})", line=line) from error
-    except (EOFError, zlib.error) as error:
-        cure = "the gzip file is cut off or damaged; copy it again"
-        raise FileFormatError(path, f"{cure} ({error})", line=line) from error
-    except OSError as error:
-        raise FileFormatError(path, f"cannot be read: {error.strerror or error}", line=line) from error
+    except _DAMAGE as error:
+        raise _explain_damage(path, error, line) from error
+
+
+def _explain_damage(path: Path | str, error: Exception, line: int | None) -> FileFormatError:
+    if isinstance(error, gzip.BadGzipFile):
+        words = f"the gzip file is damaged, or it is not gzip and .gz does not belong in its name ({error})"
+    elif isinstance(error, OSError):
+        words = f"cannot be read: {error.strerror or error}"
+    else:
+        words = f"the gzip file is cut off or damaged; copy it again ({error})"
+    return FileFormatError(path, words, line=line)
 
 
 def read_sample(path: Path | str) -> tuple[str, bool]:
@@ -174,8 +179,10 @@ def _read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
 def _utf8_lines(path: Path | str, stream: IO[bytes]) -> Iterator[str]:
     number = 1
     while True:
-        with explaining_damage(path, line=number):
+        try:
             raw = stream.readline(MAX_LINE_BYTES + 1)
+        except _DAMAGE as error:
+            raise _explain_damage(path, error, number) from error
         if not raw:
             return
         _check_length(path, number, len(raw))

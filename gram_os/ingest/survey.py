@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Final
 
 from gram_os.catalogue import Product
-from gram_os.files.casts import is_money
+from gram_os.files.casts import is_amount
 from gram_os.files.names import FieldNames, safe_value
 
 #: The name under which an index keeps the title.
@@ -24,9 +24,12 @@ _MAX_FIELDS = 10_000
 _PROSE_CHARACTERS = 80  # a longer text is prose, which is also searched by its words
 # One term of Lucene's, in bytes. `flat_object` makes a term out of each value with its path.
 _LARGEST_TERM = 32_766
+_SHORT = 4_000  # characters that are surely no such term
 _MOST_INNER = 200  # fields inside an object that are mapped one by one
 _DEEPEST_INNER = 10
 _LARGEST_FLOAT = 1e300
+_NUMBERS = ("integer", "float")
+_MOSTLY = 0.8  # share of numbers in a column that somebody wants to filter by ranges
 _MIXTURE = "it has nested lists, or objects beside plain values"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-7]):[0-5]\d)?)?")
@@ -60,15 +63,17 @@ class Survey:
 class _FieldStats:
     """What the values of one field are like.
 
-    longest: characters of the longest text. money: the first amount with a currency. only_money: whether every text is
-    an amount. too_long: whether an object has a value that is no term. inner: the fields inside its objects.
+    longest: characters of the longest text. text: the first one. numbers: how many values are numbers, or texts that
+    stand for one. amounts: whether every text is an amount of money. too_long: whether an object has a value that is no
+    term. inner: the fields inside its objects.
     """
 
     products: int = 0
     kinds: set[str] = field(default_factory=set)
     longest: int = 0
-    money: str = ""
-    only_money: bool = True
+    text: str = ""
+    numbers: int = 0
+    amounts: bool = True
     too_long: bool = False
     inner: dict[str, _FieldStats] = field(default_factory=dict)
 
@@ -112,7 +117,7 @@ def survey_fields(
         if texts_only and name not in chosen and kind in ("integer", "float", "boolean"):
             casts[name] = kind
         fields.update(_map_field(names.find(name), kind, stats[name], notes))
-    notes += [_note_money(name, stats[name]) for name in ranked if name not in chosen and _is_money(stats[name])]
+    notes += [note for name in ranked if name not in chosen and (note := _note_texts(name, stats[name]))]
     return Survey(count, fields, tuple(ranked[limit:]), names, inner_names, casts, tuple(notes))
 
 
@@ -134,11 +139,13 @@ def _add_value(stats: _FieldStats, path: str, value: object, *, typed: bool) -> 
         if kind is None:
             continue
         stats.kinds.add(kind)
+        if kind in _NUMBERS:
+            stats.numbers += 1
         if isinstance(item, str):
             stats.longest = max(stats.longest, len(item))
-            if stats.only_money and kind == "keyword":
-                stats.only_money = is_money(item)
-                stats.money = stats.money or item
+            if kind == "keyword":
+                stats.text = stats.text or item
+                stats.amounts = stats.amounts and is_amount(item)
         elif isinstance(item, dict):
             _add_object(stats, path, "", item)
 
@@ -165,7 +172,8 @@ def _add_object(top: _FieldStats, path: str, prefix: str, value: Mapping[str, ob
                 top.too_long |= _has_long_text(part)
             elif isinstance(part, str):
                 known.longest = max(known.longest, len(part))
-                top.too_long |= len(part) * 4 > _LARGEST_TERM // 2 and _term_bytes(path, inner, part) > _LARGEST_TERM
+                top.too_long |= len(part) > _SHORT and _term_bytes(path, inner, part) > _LARGEST_TERM
+            top.too_long |= len(inner) > _SHORT
 
 
 def _has_long_text(value: object) -> bool:
@@ -259,11 +267,13 @@ def _choose_kind(stats: _FieldStats) -> str:
     return "prose" if only == "keyword" and stats.longest > _PROSE_CHARACTERS else only
 
 
-def _is_money(stats: _FieldStats) -> bool:
-    return bool(stats.money) and stats.only_money and stats.kinds <= {"keyword", "integer", "float"}
-
-
-def _note_money(name: str, stats: _FieldStats) -> str:
-    return (
-        f"field '{name}' has amounts such as '{stats.money}' and is text; --field '{name}=float' reads them as numbers"
-    )
+def _note_texts(name: str, stats: _FieldStats) -> str:
+    """Say how a field of texts becomes one of numbers, where its values look so. Empty where they do not."""
+    if "keyword" not in stats.kinds or not stats.kinds <= {"keyword", *_NUMBERS}:
+        return ""
+    if stats.text and stats.amounts:
+        cure = f"--field '{name}=float' reads them as numbers"
+        return f"field '{name}' has amounts such as '{stats.text}' and is text; {cure}"
+    if stats.numbers >= _MOSTLY * stats.products:
+        return f"field '{name}' has numbers, and texts such as '{stats.text[:40]}', and is text: no range finds it"
+    return ""

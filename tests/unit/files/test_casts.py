@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gram_os.errors import InputError
-from gram_os.files.casts import cast_value, is_money
+from gram_os.files.casts import cast_value, is_amount
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,8 @@ from gram_os.files.casts import cast_value, is_money
         ("-5.00 €", -5.0),
         ("1,299.00", 1299.0),
         ("1.299,00", 1299.0),
+        ("499,00", 499.0),
+        ("-0,50", -0.5),
         ("12", 12.0),
     ],
 )
@@ -40,8 +42,8 @@ def test_amounts(text: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1,299 USD", "1.299 €", "1,5", "12 cm", "9.99 USD 8.99", "from 9.99 USD", "1,29,9.00 €", "12,34.56,78 €", "USD",
-     "", "1,299.00 kg", "$ 5 EUR", "9 XYZ"],
+    ["1,299 USD", "1.299 €", "1,5", "1,299", "12 cm", "9.99 USD 8.99", "from 9.99 USD", "1,29,9.00 €", "12,34.56,78 €",
+     "USD", "", "1,299.00 kg", "$ 5 EUR", "9 XYZ"],
 )  # fmt: skip
 def test_texts_with_two_readings_or_none(text: str) -> None:
     with pytest.raises(InputError, match="is no float"):
@@ -50,8 +52,8 @@ def test_texts_with_two_readings_or_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "money"),
-    [("9.99 USD", True), ("1,299 USD", True), ("Kč 5", True),
-     ("9.99", False), ("24 in", False), ("USD", False), ("A4", False)],
+    [("9.99 USD", True), ("1,299 USD", True), ("Kč 5", True), ("499,00", True),
+     ("9.99", False), ("1,5", False), ("24 in", False), ("USD", False), ("A4", False)],
 )  # fmt: skip
-def test_money_is_told_from_measures(text: str, money: bool) -> None:
-    assert is_money(text) is money
+def test_amounts_are_told_from_measures(text: str, money: bool) -> None:
+    assert is_amount(text) is money

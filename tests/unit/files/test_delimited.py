@@ -66,6 +66,11 @@ def test_one_text_without_quotes_makes_quotes_characters(tmp_path: Path) -> None
     assert [row["title"] for row in _rows(_write(tmp_path, "p.tsv", text))] == ["Pan", '"Pot']
 
 
+def test_a_quote_that_another_line_closes_is_a_character(tmp_path: Path) -> None:
+    path = _write(tmp_path, "p.tsv", '"id"\t"title"\n1\t"Bella bowl\n2\tPot"\n3\t"Pan"\n')
+    assert [row["title"] for row in _rows(path)] == ['"Bella bowl', 'Pot"', '"Pan"']
+
+
 _CELLS = st.text(st.sampled_from("ab\"'\\, ;|"), min_size=1).filter(lambda text: text == text.strip())
 
 
