@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.index_checks import CHECKS, Check, Verdict, Wanted, check_name
+from gram_os.cluster.source_filter import read_source_filter
 from gram_os.errors import IndexUnfitError
 from gram_os.fields import read_field
 
@@ -46,8 +47,8 @@ def require_fit(checks: Sequence[Check], index: str) -> None:
 
 
 def _count(cluster: Cluster, wanted: Wanted, products: Mapping[str, Any]) -> Wanted:
-    """Count the documents and look at some, when the title is a field that can be searched."""
-    if wanted.titles is None:
+    """Count the documents and look at some, when the title can be searched and there is a `_source`."""
+    if wanted.titles is None or not read_source_filter(wanted.index.mapping).enabled:
         return wanted
     index, (held, searched) = wanted.index.name, wanted.titles
     titled = {"exists": {"field": searched}}

@@ -100,6 +100,7 @@ def test_filtered_source_is_refused_with_the_fields_that_would_suffer(
     source: dict[str, Any], properties: dict[str, Any], named: str,
 ) -> None:  # fmt: skip
     index = _make(cluster, make_index, _source=source, properties={"title": TEXT, **properties})
+    _write(cluster, index, {"title": "HP laptop"})
     text = _refusal(cluster, index, generator)
     assert named in text and "_source" in text and "reindex" in text
 
