@@ -274,3 +274,18 @@ def test_the_model_reads_what_the_text_says_without_its_markup(generator: Genera
     assert generator.code_queries([marked]) == generator.code_queries([plain])
     (left,), (right,) = (generator.code_batch([Product("1", text, {})]) for text in (marked, plain))
     assert left == right
+
+
+class _RecordingModel(TableModel):
+    """Keeps the texts that it reads."""
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        self.texts = [*getattr(self, "texts", []), *texts]
+        return super().start(texts, side)
+
+
+def test_the_model_does_not_read_texts_without_values(tmp_path: Path) -> None:
+    model = _RecordingModel(len(VALUES))
+    generator = Generator(make_generator(tmp_path).bundle, model)
+    generator.code_queries(["*", "zebra", "the"])
+    assert model.texts == ["zebra"]

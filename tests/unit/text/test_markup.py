@@ -15,7 +15,8 @@ from gram_os.text.markup import strip_markup
     "text",
     [
         "", "lamp", "a < b", "5 < 10 in", "<3", "AT&T", "R&D", "Black & Decker", "Q&A;", "Sound&region",
-        "Rock&copy cat", "<Brand X>", "a <b", "a<b", "<>", "< p >", "&;", "&#;", "&unknown;", "size <small", "5<6 & 7>6",
+        "Rock&copy cat", "<Brand X>", "a <b", "a<b", "<>", "< p >", "&;", "&#;", "&unknown;", "size <small",
+        "5<6 & 7>6",
     ],
 )  # fmt: skip
 def test_a_text_without_markup_stays_as_it_is(text: str) -> None:

@@ -5,6 +5,9 @@ One row is one rule at work. The value of a word or measure comes first, its par
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gram_os.text.normalise import Normaliser
@@ -152,3 +155,22 @@ def test_accents_show_and_do_not_count(text: str) -> None:
 def test_a_word_of_five_thousand_letters_is_one_value_and_no_more() -> None:
     assert PLAIN.values("x" * 5000) == ["x" * 5000]
     assert PLAIN.values("ab12345" * 700) == ["ab12345" * 700]
+
+
+PAGE = (Path(__file__).parents[3] / "docs/text-rules.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_values_that_the_code_gives() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (`[^|]*`) \|$", PAGE, re.MULTILINE)
+    assert len(rows) > 30
+    for text, values in rows:
+        assert PLAIN.values(text) == re.findall(r"`([^`]+)`", values), text
+
+
+def test_the_page_has_both_readings_of_an_ambiguous_number() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (`[^|]*`) \| (`[^|]*`) \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 4
+    for text, *readings in rows:
+        for normaliser, values in zip((PLAIN, GERMAN), readings, strict=True):
+            found = re.findall(r"`([^`]+)`", values)
+            assert normaliser.values(text)[: len(found)] == found, text
