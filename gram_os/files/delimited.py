@@ -15,6 +15,14 @@ from gram_os.files.dialect import Dialect, Quotes, find_dialect, make_reader, sp
 from gram_os.files.json_values import Row, Rows
 from gram_os.files.lines import MAX_LINE_BYTES, read_lines, read_sample
 
+# A part of csv's own words -> words that say it plainly.
+_CSV_WORDS = (
+    ("expected after", "a value goes on behind its closing quote"),
+    ("unexpected end of data", "a quote is never closed (unexpected end of data)"),
+    ("new-line character", "a lone return stands in a value without quotes"),
+    ("field larger than", f"a value is longer than {MAX_LINE_BYTES // 2**20} MiB"),
+)
+
 OnNote = Callable[[str], None]
 
 
@@ -80,8 +88,9 @@ def _parse_quotes(path: Path | str, dialect: Dialect) -> Iterator[tuple[int, lis
 
 
 def _explain_quotes(path: Path | str, line: int, error: csv.Error) -> FileFormatError:
+    words = next((plain for start, plain in _CSV_WORDS if start in str(error)), str(error))
     cure = "a value with the delimiter, quotes or line ends goes in quotes, and quotes in it are doubled"
-    return FileFormatError(path, f"{error}; {cure}", line=line)
+    return FileFormatError(path, f"{words}; {cure}", line=line)
 
 
 def _read_header(cells: Sequence[str]) -> list[str]:

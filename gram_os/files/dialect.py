@@ -21,6 +21,7 @@ _BEFORE_OTHERS = re.compile(r'\\(?P<next>[\\"]?)')
 _QUOTED_CELL = re.compile(r'"(?P<text>(?:[^"]|"")*)"')
 # A file that is quoted throughout: each cell is in quotes, or is empty, a number, a date or a missing value.
 _THROUGHOUT = re.compile(r'(?:(?:"(?:[^"]|"")*"|[-+\d.,:/ TZeE%]*|NA|NULL|null|\\N|true|false|TRUE|FALSE)[\t\n])*+')
+_ALL_QUOTED = re.compile(r'"(?:[^"]|"")*"(?:\t(?:"(?:[^"]|"")*")?)+')
 
 
 class Quotes(Enum):
@@ -95,7 +96,8 @@ def _is_quoted_throughout(lines: Sequence[str], *, whole: bool) -> bool:
     filled = [line for line in lines if line.strip()]
     header = filled[0] if filled else ""
     if not all(_QUOTED_CELL.fullmatch(cell) for cell in header.split("\t") if cell):
-        return False
+        # A header without quotes counts only where even the numbers below it are in quotes.
+        return len(filled) > 1 and all(_ALL_QUOTED.fullmatch(line) for line in filled[1:])
     if all(line.count("\t") == header.count("\t") for line in filled):
         # No value has a tab or a line end. A quote that only another line closes is then a character.
         return all(_THROUGHOUT.fullmatch(f"{line}\n") for line in filled)

@@ -25,17 +25,22 @@ _ITEMS: Final = {"rss": "item", "RDF": "item", "feed": "entry"}
 
 @dataclass(slots=True)
 class _Element:
-    """An element inside an item: its text so far, and what its own elements hold."""
+    """An element inside an item: its text so far, and what its own elements hold.
+
+    text: its own texts. whole: these and the texts of all elements inside, in their order.
+    """
 
     name: str
     google: bool = False
     text: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
     inner: dict[str, object] = field(default_factory=dict)
     from_google: set[str] = field(default_factory=set)
     link: str = ""
 
     def add(self, child: _Element) -> None:
         """Add a finished element. `g:title` wins over `title`; of one kind, a second value makes a list."""
+        self.whole += child.whole
         value = child.value()
         if value is None:
             return
@@ -52,8 +57,13 @@ class _Element:
             self.from_google.add(name)
 
     def value(self) -> object:
-        """Return what the element holds: an object, a text, the address of a link, or None."""
-        return self.inner or "".join(self.text).strip() or self.link or None
+        """Return what the element holds: an object, a text, the address of a link, or None.
+
+        Elements in the midst of a text are its markup: the text is the value.
+        """
+        if not "".join(self.text).strip():
+            return self.inner or self.link or None
+        return "".join(self.whole).strip()
 
 
 class _FeedParser:
@@ -111,6 +121,7 @@ class _FeedParser:
         if self._size > MAX_LINE_BYTES:
             raise FileFormatError(self._path, "this item is longer than 64 MiB", line=self._line)
         self._open[-1].text.append(text)
+        self._open[-1].whole.append(text)
 
     def _refuse_entity(self, name: str, *_: object) -> NoReturn:
         words = f"declares an entity of its own, '{name}'; write its text where it is used"

@@ -61,6 +61,13 @@ def test_tsv_that_is_quoted_throughout(tmp_path: Path) -> None:
     ]
 
 
+def test_tsv_whose_header_alone_has_no_quotes(tmp_path: Path) -> None:
+    assert _rows(_write(tmp_path, "p.tsv", 'id\ttitle\n"1"\t"Pan ""red"""\n"2"\t""\n')) == [
+        {"id": "1", "title": 'Pan "red"'},
+        {"id": "2"},
+    ]
+
+
 def test_one_text_without_quotes_makes_quotes_characters(tmp_path: Path) -> None:
     text = '"id"\t"title"\n"1"\tPan\n"2"\t"Pot\n'
     assert [row["title"] for row in _rows(_write(tmp_path, "p.tsv", text))] == ["Pan", '"Pot']
@@ -195,12 +202,15 @@ def test_cells_that_are_missing_or_too_many(tmp_path: Path) -> None:
 
 def test_quotes_that_stay_open_are_no_fault_of_one_row(tmp_path: Path) -> None:
     text = 'id,title\n1,Pan\n2,"never closed\n3,Pot\n'
-    with pytest.raises(FileFormatError, match="line 3: unexpected end of data"):
+    with pytest.raises(FileFormatError, match="line 3: a quote is never closed"):
         _read(_write(tmp_path, "p.csv", text))
     rows, faults, _ = _read(_write(tmp_path, "q.csv", 'id,title\n1,"Pan" red\n2,Pot\n'))
     assert [row["title"] for _, row in rows] == ["Pot"]
     assert "line 2" in faults[0]
-    assert "doubled" in faults[0]
+    assert "goes on behind its closing quote" in faults[0]
+    rows, faults, _ = _read(_write(tmp_path, "r.csv", "id,title\n1,Pan\rred\n2,Pot\n"))
+    assert [row["title"] for _, row in rows] == ["Pot"]
+    assert "line 2: a lone return stands in a value without quotes" in faults[0]
 
 
 def test_spaces_around_cells_do_not_count(tmp_path: Path) -> None:

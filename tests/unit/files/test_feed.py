@@ -60,6 +60,11 @@ def test_atom_entries(tmp_path: Path) -> None:
     assert _rows(tmp_path, gzip.compress(text.encode()), "feed.xml.gz") == wanted
 
 
+def test_markup_inside_a_text_is_left_out(tmp_path: Path) -> None:
+    item = "<item><id>1</id><title>Pan <b>red <i>and</i></b> blue</title></item>"
+    assert _rows(tmp_path, RSS.format(items=item))[0][1] == {"id": "1", "title": "Pan red and blue"}
+
+
 def test_declared_encoding_is_read(tmp_path: Path) -> None:
     text = '<?xml version="1.0" encoding="ISO-8859-1"?><rss><channel><item><id>1</id><title>Kühl</title></item>'
     assert _rows(tmp_path, (text + "</channel></rss>").encode("latin-1"))[0][1]["title"] == "Kühl"
