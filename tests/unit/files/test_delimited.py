@@ -122,6 +122,11 @@ def test_commas_in_titles_do_not_mislead(tmp_path: Path) -> None:
     assert [row["title"] for row in _rows(_write(tmp_path, "h.csv", "id;title;size, cm, depth\n1;Pan;4\n"))] == ["Pan"]
 
 
+def test_the_columns_of_id_and_title_decide(tmp_path: Path) -> None:
+    text = "id;title;colour, size\n1;Pan, red;4\n2;Pot, blue;5\n"  # as many cells in each line with commas too
+    assert [row["title"] for row in _rows(_write(tmp_path, "p.csv", text))] == ["Pan, red", "Pot, blue"]
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_separator_line_of_excel(tmp_path: Path, first: str) -> None:
     path = _write(tmp_path, "p.csv", f"{first}\r\nid;title\r\n1;Kettle\r\n2\r\n")
