@@ -54,9 +54,13 @@ class Source:
             id_field=self.id_field,
             title_field=self.title_field,
             fields=self.fields,
-            on_fault=on_fault if self.skip_faulty else _refuse_row,
+            on_fault=(on_fault or _skip_row) if self.skip_faulty else _refuse_row,
             on_note=on_note,
         )
+
+
+def _skip_row(_: FileFormatError) -> None:
+    """Leave a row out, where nobody asks which."""
 
 
 def _refuse_row(fault: FileFormatError) -> None:

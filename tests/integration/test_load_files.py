@@ -13,6 +13,7 @@ import pytest
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
+from gram_os.ingest.load import Source
 from tests.command import Done, run
 
 pytestmark = pytest.mark.integration
@@ -233,3 +234,21 @@ def test_load_says_what_became_of_the_codes(cluster: Cluster, index: str, load: 
     done = load("p.csv", text, as_json=False)
     assert f"2 products have no codes of label v1 now; run: gram-os backfill --index {index}" in done.out
     assert done.code == 0
+
+
+def test_faulty_rows_of_standard_input_are_skipped_too(
+    cluster: Cluster, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stdin:
+        buffer = io.BytesIO(b'{"id": 1, "title": "Pan"}\n{"id": 2}\nno JSON\n{"id": 3, "title": "Pot"}\n')
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    done = run("load", "-", "--index", index, "--url", cluster.url, "--skip-faulty", "--json")
+    assert (done.code, done.json()["written"], done.json()["skipped"]) == (3, 2, 2)
+    assert ["line 2" in done.json()["faults"][0], "line 3" in done.json()["faults"][1]] == [True, True]
+
+
+def test_a_source_that_skips_needs_nobody_to_tell(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("id,title\n1,\n2,Pan\n", encoding="utf-8")
+    assert [product.id for product in Source(path, skip_faulty=True).read()] == ["2"]
