@@ -140,7 +140,7 @@ def _print_text(report: LoadReport, seconds: float) -> None:
     if report.renamed:
         names = [f"'{name}' is '{safe}'" for name, safe in report.renamed.items()]
         more = f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
-        print(f"names that the cluster cannot take: {', '.join(names[:_MAX_SHOWN])}{more}")
+        print(f"names that the index cannot have as they are: {', '.join(names[:_MAX_SHOWN])}{more}")
     for note in report.notes[:_MAX_SHOWN]:
         print(note)
     if len(report.notes) > _MAX_SHOWN:

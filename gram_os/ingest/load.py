@@ -222,9 +222,15 @@ def _check_mapping(index: str, mapping: Mapping[str, object]) -> None:
 
 
 def _read_types(cluster: Cluster, index: str) -> dict[str, str]:
-    """Return the types of the index's fields, by their names without a path into objects."""
-    properties = cluster.get_mapping(index).get("properties", {})
-    return {name: found.get("type", "object") for name, found in properties.items()}
+    """Return the types of the index's fields, those inside objects too, by their names with dots."""
+    types: dict[str, str] = {}
+    waiting = [("", cluster.get_mapping(index).get("properties", {}))]
+    while waiting:
+        path, properties = waiting.pop()
+        for name, found in properties.items():
+            types[f"{path}{name}"] = found.get("type", "object")
+            waiting.append((f"{path}{name}.", found.get("properties", {})))
+    return types
 
 
 def _note_cut_numbers(survey: Survey | None, types: Mapping[str, str]) -> list[str]:

@@ -79,13 +79,23 @@ def test_prices_of_a_csv_can_be_filtered_by_ranges(cluster: Cluster, index: str,
 def test_a_number_goes_into_an_existing_index_as_its_mapping_wants_it(
     cluster: Cluster, make_index: Callable[..., str], tmp_path: Path
 ) -> None:
-    kinds = {"title": {"type": "text"}, "a": {"type": "keyword"}, "b": {"type": "double"}, "c": {"type": "long"}}
+    kinds: dict[str, object] = {
+        name: {"type": kind} for name, kind in {"a": "keyword", "b": "double", "c": "long"}.items()
+    }
+    kinds |= {"title": {"type": "text"}, "d": {"properties": {"e": {"type": "keyword"}}}}
     index = make_index(properties=kinds)
     path = tmp_path / "p.csv"
-    path.write_text("id,title,a,b,c\n1,Pan,1.50,1.50,1.50\n", encoding="utf-8")
+    path.write_text("id,title,a,b,c,d.e\n1,Pan,1.50,1.50,1.50,1.50\n", encoding="utf-8")
     done = run("load", str(path), "--index", index, "--url", cluster.url, "--json")
-    assert _documents(cluster, index)["1"] == {"id": "1", "title": "Pan", "a": "1.50", "b": 1.5, "c": 1.5}
-    assert _ids(cluster, index, {"term": {"a": "1.50"}}) == {"1"}
+    assert _documents(cluster, index)["1"] == {
+        "id": "1",
+        "title": "Pan",
+        "a": "1.50",
+        "b": 1.5,
+        "c": 1.5,
+        "d.e": "1.50",
+    }
+    assert _ids(cluster, index, {"term": {"a": "1.50"}}) == _ids(cluster, index, {"term": {"d.e": "1.50"}}) == {"1"}
     assert done.json()["notes"] == [
         "field 'c' has fractions, but the index keeps it as long: filters and sorting see whole numbers; "
         "load into a new index"
