@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 # Where Unicode has combining marks that are written within words. Marks of music and of dead scripts are left out.
@@ -55,11 +56,12 @@ LETTERS: Final = rf"(?:[^\W\d_][{MARKS}]*)"
 # Scripts that write words of one sign: Chinese characters, and syllables of Korean.
 _SIGN = "[々\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff]"
 
-_WRITTEN = re.compile(LETTERS + "+")
-_WORDS = re.compile(WORD)
-_NAMED = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])|{_SIGN}")
+# Compiled when they are needed: each class of marks takes a millisecond, and a search in English needs none.
+_compile = cache(re.compile)
+_WRITTEN: Final = LETTERS + "+"
+_NAMED: Final = rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])|{_SIGN}"
+_LONG_NAME: Final = rf"[^\W\d_](?:[^\W\d_]|[{MARKS}]){{2}}|{_SIGN}{{2}}"
 _ASCII_NAMED = re.compile("[a-zA-Z]{2}")
-_LONG_NAME = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{MARKS}]){{2}}|{_SIGN}{{2}}")
 
 
 def is_word(text: str) -> bool:
@@ -68,7 +70,7 @@ def is_word(text: str) -> bool:
     >>> is_word("lamp"), is_word("किताब"), is_word("m8"), is_word("")
     (True, True, False, False)
     """
-    return text.isalpha() or (not text.isascii() and _WRITTEN.fullmatch(text) is not None)
+    return text.isalpha() or (not text.isascii() and _compile(_WRITTEN).fullmatch(text) is not None)
 
 
 def has_word(text: str) -> bool:
@@ -77,7 +79,7 @@ def has_word(text: str) -> bool:
     >>> has_word("12 lamps"), has_word("黒"), has_word("की"), has_word("x464"), has_word("я 5")
     (True, True, True, False, False)
     """
-    return (_ASCII_NAMED if text.isascii() else _NAMED).search(text) is not None
+    return (_ASCII_NAMED if text.isascii() else _compile(_NAMED)).search(text) is not None
 
 
 def has_name(text: str) -> bool:
@@ -86,7 +88,7 @@ def has_name(text: str) -> bool:
     >>> has_name("oak"), has_name("x7 ab"), has_name("电脑"), has_name("सूती")
     (True, False, True, True)
     """
-    return _LONG_NAME.search(text) is not None
+    return _compile(_LONG_NAME).search(text) is not None
 
 
 def letter_words(text: str) -> list[str]:
@@ -95,9 +97,9 @@ def letter_words(text: str) -> list[str]:
     >>> letter_words("4 lamps, किताब")
     ['lamps', 'किताब']
     """
-    return _WRITTEN.findall(text)
+    return _compile(_WRITTEN).findall(text)
 
 
 def count_words(text: str) -> int:
     """Return the number of words of a text; words of digits count too."""
-    return len(_WORDS.findall(text))
+    return len(_compile(WORD).findall(text))

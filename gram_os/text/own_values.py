@@ -90,8 +90,10 @@ def field_texts(
     A field's name may lead into objects and lists of objects ("specs.colour"). decimal_comma: of the catalogue.
     """
     for name, kind in attributes.items():
-        for item in _items(read_field(product.fields, name), decimal_comma):
-            yield item, kind
+        value = read_field(product.fields, name)
+        if value is not None:
+            for item in _items(value, decimal_comma):
+                yield item, kind
 
 
 def strip_title(product: Product) -> Product:
