@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Final
 
 from gram_os.catalogue import Product
+from gram_os.fields import read_field
 from gram_os.files.casts import is_amount
 from gram_os.files.names import FieldNames, safe_value
 
@@ -99,15 +100,18 @@ def survey_fields(
     inner_names: dict[str, str] = {}
     chosen = dict(kinds or {})
     count = 0
+    named: list[str] = [id_field]
     for product in products:
         count += 1
+        if count == 1 and read_field(product.fields, id_field) is not None:
+            named = []  # the id stands inside an object, and is no field of its own
         for name, value in product.fields.items():
             known = stats.get(name)
             if known is None:
                 known = stats[name] = _FieldStats()
             value = safe_value(value, inner_names) if isinstance(value, list | dict) else value
             _add_value(known, name, value, typed=not texts_only or name in chosen or _is_id(name))
-    names = FieldNames([id_field, *stats], taken=(TITLE,))
+    names = FieldNames([*named, *stats], taken=(TITLE,))
     ranked = sorted(stats, key=lambda name: (name not in chosen, -stats[name].products, name))
     fields: dict[str, str] = {}
     casts: dict[str, str] = {}

@@ -126,6 +126,8 @@ def test_amounts_with_a_currency(cluster: Cluster, index: str, load: Callable[..
          {"id_2": "65f0", "title": "Pan", "score": 1, "id": 7}, {"_id": "id_2", "_score": "score"}),
         (["--id-field", "_id", "--title-field", "_source.title"], {"_id": "7", "_source": {"title": "Pan", "n": 1}},
          {"id": "7", "title": "Pan", "source": {"title": "Pan", "n": 1}}, {"_id": "id", "_source": "source"}),
+        (["--id-field", "_source.id"], {"_source": {"id": 7}, "title": "Pan"},
+         {"source": {"id": 7}, "title": "Pan"}, {"_source": "source"}),
         (["--title-field", "title.en-GB"], {"id": 1, "title": {"en-GB": "Pan", "de-DE": "Pfanne"}},
          {"id": "1", "title": "Pan", "title_2": {"en-GB": "Pan", "de-DE": "Pfanne"}}, {"title": "title_2"}),
         ([], {"id": 1, "title": "Pan", "title.de": "Pfanne", "specs": {"a..b": 1}},
