@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -39,7 +40,12 @@ _fragments = st.one_of(
     st.sampled_from(["in one", " ", "-", " x ", " the ", "Wi-Fi", "TVs", "extensions", "2.0"]),
 )
 shop_texts = st.lists(_fragments, max_size=12).map("".join)
-texts = st.one_of(shop_texts, st.text(max_size=40))
+# Letters and marks of all scripts, and signs that nobody sees, in any order.
+marked_texts = st.text(
+    st.one_of(st.characters(categories=["Mn", "Mc", "Me", "Cf", "Lo", "Lm"]), st.sampled_from("aйиé1 ,.x-/'\"")),
+    max_size=12,
+)
+texts = st.one_of(shop_texts, marked_texts, st.text(max_size=40))
 
 
 @settings(deadline=None, max_examples=400)
@@ -66,6 +72,7 @@ def test_values_fit_into_codes_and_offsets_into_the_text(text: str) -> None:
         for value in (token.value, *token.parts):
             assert value
             assert value == " ".join(value.split())
+            assert not any(unicodedata.category(word[0]).startswith("M") for word in value.split())
             assert "|" not in value
         assert end <= token.start < token.end <= len(fold(text))
         end = token.end
@@ -259,6 +266,19 @@ def test_no_stop_word_is_a_value() -> None:
         "1 sq ",
         "a.b",
         "\0\x01\xff",
+        "ก็",
+        "े",
+        "0,5",
+        "0,5 x ",
+        "1,5-",
+        "1.000,",
+        "m8x",
+        "a#",
+        "<a ",
+        "&amp;",
+        "1-1/2/",
+        "12/",
+        "1-",
     ],
 )
 def test_a_hundred_kilobytes_take_linear_time(piece: str) -> None:
