@@ -35,7 +35,10 @@ def check_index(
     if name.verdict is Verdict.REFUSED:
         return (name,)
     wanted = _count(cluster, wanted, products or {"match_all": {}})
-    return (name, *(check(wanted) for check in CHECKS))
+    checks = [name, *(check(wanted) for check in CHECKS)]
+    if all(check.verdict is not Verdict.REFUSED for check in checks):
+        checks.append(_check_rights(cluster, wanted.index.name))
+    return tuple(checks)
 
 
 def require_fit(checks: Sequence[Check], index: str) -> None:
@@ -44,6 +47,19 @@ def require_fit(checks: Sequence[Check], index: str) -> None:
     if refused:
         others = f"; {len(refused) - 1} more reasons: see attach --dry-run" if len(refused) > 1 else ""
         raise IndexUnfitError(f"index '{index}': {refused[0]}{others}")
+
+
+def _check_rights(cluster: Cluster, index: str) -> Check:
+    """The user may change documents, and sees all of their fields.
+
+    With field-level security, a document that is written back would lose what the user does not see. The security
+    plugin refuses partial updates then, so an update of a document that is not there tells.
+    """
+    refused = cluster.try_update(index)
+    if refused is None:
+        return Check("rights", Verdict.OK, "documents can be written")
+    cure = "use a role that reads and writes the index without field-level security, document-level security and masks"
+    return Check("rights", Verdict.REFUSED, f"the cluster takes no update: {refused}", cure)
 
 
 def _count(cluster: Cluster, wanted: Wanted, products: Mapping[str, Any]) -> Wanted:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from opensearchpy import OpenSearch
 from opensearchpy import exceptions as foreign
 
-from gram_os.cluster import refusals
+from gram_os.cluster import blocks, refusals
 from gram_os.cluster.bulk import CHUNK, Backoff, BulkItem, write_bulk
 from gram_os.cluster.connection import TimedTransport, innermost_reason, open_client
 from gram_os.cluster.facts import IndexFacts, read_facts
@@ -28,6 +28,7 @@ __all__ = ["Backoff", "BulkItem", "Cluster"]
 
 _SHARD_DOC_VERSION: Final = (3, 3)
 _PIT_KEEP_ALIVE: Final = "5m"
+_NOBODY: Final = "gram-os-probe"  # the id of a document that is not there
 
 
 @dataclass(slots=True)
@@ -229,6 +230,19 @@ class Cluster:
             if len(hits) < int(str(body["size"])):
                 return
             after = hits[-1]["sort"]
+
+    def try_update(self, index: str) -> str | None:
+        """Try to update a document that is not there. None when that is all that is wrong, else the cluster's words."""
+        with self._translating(index):
+            try:
+                self._client.update(index=index, id=_NOBODY, body={"doc": {}}, params={"routing": _NOBODY})
+            except (foreign.AuthorizationException, foreign.RequestError, foreign.NotFoundError) as error:
+                if error.error == "document_missing_exception":
+                    return None
+                if error.error in blocks.ERROR_TYPES:
+                    raise
+                return str(error)
+        return None
 
     def bulk(
         self, actions: Iterable[Mapping[str, object]], *, chunk: int = CHUNK, backoff: Backoff | None = None
