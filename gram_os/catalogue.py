@@ -7,13 +7,14 @@ FileFormatError with file, line and field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gram_os.errors import FileFormatError, InputError
 from gram_os.fields import read_field
 from gram_os.files.casts import CASTS, cast_value, read_number
+from gram_os.files.names import FieldNames, safe_value
 from gram_os.rows import OnFault, OnNote, Row, describe, read_lines, read_rows
 
 _MAX_ID_BYTES = 512  # OpenSearch's limit: one longer id fails the whole bulk request
@@ -89,6 +90,21 @@ def read_products(
             raise InputError(f"field '{name}': the id and the title are always text; leave its type out")
     rows = read_rows(path, required=(id_field, title_field, *casts), on_fault=on_fault, on_note=on_note)
     return _make_products(path, rows, id_field, title_field, casts, on_fault)
+
+
+def name_as_index(products: Sequence[Product]) -> list[Product]:
+    """Return a catalogue's products with their fields named as `gram-os load` names them in an index.
+
+    A bundle that is trained on the file then finds the same fields in the documents.
+
+    >>> name_as_index([Product("1", "Lamp", {"brand": "Lumo", "brand.name": "Lumo GmbH"})])[0].fields
+    {'brand': 'Lumo', 'brand_name': 'Lumo GmbH'}
+    """
+    names = FieldNames(dict.fromkeys(name for product in products for name in product.fields), taken=("title",))
+    return [
+        Product(product.id, product.title, {names.find(n): safe_value(value) for n, value in product.fields.items()})
+        for product in products
+    ]
 
 
 def _make_products(

@@ -74,14 +74,14 @@ def run(
     Needs the extra `train`, and no network. Every stage is kept in the folder's `work`. A run that was killed goes on.
     A changed recipe, or a changed version of gram-os, runs only the stages again that depend on the change.
     """
-    from gram_os.catalogue import read_products
+    from gram_os.catalogue import name_as_index, read_products
     from gram_os.train.pipeline import plan_training, run_training
     from gram_os.train.recipe import Recipe, read_recipe
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe) if recipe is not None else Recipe()
     feedback = _read_feedback(clicks, queries, judgments, relevant, ubi=ubi, url=url)
-    products = list(read_products(catalogue, id_field=id_field, title_field=title_field))
+    products = name_as_index(list(read_products(catalogue, id_field=id_field, title_field=title_field)))
     if dry_run:
         plan = plan_training(products, settings, out, feedback=feedback)
         (_print_plan_json if as_json else _print_plan)(plan, out)
