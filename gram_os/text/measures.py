@@ -13,7 +13,7 @@ from functools import lru_cache
 # Canonical unit -> how shops write it, after `fold`. A canonical unit is one of its own spellings and no stop word, so
 # that a normalised measure reads as the same measure again.
 UNITS: Mapping[str, str] = {
-    "in": r"in(?:ch(?:es)?)?|\"",
+    "in": r"in(?:ch(?:es)?)?|\"|zoll",
     "ft": r"ft|feet|foot|'",
     "yd": r"yds?|yards?",
     "mm": r"mm|milli?met(?:er|re)s?",
@@ -24,8 +24,8 @@ UNITS: Mapping[str, str] = {
     "lb": r"lbs?|pounds?",
     "oz": r"ozs?|ounces?",
     "fl oz": r"fl(?:uid|\.)? ?(?:ozs?|ounces?)",
-    "kg": r"kgs?|kilograms?|kilos?",
-    "g": r"g|grams?",
+    "kg": r"kgs?|kilogram(?:s|m|mes?)?|kilos?",
+    "g": r"g|gram(?:s|m|mes?)?",
     "gal": r"gals?|gallons?",
     "qt": r"qts?|quarts?",
     "l": r"l|lit(?:er|re)s?",
@@ -61,7 +61,7 @@ UNITS: Mapping[str, str] = {
     "hp": r"hp|horsepower",
     "ga": r"ga|gauges?",
     "pk": r"pks?|packs?",
-    "pc": r"pcs?|pieces?",
+    "pc": r"pcs?|pieces?|stk|stuck",
     "deg c": r"(?:deg(?:rees?)?|°) ?c(?:elsius)?",
     "deg f": r"(?:deg(?:rees?)?|°) ?f(?:ahrenheit)?",
     "deg": r"deg|degrees?|°",

@@ -39,6 +39,7 @@ _TEXTS: Final = """\
 18V 18-volt 60 watts 5W w/ 5W 2kW 20 amps 5200mAh 90 Wh 600VA 45 dB 50 Hz 44 kHz 2400MHz 3.2 GHz
 64kb 512 MB 16GB 2 TB 10 Gbps 100 Mb/s 1 Gbit/s 12 MP 1200x1200 dpi 7200rpm 30 ppm 60fps 800 lumens
 3000 psi 2.5 GPM 100 cfm 12000 BTUs 5 HP 18 gauge 10 pk 12 packs 6 pc(s) 4 pieces 90 deg 45° 100% 50 percent
+15,6 Zoll 500 Gramm 2 kilogramm 2 Stück 5 Stk.
 1,000 sheets 1,234,567.50 007 0.50 .50 3.10 10,100,1000 1234567890123456789012
 1-1/2 in 1 1/2 inch 1½″ 3/4 ½ 5⅝ 24/7 110/220V 110/220 64/65 3/0
 10-20 mm 1.5-3 ft 100-240V 2-4 18-24 months

@@ -57,6 +57,10 @@ UNSEEN = [
 ]
 
 DECIMALS = [
+    (
+        "Laptop 15,6 Zoll, 500 Gramm, 2 Stück",
+        ["laptop", "15.6 in", "15.6", "500 g", "500", "2 pc", "2"],
+    ),  # German units
     ("bottle 0,5 l", ["bottl", "0.5 l", "0.5"]),  # a zero before the comma
     ("0,75", ["0.75"]),
     ("2,5 cm", ["2.5 cm", "2.5"]),  # a unit behind one or two decimals
