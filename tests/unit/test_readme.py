@@ -127,7 +127,8 @@ def _commands(text: str) -> Iterator[str]:
 
 
 def _unknown_words(words: list[str]) -> list[str]:
-    """A verb that is none, or the options that the verb does not have."""
+    """A verb that is none, or the options that the verb does not have. What stands behind `--` is a text."""
+    words = words[: words.index("--")] if "--" in words else words
     if words[0] not in VERBS:
         return words[:1]
     verb = _verb(words[0])
