@@ -80,4 +80,5 @@ def _print_codes(title: str, rows: list[dict[str, object]]) -> None:
         ]
         for row in rows
     ]
-    output.print_table(title, ["code", "attributes", "from", "P", "weight"], cells)
+    caption = "" if cells else "no codes: the text holds no word and no number that could be a value"
+    output.print_table(title, ["code", "attributes", "from", "P", "weight"], cells, caption=caption)
