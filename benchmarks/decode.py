@@ -177,7 +177,7 @@ def measure_causal(queries: Sequence[str], threads: int, repeats: int, folder: P
         CausalSource(llama, tokenizer, 0), folder / "bundle",
         Manifest(label="random", backbone="causal-lm", precision="int8", attributes={}),
         dictionary=AttributeDictionary((), (), ()), vocabulary=Vocabulary({}), normaliser=Normaliser({}),
-        trie=trie, precision="int8",
+        trie=trie, sample={Side.QUERY: queries[:16], Side.TITLE: titles[:16]}, precision="int8",
     )  # fmt: skip
     model = open_model(bundle, "cpu", threads)
     choices = CodeTrie.build(rng.integers(1, 3, (200_000, CODE_TOKENS)).tolist())

@@ -62,7 +62,7 @@ def _export_causal(inputs: StageInputs, out: Path) -> None:
     _remove_bundle(out)
     bundle = export_causal(
         backbone.source, out, manifest, dictionary=mined.dictionary, vocabulary=mined.vocabulary,
-        normaliser=mined.normaliser, trie=backbone.codes_trie, precision=inputs.recipe.precision,
+        normaliser=mined.normaliser, trie=backbone.codes_trie, sample=_sample(mined), precision=inputs.recipe.precision,
     )  # fmt: skip
     _log_gap(compare_causal(backbone.source, bundle, [product.title for product in mined.products[:16]]))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +11,20 @@ from torch.nn import functional
 
 from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.causal_lm import GRAPH, CausalLm
+from gram_os.model.decode import beam_search
 from gram_os.model.prompts import PROMPTS_VERSION, PromptEncoder
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.train.export.causal_graph import export_tree_graph
+from gram_os.train.export.causal_graph import tree_graph
+from gram_os.train.export.causal_int8 import quantise_rows
 from gram_os.train.export.compact import Precision
-from gram_os.train.export.int8 import quantise
+from gram_os.train.export.graphs import write_graph
 from gram_os.train.models.causal import CausalSource, next_logits
+from gram_os.train.models.torch_causal_lm import TorchCausalLm
+
+_BATCH = 16  # texts of the sample that are read together
 
 
 def export_causal(
@@ -33,24 +36,36 @@ def export_causal(
     vocabulary: Vocabulary,
     normaliser: Normaliser,
     trie: CodeTrie,
+    sample: Mapping[Side, Sequence[str]],
     precision: Precision = "int8",
 ) -> Bundle:
-    """Write the bundle to the folder `out`; trie: the codes that may be generated, in the LM's tokens.
+    """Write the bundle to the folder `out`.
 
-    Raises InputError when the model is not of the Llama family.
+    trie: the codes that may be generated, in the LM's tokens. sample: texts of both sides; they show int8 which numbers
+    between the layers are large. Raises InputError when the model is not of the Llama family.
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
-    with tempfile.TemporaryDirectory() as folder:
-        export_tree_graph(source.model, Path(folder) / GRAPH)
-        if precision == "int8":
-            quantise(Path(folder) / GRAPH, out / GRAPH)
-        else:  # weights above 2 GB are in a file beside the graph
-            for file in Path(folder).glob(f"{GRAPH}*"):
-                shutil.copyfile(file, out / file.name)
+    texts = _read_sample(source, trie, sample) if precision == "int8" else []
+    graph = tree_graph(source.model, texts)
+    if precision == "int8":
+        quantise_rows(graph)
+    write_graph(graph, out / GRAPH)  # weights above 2 GB are in files beside the graph
     model = {"prompts": PROMPTS_VERSION, "end": source.end, "architecture": source.model.config.model_type}
     return seal(out, manifest.model_copy(update={"backbone": "causal-lm", "precision": precision, "model": model}))
+
+
+def _read_sample(source: CausalSource, trie: CodeTrie, sample: Mapping[Side, Sequence[str]]) -> list[list[int]]:
+    """Return the prompt of each text with its likeliest code, as serving reads it."""
+    lm, prompts = TorchCausalLm(source), PromptEncoder(source.tokenizer)
+    found = []
+    for side, texts in sample.items():
+        for at in range(0, len(texts), _BATCH):
+            rows = prompts.encode(texts[at : at + _BATCH], side)
+            codes = beam_search(lm, trie, lm.read(rows), width=1)
+            found += [[*row, *(of[0].tokens if of else ())] for row, of in zip(rows, codes, strict=True)]
+    return found
 
 
 def compare_with_torch(source: CausalSource, bundle: Bundle, texts: Sequence[str]) -> float:

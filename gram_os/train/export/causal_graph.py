@@ -10,8 +10,7 @@ with the model's own forward detects any other architecture.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from torch.nn import functional
 
 from gram_os.errors import InputError
 from gram_os.model.causal_lm import INPUTS, OUTPUTS
+from gram_os.train.export.graphs import Graph
 
 _HIDDEN = -1e9  # is added to the scores of what a token does not see; finite, because a free slot sees nothing
 _NEAR = 1e-2  # largest difference to the model's own log-probabilities; a larger one is no rounding
@@ -34,7 +34,7 @@ class TreeGraph(nn.Module):
         self.embed, self.norm, self.rotary = base.embed_tokens, base.norm, base.rotary_emb
         self.head = model.get_output_embeddings()
         self.layers = nn.ModuleList(
-            _Layer(layer, int(config.num_attention_heads), int(config.num_key_value_heads)) for layer in base.layers
+            TreeLayer(layer, int(config.num_attention_heads), int(config.num_key_value_heads)) for layer in base.layers
         )
 
     def forward(
@@ -76,12 +76,16 @@ class TreeGraph(nn.Module):
         return (log_probs[whole], log_probs.gather(1, wanted), *present)
 
 
-class _Layer(nn.Module):
-    """A decoder layer: matrices over tokens side by side, attention over trees in a grid."""
+class TreeLayer(nn.Module):
+    """A decoder layer: matrices over tokens side by side, attention over trees in a grid.
+
+    precision: what attention computes in.
+    """
 
     def __init__(self, layer: Any, heads: int, groups: int):
         super().__init__()
         own = layer.self_attn
+        self.precision = torch.float32
         self.heads, self.groups, self.width, self.scale = heads, groups, int(own.head_dim), float(own.scaling)
         self.before, self.after, self.mlp = layer.input_layernorm, layer.post_attention_layernorm, layer.mlp
         self.joined, self.out = _join([own.q_proj, own.k_proj, own.v_proj]), own.o_proj
@@ -112,6 +116,11 @@ class _Layer(nn.Module):
         return torch.cat([self.query_norm(query), self.key_norm(key)], 1)
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        """Return float32 (texts, heads, slots, head width)."""
+        query, keys, values, bias = (part.to(self.precision) for part in (query, keys, values, bias))
+        return self._attend_precisely(query, keys, values, bias).float()
+
+    def _attend_precisely(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         if self.heads == self.groups:  # saves computing shapes, which takes a fifth of a short run
             return ((query @ keys.transpose(2, 3)) * self.scale + bias).softmax(-1) @ values
         texts, slots = query.shape[0], query.shape[2]
@@ -154,27 +163,27 @@ class _Rotate(torch.autograd.Function):
         return turned
 
 
-def export_tree_graph(model: Any, path: Path) -> None:
-    """Write the graph of a transformers causal LM in float32. Raises InputError where it is not of the Llama family."""
+def tree_graph(model: Any, texts: Iterable[Sequence[int]] = ()) -> Graph:
+    """Return the graph of a transformers causal LM in float32, with a module of its own.
+
+    texts: token ids; they become the graph's samples. Raises InputError where the model is not of the Llama family.
+    """
     try:
-        graph = TreeGraph(copy.deepcopy(model).float()).eval()
-        inputs = _example(graph)
+        module = TreeGraph(copy.deepcopy(model).float()).eval()
+        traced = _read_text(module, range(1, 13))
         with torch.inference_mode():
-            gap = float((graph(*inputs)[0] - _own_log_probs(model, inputs[0])).abs().max())
+            gap = float((module(*traced)[0] - _own_log_probs(model, traced[0])).abs().max())
     except (AttributeError, TypeError, RuntimeError) as error:
         raise InputError(_refusal(model, f"it is built differently: {error}")) from error
     if not gap < _NEAR:
         raise InputError(_refusal(model, f"its log-probabilities would be {gap:.3g} off"))
-    names = [f"past.{at}" for at in range(2 * len(graph.layers))]
+    names = [f"past.{at}" for at in range(2 * len(module.layers))]
     grown = [name.replace("past", "present") for name in names]
-    axes: dict[str, Any] = {**INPUTS, **OUTPUTS}
+    axes: dict[str, Mapping[int, str]] = {**INPUTS, **OUTPUTS}
     axes |= {name: {0: "texts", 2: "before"} for name in names}
     axes |= {name: {0: "texts", 2: "keys"} for name in grown}
-    with torch.inference_mode():
-        torch.onnx.export(
-            graph, inputs, str(path), input_names=[*INPUTS, *names], output_names=[*OUTPUTS, *grown],
-            dynamic_axes=axes, opset_version=17, do_constant_folding=True, dynamo=False,
-        )  # fmt: skip
+    samples = [_read_text(module, ids) for ids in texts]
+    return Graph(module, [*INPUTS, *names], [*OUTPUTS, *grown], axes, samples, traced=traced)
 
 
 def _refusal(model: Any, reason: str) -> str:
@@ -184,14 +193,15 @@ def _refusal(model: Any, reason: str) -> str:
     )
 
 
-def _example(graph: TreeGraph) -> tuple[Tensor, ...]:
-    """Return inputs: one text of twelve tokens without a past, and the whole vocabulary after each token."""
-    tokens = torch.arange(12)
+def _read_text(graph: TreeGraph, ids: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return inputs: one text of these tokens without a past, and the whole vocabulary after each token."""
+    count = len(ids)
+    tokens = torch.arange(count)
     layer: Any = graph.layers[0]
     past = torch.zeros(1, layer.groups, 0, layer.width)
-    seen = torch.ones(1, 12, 12, dtype=torch.bool).tril()
+    seen = torch.ones(1, count, count, dtype=torch.bool).tril()
     return (
-        tokens + 1, tokens[None], tokens[None], tokens, seen, tokens, tokens[:, None] + 1, tokens,
+        torch.tensor(list(ids)), tokens[None], tokens[None], tokens, seen, tokens, tokens[:, None], tokens,
         *[past] * (2 * len(graph.layers)),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The three ONNX graphs of a compact bundle: their inputs and outputs, and samples to trace and calibrate them with.
+"""ONNX graphs: what one is and how it is written. The three of a compact bundle, with samples to trace and calibrate.
 
 Knows torch modules and names. `compact.py` knows the files of a bundle, `int8.py` the numbers of eight bits.
 """
@@ -34,7 +34,8 @@ class Graph:
     """A module to export.
 
     inputs, outputs: names in the module's order. axes: for each name, which of its axes vary. samples: examples of
-    the inputs. exact: names of linear layers of the module that eight bits would harm.
+    the inputs. exact: names of linear layers of the module that eight bits would harm. traced: the inputs that the
+    export runs the module on; without them, the longest sample twice.
     """
 
     module: nn.Module
@@ -43,6 +44,7 @@ class Graph:
     axes: Mapping[str, Mapping[int, str]]
     samples: Sequence[tuple[Tensor, ...]]
     exact: Sequence[str] = ()
+    traced: tuple[Tensor, ...] | None = None
 
 
 class _EncoderModule(nn.Module):
@@ -153,14 +155,18 @@ def _decoder_samples(
 
 def write_graph(graph: Graph, path: Path) -> None:
     """Write a graph in float32 by TorchScript; ONNX Runtime's quantiser and fusions know its graphs best."""
-    # Two texts with several beams and some past: the exporter may take an axis of length 1 for a constant.
-    longest = max(graph.samples, key=lambda sample: [part.numel() for part in sample[::-1]])
-    inputs = tuple(torch.cat([part, part]) if part.dim() > 1 else part for part in longest)
+    inputs = graph.traced or _double_longest(graph.samples)
     with torch.inference_mode():
         torch.onnx.export(
             graph.module.eval(), inputs, str(path), input_names=list(graph.inputs), output_names=list(graph.outputs),
             dynamic_axes=graph.axes, opset_version=17, do_constant_folding=True, dynamo=False,
         )  # fmt: skip
+
+
+def _double_longest(samples: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return the longest sample twice. The exporter may take an axis of length 1 for a constant."""
+    longest = max(samples, key=lambda sample: [part.numel() for part in sample[::-1]])
+    return tuple(torch.cat([part, part]) if part.dim() > 1 else part for part in longest)
 
 
 def _as_batch(ids: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
-"""Int8 graphs: how weights, and the numbers between layers, become numbers of eight bits.
+"""Int8 graphs of the compact model: how weights, and the numbers between layers, become numbers of eight bits.
 
-The scales of a compact model's numbers are fixed beforehand, from sample texts. With scales at run time, the largest
+The scales of the numbers are fixed beforehand, from sample texts. With scales at run time, the largest
 number in a run would scale all its rows, and a text's codes would depend on the texts beside it. Before that,
 channels with far larger numbers than the others are divided, and the weights that read them are multiplied
 (SmoothQuant, arXiv 2211.10438). Otherwise such channels would take most of the eight bits. A graph names the layers
@@ -18,13 +18,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_dynamic,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,7 +26,7 @@ from gram_os.arrays import AnyArray
 from gram_os.train.export.graphs import Graph, write_graph
 
 _MIGRATION = 0.8  # SmoothQuant's alpha: how much of an outlier moves to the weights
-_SUFFIXES = "_quantized", "_scale"  # that `quantize_dynamic` adds to the name of a weight
+_SUFFIXES = "_quantized", "_scale"  # that `quantize_static` adds to the name of a weight
 
 
 class RowQuantisedEmbedding(nn.Module):
@@ -131,7 +125,7 @@ def smooth(graph: Graph) -> None:
 
     The scale of channel j is max|x_j|^alpha / max|w_j|^(1 - alpha).
     """
-    ranges = _input_ranges(graph)
+    ranges = input_ranges(graph)
     for name, reach in ranges.items():
         parent, _, last = name.rpartition(".")
         linear = cast(nn.Linear, graph.module.get_submodule(name))
@@ -141,8 +135,8 @@ def smooth(graph: Graph) -> None:
 
 
 @torch.inference_mode()
-def _input_ranges(graph: Graph) -> dict[str, Tensor]:
-    """Find the largest |x| of each input channel of the linear layers over the samples: name -> float (inputs,)."""
+def input_ranges(graph: Graph) -> dict[str, Tensor]:
+    """Return the largest |x| of each input channel of the linear layers over the samples: name -> float (inputs,)."""
     found: dict[str, Tensor] = {}
 
     def note(name: str, x: Tensor) -> None:
@@ -159,14 +153,6 @@ def _input_ranges(graph: Graph) -> dict[str, Tensor]:
     for hook in hooks:
         hook.remove()
     return found
-
-
-def quantise(source: Path, target: Path) -> None:
-    """Write the weights of the matrix products as int8, one scale a column; activations are scaled at run time."""
-    quantize_dynamic(
-        source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True},
-    )  # fmt: skip
 
 
 def tie_table(path: Path, table: str) -> None:

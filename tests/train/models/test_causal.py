@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from gram_os.model.decode import Generated, beam_search, score_sequences
 from gram_os.model.language_model import PROMPT, Chains, LanguageModel, reads_chains
 from gram_os.model.prompts import PromptEncoder, pad_left
 from gram_os.model.trie import CodeTrie
+from gram_os.query_pipeline.coder import QueryCoder, is_batch_invariant
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import Code
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
@@ -102,6 +103,7 @@ def export(source: CausalSource, out: Path, precision: Precision = "fp32") -> Bu
         vocabulary=Vocabulary({"toner": 2, "xerox": 2}),
         normaliser=Normaliser({}),
         trie=CodeTrie.build(encoded(source.tokenizer)),
+        sample={Side.QUERY: TEXTS, Side.TITLE: TEXTS},
         precision=precision,
     )
 
@@ -155,9 +157,34 @@ def test_int8_stays_near(made: Made, tmp_path: Path) -> None:
     bundle = export(made.source, tmp_path, "int8")
     assert compare_with_torch(made.source, bundle, TEXTS) < INT8
     assert bundle.manifest.precision == "int8"
-    operators = Counter(node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node)
+    graph = onnx.load(bundle.path / "model.onnx").graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    in_int8 = [node for node in products if {makers.get(name) for name in node.input} == {"DequantizeLinear"}]
     # Queries, keys and values are one matrix: five a layer, and the output layer, tied or not.
-    assert operators["MatMulInteger"] == 2 * 5 + 1
+    assert len(in_int8) == 2 * 5 + 1
+    assert all(makers.get(name) != "DynamicQuantizeLinear" for name in makers)
+    floats = sum(item.data_type == onnx.TensorProto.FLOAT and len(item.dims) > 1 for item in graph.initializer)
+    assert floats == 1  # the scales of the embedding's rows; cosines and sines are made in the graph
+
+
+def test_codes_of_an_int8_bundle_do_not_depend_on_the_batch(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export(made.source, tmp_path, "int8")
+    generator = load_generator(tmp_path, "cpu", threads=1)
+    rng = random.Random(5)
+    texts = [" ".join(rng.choices([*VALUES, "zebra", "20x30"], k=rng.randint(1, 12))) for _ in range(40)]
+    together = generator.code_queries(texts)
+    for text, codes in zip(texts, together, strict=True):
+        (alone,) = generator.code_queries([text])
+        assert [(scored.code, scored.own) for scored in alone] == [(scored.code, scored.own) for scored in codes]
+        for one, other in zip(alone, codes, strict=True):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    assert is_batch_invariant(generator)
+    with caplog.at_level(logging.WARNING), QueryCoder(generator) as coder:
+        assert coder.code_queries(texts[:3]) == together[:3]
+    assert caplog.records == []
 
 
 def test_log_probabilities_are_normalised(made: Made) -> None:
