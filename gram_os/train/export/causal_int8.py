@@ -81,6 +81,6 @@ def quantise_rows(graph: Graph) -> None:
     embedding = cast(nn.Embedding, module.get_submodule("embed"))
     for part in module.modules():
         if isinstance(part, TreeLayer):
-            # In float32, attention differs in its last bits with the texts beside a text. Eight bits make steps of that.
+            # In float32, attention differs in its last bits with the texts beside a text. Eight bits widen that.
             part.precision = torch.float64
     module.embed = RowQuantisedEmbedding(embedding.weight.detach())
