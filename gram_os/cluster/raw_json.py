@@ -24,34 +24,40 @@ class Member(NamedTuple):
     end: int
 
 
-def split_object(text: str) -> Iterator[Member]:
-    """Yield the members of a JSON object in order. The text must be valid JSON.
+def split_object(text: str) -> list[Member]:
+    """Return the members of a JSON object in order. The text must be valid JSON.
 
     >>> [(member.name, member.value) for member in split_object('{"price": 1.10, "sizes": [4, 5.0]}')]
     [('price', '1.10'), ('sizes', '[4, 5.0]')]
     """
-    at = _skip(text, _skip(text, 0) + 1)
+    return _split_object(text, _skip(text, 0))[0]
+
+
+def split_objects(text: str, start: int = 0) -> Iterator[list[Member]]:
+    """Yield the members of each object of a JSON list, which begins at `start`. The text must be valid JSON."""
+    at = _skip(text, start + 1)
+    while text[at] != "]":
+        members, at = _split_object(text, at)
+        yield members
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def _split_object(text: str, start: int) -> tuple[list[Member], int]:
+    """Return the members of the object at `start`, and the place behind it."""
+    members = []
+    at = _skip(text, start + 1)
     while text[at] != "}":
-        start = at
+        first = at
         name, at = _read(text, at)
         value = _skip(text, _skip(text, at) + 1)  # behind the colon
         _, at = _read(text, value)
-        yield Member(name, text[value:at], start, at)
+        members.append(Member(name, text[value:at], first, at))
         at = _skip(text, at)
         if text[at] == ",":
             at = _skip(text, at + 1)
-
-
-def split_list(text: str) -> Iterator[str]:
-    """Yield the items of a JSON list as they are written. The text must be valid JSON."""
-    at = _skip(text, _skip(text, 0) + 1)
-    while text[at] != "]":
-        start = at
-        _, at = _read(text, at)
-        yield text[start:at]
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+    return members, at + 1
 
 
 def replace_member(text: str, name: str, value: str) -> str:
@@ -62,14 +68,15 @@ def replace_member(text: str, name: str, value: str) -> str:
     >>> replace_member('{"codes": ["a"], "price": 1.10}', "codes", "[]")
     '{"codes":[], "price": 1.10}'
     """
-    member = f"{json.dumps(name)}:{value}"
-    empty = True
-    for found in split_object(text):
+    key = json.dumps(name)
+    # The name is rarely there, and a search for it costs less than to split the object.
+    members = split_object(text) if key in text or "\\" in text else ()
+    for found in members:
         if found.name == name:
-            return f"{text[: found.start]}{member}{text[found.end :]}"
-        empty = False
+            return f"{text[: found.start]}{key}:{value}{text[found.end :]}"
     close = text.rindex("}")
-    return f"{text[:close].rstrip()}{'' if empty else ','}{member}{text[close:]}"
+    before = text[:close].rstrip()
+    return f"{before}{'' if before.endswith('{') else ','}{key}:{value}{text[close:]}"
 
 
 def on_one_line(text: str) -> str:

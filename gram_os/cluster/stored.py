@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gram_os.cluster.raw_json import split_list, split_object
+from gram_os.cluster.raw_json import Member, split_objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,14 @@ def read_multi_get(
 
     documents: the answer's `docs`. text: the whole answer as it came.
     """
-    docs = next(member.value for member in split_object(text) if member.name == "docs")
-    return [_read_one(document, written) for document, written in zip(documents, split_list(docs), strict=True)]
+    written = split_objects(text, text.index("["))
+    return [_read_one(document, members) for document, members in zip(documents, written, strict=True)]
 
 
-def _read_one(document: Mapping[str, Any], text: str) -> StoredDocument | Mapping[str, Any] | None:
+def _read_one(document: Mapping[str, Any], written: Sequence[Member]) -> StoredDocument | Mapping[str, Any] | None:
     if "error" in document:
         return dict(document["error"])
     if not document["found"]:
         return None
-    source = next((member.value for member in split_object(text) if member.name == "_source"), None)
+    source = next((member.value for member in written if member.name == "_source"), None)
     return StoredDocument(source, document["_version"], document["_seq_no"], document["_primary_term"])

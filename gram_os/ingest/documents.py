@@ -35,6 +35,7 @@ from gram_os.ingest.packing import pack_codes
 from gram_os.model.bundle import Bundle
 from gram_os.model.generator import ScoredCode
 
+_READ_TOGETHER: Final = 128  # documents
 _ONCE: Final = Backoff(attempts=1)  # a write is not repeated as it is: the documents are read anew before
 
 
@@ -195,12 +196,21 @@ class _Chunk:
 
     def attempt(self) -> bool:
         """Read what waits as it is now, and write what is as it was coded. Return whether something still waits."""
-        keys = list(self.waiting)
-        current = zip(keys, self.cluster.read_documents(keys), strict=True)
-        actions = {key: action for key, stored in current if (action := self._plan(key, stored)) is not None}
-        for key, answer in zip(actions, self.cluster.bulk(actions.values(), backoff=_ONCE), strict=True):
-            self._settle(key, answer)
+        sent: list[DocumentKey] = []
+        for place, answer in enumerate(self.cluster.bulk(self._build_writes(sent), backoff=_ONCE)):
+            self._settle(sent[place], answer)
         return bool(self.waiting)
+
+    def _build_writes(self, sent: list[DocumentKey]) -> Iterator[dict[str, Any]]:
+        """Yield the writes, and note their keys in `sent`. The documents are read in parts, since they may be large."""
+        keys = list(self.waiting)
+        for start in range(0, len(keys), _READ_TOGETHER):
+            part = keys[start : start + _READ_TOGETHER]
+            for key, stored in zip(part, self.cluster.read_documents(part), strict=True):
+                action = self._plan(key, stored)
+                if action is not None:
+                    sent.append(key)
+                    yield action
 
     def _plan(self, key: DocumentKey, stored: StoredDocument | None) -> dict[str, Any] | None:
         """Return the write of a document, or settle it when there is nothing to write."""

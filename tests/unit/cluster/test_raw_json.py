@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_os.cluster.raw_json import on_one_line, replace_member, split_list, split_object
+from gram_os.cluster.raw_json import on_one_line, replace_member, split_object, split_objects
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -23,8 +23,9 @@ INDENT = st.sampled_from([None, 0, 2])
 def test_members_are_those_of_the_parser(value: dict[str, object], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert {member.name: json.loads(member.value) for member in split_object(text)} == value
-    items = list(value.values())
-    assert [json.loads(item) for item in split_list(json.dumps(items, indent=indent))] == items
+    text = "docs: " + json.dumps([value, {}, value], indent=indent)
+    found = [{m.name: json.loads(m.value) for m in members} for members in split_objects(text, text.index("["))]
+    assert found == [value, {}, value]
 
 
 @given(OBJECT, INDENT)
@@ -46,6 +47,8 @@ def test_only_the_one_member_changes(value: dict[str, object], indent: int | Non
         ("{}", '{"c":1}'),
         ('{"p": 1.10, "n":1E400}', '{"p": 1.10, "n":1E400,"c":1}'),
         ('{ "c" : [1, {"}": "]"}] , "s":"\\ud83d"}', '{ "c":1 , "s":"\\ud83d"}'),
+        ('{"\\u0063": 3}', '{"c":1}'),  # the name, written otherwise
+        ("{ }", '{"c":1}'),
         ('{"d": {"c": 1}}\n', '{"d": {"c": 1},"c":1}\n'),
     ],
 )
