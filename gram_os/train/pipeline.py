@@ -24,6 +24,7 @@ from gram_os.errors import InputError
 from gram_os.model.bundle import Bundle
 from gram_os.text.own_values import strip_title
 from gram_os.train.artifacts import BACKBONE, BACKBONE_SETTINGS
+from gram_os.train.catalogue_check import check_catalogue
 from gram_os.train.catalogue_stages import make_lessons, match_encoder, mine_catalogue, tag_titles, train_tagger
 from gram_os.train.click_stages import align, co_train, fit_pair, train_relevance
 from gram_os.train.code_version import code_version
@@ -39,7 +40,6 @@ from gram_os.train.stage_inputs import ClickSplit, Sources, Stage, StageInputs, 
 
 log = logging.getLogger(__name__)
 
-LEAST_PRODUCTS = 50
 _PAIR_SPLIT = 1  # another draw than that of the queries that measure
 
 # A row: name, function | what it reads | settings | what it makes. Results replace earlier ones of their name.
@@ -215,12 +215,9 @@ def split_clicks(feedback: Feedback | None, products: Sequence[Product], recipe:
 
 
 def read_sources(products: Sequence[Product], recipe: Recipe, feedback: Feedback | None) -> Sources:
-    """The sources of a training. Raises InputError for a catalogue too small to learn from, as `split_clicks` does."""
-    if len(products) < LEAST_PRODUCTS:
-        raise InputError(
-            f"{len(products)} products are too few to learn from; give a catalogue of at least {LEAST_PRODUCTS}"
-        )
+    """The sources of a training. Raises InputError as `check_catalogue` and `split_clicks` do."""
     products = [strip_title(product) for product in products]  # the model learns from what it is shown in serving
+    check_catalogue(products, recipe.mining)
     return Sources(products, split_clicks(feedback, products, recipe))
 
 

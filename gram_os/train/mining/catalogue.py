@@ -21,7 +21,7 @@ from gram_os.text.fold import written_words
 from gram_os.text.letters import has_word, is_word
 from gram_os.text.markup import strip_markup
 from gram_os.text.measures import count_decimals
-from gram_os.text.normalise import Normaliser, fold
+from gram_os.text.normalise import Normaliser, Token, fold
 from gram_os.text.own_values import MAX_TEXT, attribute_values, field_texts, field_values, long_texts, token_values
 from gram_os.text.tagger import Span
 from gram_os.train.mining.combinations import combine_values
@@ -118,12 +118,30 @@ class _Reading:
     attributes: Sequence[str]
 
 
+def title_values(product: Product, normaliser: Normaliser) -> list[str]:
+    """Return the values of a product's title with their parts, without repeats."""
+    return _token_values(_title_tokens(product, normaliser))
+
+
+def is_dictionary_value(value: str) -> bool:
+    """Return whether a value may be in the dictionary: a bare number says too little, and a sentence is no value."""
+    return bool(has_word(value) or _MEASURE.search(value)) and len(value) <= 40 and value.count(" ") < 4
+
+
+def _title_tokens(product: Product, normaliser: Normaliser) -> list[Token]:
+    return normaliser.tokens(strip_markup(product.title)[:MAX_TEXT])
+
+
+def _token_values(tokens: Iterable[Token]) -> list[str]:
+    return list(dict.fromkeys(token_values(tokens)))
+
+
 def _read(product: Product, attributes: Mapping[str, AttributeType], normaliser: Normaliser) -> _Reading:
-    tokens = normaliser.tokens(strip_markup(product.title)[:MAX_TEXT])
+    tokens = _title_tokens(product, normaliser)
     fields = field_values(product, attributes, normaliser)
     return _Reading(
         [token.value for token in tokens],
-        list(dict.fromkeys(token_values(tokens))),
+        _token_values(tokens),
         fields,
         list(dict.fromkeys(attribute_values(fields, normaliser))),
     )
@@ -212,7 +230,7 @@ def _typed_values(reading: _Reading, spans: Sequence[Span], normaliser: Normalis
 def _build_dictionary(
     readings: Sequence[_Reading], typed: Sequence[Mapping[str, AttributeType]], most: int, least: int
 ) -> AttributeDictionary:
-    """The commonest words of titles, values of fields and tagged phrases. Bare numbers say too little."""
+    """The commonest words of titles, values of fields and tagged phrases that may be in the dictionary."""
     counts: Counter[str] = Counter()
     types: dict[str, Counter[AttributeType]] = defaultdict(Counter)
     for reading, row in zip(readings, typed, strict=True):
@@ -221,11 +239,7 @@ def _build_dictionary(
             for word in value.split():
                 types[word][kind] += 0  # a word is of its phrase's type unless it is tagged by itself
         counts.update({*row, *reading.title, *reading.attributes})
-    kept = [
-        value
-        for value, n in counts.items()
-        if n >= least and (has_word(value) or _MEASURE.search(value)) and len(value) <= 40 and value.count(" ") < 4
-    ]
+    kept = [value for value, n in counts.items() if n >= least and is_dictionary_value(value)]
     # Equally common values are told apart by the alphabet: in a set's order they would differ from run to run.
     values = tuple(sorted(sorted(kept, key=lambda value: (-counts[value], value))[:most]))
     return AttributeDictionary(
