@@ -12,12 +12,13 @@ The figure is the peak resident memory of the process, as the system reports it.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +31,9 @@ from benchmarks.measures import Measure, print_measures
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
 from gram_os.cluster.client import Cluster
+from gram_os.cluster.facts import IndexFacts
 from gram_os.cluster.labels import LabelState
+from gram_os.cluster.stored import DocumentKey, StoredDocument
 from gram_os.ingest.backfill import backfill
 from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.decode import Step
@@ -79,26 +82,52 @@ class StandIn:
 
     titles: Iterable[str]
     written_bytes: int = 0
+    backoff: Backoff = field(default_factory=Backoff)
+    _read: dict[str, str] = field(default_factory=dict)  # documents between their scan and their write
+
+    def get_indices(self, index: str) -> list[IndexFacts]:
+        """Return an index with a title."""
+        return [IndexFacts(index, {"properties": {"title": {"type": "text"}}}, {})]
+
+    def search(self, index: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Find nothing."""
+        del index, body
+        return {"hits": {"hits": []}}
+
+    def count(self, index: str, query: Mapping[str, object]) -> int:
+        """Count nothing."""
+        del index, query
+        return 0
+
+    def try_update(self, index: str) -> None:
+        """Allow everything."""
+        del index
 
     def refresh(self, index: str) -> None:
         """Do nothing."""
 
     def scan(self, index: str, *, query: Mapping[str, object], source: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Yield documents, page by page as a real cluster does."""
-        del index, query, source
+        """Yield documents, page by page as a real cluster does. A second scan finds none."""
+        del query, source
         numbered = enumerate(self.titles)
         while page := list(islice(numbered, PAGE)):
+            self._read |= {str(at): json.dumps({"title": title}) for at, title in page}
             yield from [
-                {"_id": str(at), "_source": {"title": title}, "_seq_no": at, "_primary_term": 1} for at, title in page
+                {"_index": index, "_id": str(at), "_source": {"title": title}, "_seq_no": at, "_primary_term": 1}
+                for at, title in page
             ]
 
-    def bulk(self, actions: Iterable[Mapping[str, object]]) -> Iterator[BulkItem]:
+    def read_documents(self, keys: Sequence[DocumentKey]) -> list[StoredDocument]:
+        """Return the documents as they were scanned."""
+        return [StoredDocument(self._read.pop(key.id), 1, int(key.id), 1) for key in keys]
+
+    def bulk(self, actions: Iterable[Mapping[str, object]], *, backoff: Backoff | None = None) -> Iterator[BulkItem]:
         """Build the bytes of the real requests, and answer success to each action."""
-        return write_bulk(actions, self._send, backoff=Backoff())
+        return write_bulk(actions, self._send, backoff=backoff or self.backoff)
 
     def _send(self, lines: bytes) -> list[dict[str, Any]]:
         self.written_bytes += len(lines)
-        return [{"update": {"status": 200}} for _ in range(lines.count(b"\n") // 2)]
+        return [{"index": {"status": 200}} for _ in range(lines.count(b"\n") // 2)]
 
 
 def draw_titles(count: int) -> Iterator[str]:
