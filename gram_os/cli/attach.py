@@ -66,12 +66,12 @@ def run(
     model = Bundle.load(bundle)
     state = LabelState(label or model.manifest.label, model.id, title_field, products=products)
     with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
-        checks = check_index(cluster, index, state.label, title_field, products)
         if dry_run:
+            checks = check_index(cluster, index, state.label, title_field, products)
             _print_plan(cluster, index, state, checks, as_json=as_json)
             require_fit(checks, index)
             return
-        attach(cluster, index, state)
+        checks = attach(cluster, index, state)
     notes = [str(check) for check in checks if check.verdict == "note"]
     if as_json:
         done = {"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field}

@@ -186,6 +186,16 @@ def build_search(
     }
 
 
+def build_uncoded_query(label: str, products: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Build the query for documents without codes of a label, or for those of them that another query finds.
+
+    >>> build_uncoded_query("v1")
+    {'bool': {'filter': [], 'must_not': [{'exists': {'field': 'gram_v1.source'}}]}}
+    """
+    coded = {"exists": {"field": f"{code_field(label)}.source"}}
+    return {"bool": {"filter": [] if products is None else [products], "must_not": [coded]}}
+
+
 def build_count(query: Mapping[str, Any]) -> dict[str, Any]:
     """Build a search that only counts."""
     return {"query": dict(query), "size": 0, "track_total_hits": True}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gram_os.cluster.checks import check_index, require_fit
+from gram_os.cluster.checks import Check, check_index, require_fit
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_code_mapping
 from gram_os.cluster.mapping import find_title
@@ -130,15 +130,17 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
     }
 
 
-def attach(cluster: Cluster, index: str, state: LabelState) -> None:
-    """Add a label's fields to the mapping of an existing index. Doing it twice changes nothing.
+def attach(cluster: Cluster, index: str, state: LabelState) -> tuple[Check, ...]:
+    """Add a label's fields to the mapping of an existing index, and return the checks. Twice changes nothing.
 
     Raises IndexUnfitError when a check refuses the index (`gram_os.cluster.checks`). Raises what `build_attachment`
     raises, and IndexMissingError.
     """
-    require_fit(check_index(cluster, index, state.label, state.title_field, state.products), index)
+    checks = check_index(cluster, index, state.label, state.title_field, state.products)
+    require_fit(checks, index)
     (facts,) = cluster.get_indices(index)
     cluster.put_mapping(facts.name, build_attachment(facts.mapping, index, state))
+    return checks
 
 
 def _write(state: LabelState) -> dict[str, Any]:

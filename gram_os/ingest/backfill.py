@@ -16,7 +16,7 @@ from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import CHUNK
 from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import code_field
+from gram_os.cluster.dsl import build_uncoded_query
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.source_filter import find_wordy_fields, read_source_filter
 from gram_os.cluster.stored import DocumentKey, read_key
@@ -115,8 +115,7 @@ class _Run:
     uncoded: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        coded = {"exists": {"field": f"{code_field(self.state.label)}.source"}}
-        self.uncoded = {"bool": {"filter": [self.state.product_query], "must_not": [coded]}}
+        self.uncoded = build_uncoded_query(self.state.label, self.state.product_query)
 
     def check(self) -> None:
         """Raise IndexUnfitError when codes cannot be written safely."""

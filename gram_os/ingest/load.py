@@ -14,8 +14,9 @@ from gram_os.catalogue import Product, read_products
 from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_index_body, code_field
+from gram_os.cluster.dsl import build_index_body, build_uncoded_query
 from gram_os.cluster.labels import read_attachment
+from gram_os.cluster.mapping import walk_fields
 from gram_os.errors import FileFormatError, IndexUnfitError, InputError
 from gram_os.fields import read_field
 from gram_os.files.casts import cast_value
@@ -68,6 +69,19 @@ def _refuse_row(fault: FileFormatError) -> None:
     raise fault
 
 
+@dataclass(slots=True)
+class _FaultCounter:
+    """Counts faulty rows, and passes each on to a caller who asks which."""
+
+    on_fault: OnFault | None
+    count: int = 0
+
+    def __call__(self, fault: FileFormatError) -> None:
+        self.count += 1
+        if self.on_fault is not None:
+            self.on_fault(fault)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load did. `written + refused` is the number of products read.
@@ -100,19 +114,12 @@ def survey_source(source: Source, *, on_fault: OnFault | None = None) -> Survey 
     """
     if str(source.path) == STDIN:
         return None
-    faults = 0
+    faults = _FaultCounter(on_fault)
     notes: list[str] = []
-
-    def note_fault(fault: FileFormatError) -> None:
-        nonlocal faults
-        faults += 1
-        if on_fault is not None:
-            on_fault(fault)
-
-    products = (_check_title_column(source, product) for product in source.read(note_fault, notes.append))
+    products = (_check_title_column(source, product) for product in source.read(faults, notes.append))
     survey = survey_fields(products, source.fields, id_field=source.id_field, texts_only=has_texts_only(source.path))
     if not survey.products:
-        raise FileFormatError(source.path, f"holds no product: all of its {faults} rows are faulty")
+        raise FileFormatError(source.path, f"holds no product: all of its {faults.count} rows are faulty")
     return replace(survey, notes=(*notes, *survey.notes))
 
 
@@ -140,18 +147,12 @@ def load_products(
     takes no writes.
     """
     created = prepare_index(cluster, index, survey, source.fields)
-    types = {} if created else _read_types(cluster, index)
+    types = {} if created else {field.path: field.type for field in walk_fields(cluster.get_mapping(index))}
     writer = _DocumentWriter(index, source, survey, types)
-    skipped = written = replaced = refused = 0
+    written = replaced = refused = 0
+    faults = _FaultCounter(on_fault)
     repeated: list[str] = []
-
-    def note_fault(fault: FileFormatError) -> None:
-        nonlocal skipped
-        skipped += 1
-        if on_fault is not None:
-            on_fault(fault)
-
-    for item in cluster.bulk(writer.make_action(product) for product in source.read(note_fault)):
+    for item in cluster.bulk(writer.make_action(product) for product in source.read(faults)):
         if item.error is None:
             written += 1
             replaced += item.status == 200  # 201 is a new document
@@ -170,7 +171,7 @@ def load_products(
         replaced,
         refused,
         survey.left_out if survey is not None and created else (),
-        skipped,
+        faults.count,
         tuple(repeated),
         writer.renamed(),
         (*(survey.notes if survey else ()), *_note_cut_numbers(survey, types)),
@@ -186,8 +187,7 @@ def count_without_codes(cluster: Cluster, index: str) -> dict[str, int]:
         return {}
     counts: dict[str, int] = {}
     for label in attachment.labels if attachment else ():
-        query = {"bool": {"must_not": {"exists": {"field": f"{code_field(label)}.source"}}}}
-        count = cluster.count(index, query)
+        count = cluster.count(index, build_uncoded_query(label))
         if count:
             counts[label] = count
     return counts
@@ -219,18 +219,6 @@ def _check_mapping(index: str, mapping: Mapping[str, object]) -> None:
         f"index '{index}' exists, but {found}, and titles are searched as text; "
         f"load into a new index, which then gets a fitting mapping"
     )
-
-
-def _read_types(cluster: Cluster, index: str) -> dict[str, str]:
-    """Return the types of the index's fields, those inside objects too, by their names with dots."""
-    types: dict[str, str] = {}
-    waiting = [("", cluster.get_mapping(index).get("properties", {}))]
-    while waiting:
-        path, properties = waiting.pop()
-        for name, found in properties.items():
-            types[f"{path}{name}"] = found.get("type", "object")
-            waiting.append((f"{path}{name}.", found.get("properties", {})))
-    return types
 
 
 def _note_cut_numbers(survey: Survey | None, types: Mapping[str, str]) -> list[str]:
