@@ -12,15 +12,16 @@ import numpy as np
 
 from gram_os.arrays import DoubleArray
 from gram_os.errors import InputError
-from gram_os.relevance import JudgmentSet, Run, ndcg_at, recall_at
+from gram_os.relevance import JudgmentSet, Run, condensed, judged_share_at, ndcg_at, recall_at
 from gram_os.relevance.evaluate import DEFAULT_AT
-from gram_os.relevance.results import FIRST_PAGE
+from gram_os.relevance.results import CONDENSED, FIRST_PAGE, JUDGED, NDCG
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
 
 CUTS = DEFAULT_AT
 RELEVANCE_CUTS = (10, 300)
 RATIO_RESAMPLES = 2000
-METRICS = (*(f"R@{k}" for k in CUTS), f"nDCG@{FIRST_PAGE}")
+METRICS = (*(f"R@{k}" for k in CUTS), NDCG)  # what settings and fusion weights are chosen by
+MEASURED = (*METRICS, CONDENSED, JUDGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,12 @@ def measure_row(name: str, runs: Sequence[Run], judgments: JudgmentSet) -> RowRe
             high=float(intervals[at, 1]),
             spread=_spread([float(each[:, at].mean()) for each in per_seed]),
         )
-        for at, metric in enumerate(METRICS)
+        for at, metric in enumerate(MEASURED)
     }
     for cut in RELEVANCE_CUTS:
         counts = [_judged_counts(run, judgments, query_ids, cut) for run in runs]  # seeds x (queries, 2)
         figures[f"RelR@{cut}"] = _ratio_figure(counts)
-    values = {metric: table[:, at] for at, metric in enumerate(METRICS)}
+    values = {metric: table[:, at] for at, metric in enumerate(MEASURED)}
     return RowResult(name, len(runs), figures, values)
 
 
@@ -124,17 +125,16 @@ def correct_holm(p_values: Sequence[float] | DoubleArray) -> DoubleArray:
 
 
 def _query_table(run: Run, judgments: JudgmentSet, query_ids: Sequence[str]) -> DoubleArray:
-    """Return float64 (queries, metrics), in the order of METRICS. A query that the run lacks has an empty answer."""
-    return np.asarray(
-        [
-            [
-                *(recall_at(run.product_ids(id_), judgments.relevant[id_], cut) for cut in CUTS),
-                ndcg_at(run.product_ids(id_), judgments.gains(id_), FIRST_PAGE),
-            ]
-            for id_ in query_ids
-        ],
-        dtype=np.float64,
-    )
+    """Return float64 (queries, metrics), in the order of MEASURED. A query that the run lacks has an empty answer."""
+    rows = []
+    for id_ in query_ids:
+        ranked, gains = run.product_ids(id_), judgments.gains(id_)
+        row = [recall_at(ranked, judgments.relevant[id_], cut) for cut in CUTS]
+        row.append(ndcg_at(ranked, gains, FIRST_PAGE))
+        row.append(ndcg_at(condensed(ranked, gains.keys()), gains, FIRST_PAGE))
+        row.append(judged_share_at(ranked, gains.keys(), FIRST_PAGE))
+        rows.append(row)
+    return np.asarray(rows, dtype=np.float64)
 
 
 def _judged_counts(run: Run, judgments: JudgmentSet, query_ids: Sequence[str], cut: int) -> DoubleArray:

@@ -12,7 +12,8 @@ from itertools import pairwise
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.statistics import METRICS, RELEVANCE_CUTS, Difference, RowResult
+from benchmarks.peers.statistics import MEASURED, RELEVANCE_CUTS, Difference, RowResult
+from gram_os.relevance.results import show_metric
 
 # The least good values, set for Home Depot before anything was trained.
 GOALS: Mapping[tuple[str, str], float] = {
@@ -30,7 +31,7 @@ WIDTH = 150
 # The paper's ablation (arXiv 2504.01403) finds this order, best first, in these metrics.
 ABLATION = ("gram", "gram_no_cotraining", "gram_no_cotraining_no_alignment")
 ABLATION_METRICS = ("R@300", "RelR@300")
-SHOWN = (*METRICS, *(f"RelR@{cut}" for cut in RELEVANCE_CUTS))
+SHOWN = (*MEASURED, *(f"RelR@{cut}" for cut in RELEVANCE_CUTS))
 
 
 def measure_entries(rows: Sequence[RowResult], differences: Sequence[Difference]) -> list[dict[str, object]]:
@@ -73,8 +74,11 @@ def print_tables(
     """Print the rows, the notes, and the tests of the differences."""
     # Without a terminal, rich assumes 80 columns, which would cut the intervals.
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    table = Table(title=f"{queries} queries with a relevant product; mean, and 95 % interval below")
-    for column in ("row", "seeds", *SHOWN):
+    table = Table(
+        title=f"{queries} queries with a relevant product; mean, and 95 % interval below",
+        caption="judged@10: judged share of the first 10 hits; condensed: products that nobody judged are left out",
+    )
+    for column in ("row", "seeds", *(show_metric(metric) for metric in SHOWN)):
         table.add_column(column, justify="left" if column == "row" else "right")
     for row in rows:
         table.add_row(row.name, str(row.seeds), *(_cell(row, metric) for metric in SHOWN))

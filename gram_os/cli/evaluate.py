@@ -45,7 +45,7 @@ def run(
     systems: Annotated[
         str, typer.Option(help="Systems to run; the others are compared with the first.")
     ] = "bm25,gram,hybrid",
-    at: Annotated[str, typer.Option(help="Cut-offs of recall; nDCG and MRR are always at 10.")] = "10,100,300",
+    at: Annotated[str, typer.Option(help="Cut-offs of recall; the other metrics are always at 10.")] = "10,100,300",
     relevant: Annotated[
         float | None,
         typer.Option(
@@ -72,7 +72,8 @@ def run(
     """Measure recall, nDCG, MRR and latency of search systems on judged queries.
 
     The figures are means over the queries with at least one relevant product, with 95 % bootstrap intervals. A paired
-    randomisation test compares every system with the first.
+    randomisation test compares every system with the first. judged@10 is the share of the first 10 hits that somebody
+    judged; condensed nDCG@10 leaves the other products out.
     """
     from gram_os.catalogue import read_judgments, read_queries
     from gram_os.embedded import resolve_cluster
@@ -148,9 +149,15 @@ def parse_cuts(text: str) -> list[int]:
 
 def print_evaluation(found: Evaluation, *, index: str, out: Path | None) -> None:
     """Print the table of means with their intervals. + and - mark significant differences from the first system."""
+    from gram_os.relevance.results import show_metric
+
     first = found.systems[0].system
     count, grade = len(found.query_ids), f"{found.judgments.relevant_at:g}"
-    lines = [f"{count} queries, relevant from grade {grade}; below each mean its 95 % interval"]
+    lines = [
+        f"{count} queries, relevant from grade {grade}; below each mean its 95 % interval",
+        "judged@10: judged share of the first 10 hits; nDCG@10 counts the others as wrong",
+        "condensed nDCG@10: products that nobody judged are left out before the cut",
+    ]
     if len(found.systems) > 1:
         lines.append(f"+ better, - worse than {first} with p < .05 (paired randomisation test)")
     lines += [f"note: {warning}" for warning in found.warnings]
@@ -158,16 +165,17 @@ def print_evaluation(found: Evaluation, *, index: str, out: Path | None) -> None
         lines.append(f"report: {out / 'report.html'}")
     output.print_table(
         f"Relevance of {index}",
-        ["system", *found.metrics, "p50 ms", "p95 ms"],
+        ["system", *(show_metric(name).replace(" ", "\n") for name in found.metrics), "p50 ms\np95 ms"],
         [_table_row(result) for result in found.systems],
         caption="\n".join(lines),
+        ruled=False,
     )
 
 
 def _table_row(result: SystemResult) -> list[str]:
     cells = [_table_cell(m, result.against_first.get(name)) for name, m in result.measures.items()]
     latency = result.latency
-    return [result.system, *cells, *([f"{latency.p50:.1f}", f"{latency.p95:.1f}"] if latency else ["", ""])]
+    return [result.system, *cells, f"{latency.p50:.1f}\n{latency.p95:.1f}" if latency else ""]
 
 
 def _table_cell(measure: Measure, comparison: Comparison | None) -> str:
@@ -176,4 +184,4 @@ def _table_cell(measure: Measure, comparison: Comparison | None) -> str:
     if comparison is not None and comparison.significant:
         mark = "+" if comparison.difference > 0 else "-"
     low, high = (f"{value:.2f}".removeprefix("0") for value in (measure.interval.low, measure.interval.high))
-    return f"{measure.mean:.4f}".removeprefix("0") + f" {mark}\n{low}-{high}  "
+    return f"{measure.mean:.4f}".removeprefix("0") + f" {mark}\n{low}-{high}"

@@ -76,17 +76,27 @@ def print_table(
     caption: str = "",
     text_columns: bool = False,
     beside: bool = False,
+    ruled: bool = True,
 ) -> None:
     """Print a table.
 
     The first column is text and starts at the left. The others are figures and end at the right, unless `text_columns`
-    says that they are text too. beside: print to stderr, so that stdout holds nothing but the result.
+    says that they are text too. beside: print to stderr, so that stdout holds nothing but the result. ruled: draw lines
+    between the columns; without them a table of many columns fits a terminal of 80 characters.
     """
+    from rich.box import HEAVY_HEAD, SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left")
+    table = Table(
+        title=escape(title),
+        caption=escape(caption) or None,
+        title_justify="left",
+        caption_justify="left",
+        box=HEAVY_HEAD if ruled else SIMPLE_HEAD,
+        padding=(0, 1) if ruled else 0,
+    )
     for place, column in enumerate(columns):
         table.add_column(escape(column), justify="left" if place == 0 or text_columns else "right")
     for row in rows:

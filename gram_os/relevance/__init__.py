@@ -6,7 +6,7 @@ OpenSearch: it looks up judged products by their ids.
 
 from gram_os.relevance.evaluate import SearchSystem, evaluate, evaluate_runs
 from gram_os.relevance.judgments import JudgmentSet
-from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.metrics import condensed, judged_share_at, ndcg_at, recall_at, reciprocal_rank_at
 from gram_os.relevance.report import write_report
 from gram_os.relevance.results import Evaluation
 from gram_os.relevance.runs import Ranking, Run, read_trec_run, write_trec_run
@@ -17,8 +17,10 @@ __all__ = [
     "Ranking",
     "Run",
     "SearchSystem",
+    "condensed",
     "evaluate",
     "evaluate_runs",
+    "judged_share_at",
     "ndcg_at",
     "read_trec_run",
     "recall_at",

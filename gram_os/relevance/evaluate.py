@@ -1,7 +1,7 @@
 """Evaluation: run queries through systems, and measure the answers against judgments.
 
 Knows the order of measuring (warm-up, interleaving) and which queries count. A system is anything with
-`search(text, size)`. Recall, nDCG and MRR are means over the queries that have at least one relevant product.
+`search(text, size)`. All metrics are means over the queries that have at least one relevant product.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from gram_os.catalogue import Query
 from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import GramError, InputError
 from gram_os.relevance.judgments import JudgmentSet
-from gram_os.relevance.metrics import ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.metrics import condensed, judged_share_at, ndcg_at, recall_at, reciprocal_rank_at
 from gram_os.relevance.results import (
+    CONDENSED,
     FIRST_PAGE,
+    JUDGED,
+    MRR,
+    NDCG,
     NO_DIFFERENCE,
     Comparison,
     Evaluation,
@@ -122,9 +126,9 @@ def evaluate_runs(
 ) -> Evaluation:
     """Measure runs and compare each with the first.
 
-    The metrics are R@k for each k of `at`, nDCG@10 and MRR@10. `query_ids` are the queries that were run; the default
-    is all judged queries. A query that is missing from a run counts as answered with nothing. `seed` is that of the
-    intervals and p-values.
+    The metrics are R@k for each k of `at`, nDCG@10, condensed nDCG@10, MRR@10 and judged@10. The judged share is not
+    compared. `query_ids` are the queries that were run; the default is all judged queries. A query that is missing from
+    a run counts as answered with nothing. `seed` is that of the intervals and p-values.
 
     Raises InputError for cut-offs that `check_cuts` refuses, for two runs of one name, for no run at all, and when no
     query has a relevant product.
@@ -200,10 +204,11 @@ def _metric_table(
         f"R@{k}": [recall_at(found, wanted, k) for found, wanted in zip(ranked, relevant, strict=True)]
         for k in sorted(at)
     }
-    table[f"nDCG@{FIRST_PAGE}"] = [ndcg_at(r, g, FIRST_PAGE) for r, g in zip(ranked, gains, strict=True)]
-    table[f"MRR@{FIRST_PAGE}"] = [
-        reciprocal_rank_at(found, wanted, FIRST_PAGE) for found, wanted in zip(ranked, relevant, strict=True)
-    ]
+    table[NDCG] = [ndcg_at(r, g, FIRST_PAGE) for r, g in zip(ranked, gains, strict=True)]
+    # The gains of a query name its judged products.
+    table[CONDENSED] = [ndcg_at(condensed(r, g.keys()), g, FIRST_PAGE) for r, g in zip(ranked, gains, strict=True)]
+    table[MRR] = [reciprocal_rank_at(found, wanted, FIRST_PAGE) for found, wanted in zip(ranked, relevant, strict=True)]
+    table[JUDGED] = [judged_share_at(r, g.keys(), FIRST_PAGE) for r, g in zip(ranked, gains, strict=True)]
     return {name: np.asarray(values, dtype=np.float64) for name, values in table.items()}
 
 
@@ -216,7 +221,8 @@ def _measure(table: Mapping[str, DoubleArray], *, seed: int) -> dict[str, Measur
 
 
 def _compare(table: Mapping[str, DoubleArray], first: Mapping[str, DoubleArray], *, seed: int) -> dict[str, Comparison]:
-    differences = np.column_stack([table[name] - first[name] for name in table])  # (queries, metrics)
+    compared = [name for name in table if name != JUDGED]
+    differences = np.column_stack([table[name] - first[name] for name in compared])  # (queries, metrics)
     intervals = bootstrap_intervals(differences, seed=seed)
     p_values = randomisation_p_values(differences, seed=seed)
     return {
@@ -227,7 +233,7 @@ def _compare(table: Mapping[str, DoubleArray], first: Mapping[str, DoubleArray],
             wins=int((column > NO_DIFFERENCE).sum()),
             losses=int((column < -NO_DIFFERENCE).sum()),
         )
-        for name, column, (low, high), p in zip(table, differences.T, intervals, p_values, strict=True)
+        for name, column, (low, high), p in zip(compared, differences.T, intervals, p_values, strict=True)
     }
 
 

@@ -1,8 +1,8 @@
-"""Recall, nDCG and reciprocal rank of one ranked list at a cut-off k.
+"""Recall, nDCG, reciprocal rank and judged share of one ranked list at a cut-off k.
 
 Pure arithmetic on product ids. Knows neither files nor systems. A product that nobody judged counts as not relevant
-(gain 0). A ranked list contains each product once; `Ranking` checks that. Every function raises ValueError for a k
-below 1.
+(gain 0). `judged_share_at` says how many such products a list has, and `condensed` takes them out. A ranked list
+contains each product once; `Ranking` checks that. Every function with a k raises ValueError for a k below 1.
 """
 
 from __future__ import annotations
@@ -59,6 +59,32 @@ def reciprocal_rank_at(ranked: Sequence[str], relevant: AbstractSet[str], k: int
     _check_cut(k)
     ranks = (rank for rank, product_id in enumerate(ranked[:k], start=1) if product_id in relevant)
     return 1.0 / next(ranks, np.inf)
+
+
+def judged_share_at(ranked: Sequence[str], judged: AbstractSet[str], k: int) -> float:
+    """Return the share of the first k products that somebody judged, with any grade.
+
+    The denominator is the number of products among the first k: fewer than k where the list is shorter. The share of an
+    empty list is 0, as in ir-measures.
+
+    >>> judged_share_at(["a", "b", "c"], {"a", "x"}, 2)
+    0.5
+    """
+    _check_cut(k)
+    first = ranked[:k]
+    return sum(product_id in judged for product_id in first) / len(first) if first else 0.0
+
+
+def condensed(ranked: Sequence[str], judged: AbstractSet[str]) -> list[str]:
+    """Return the list without the products that nobody judged, in the same order.
+
+    Made for the metrics at a cut-off: `ndcg_at(condensed(ranked, judged), gains, k)` is condensed nDCG@k. Judged
+    products below rank k move up, so the list must be deeper than k to hold k judged products.
+
+    >>> condensed(["a", "b", "c"], {"a", "c"})
+    ['a', 'c']
+    """
+    return [product_id for product_id in ranked if product_id in judged]
 
 
 def gain(relevance: float, lowest_grade: float) -> float:

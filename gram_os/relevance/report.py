@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from gram_os.relevance.report_queries import render_queries
-from gram_os.relevance.results import Comparison, Evaluation, Measure, SystemResult
+from gram_os.relevance.results import JUDGED, Comparison, Evaluation, Measure, SystemResult, show_metric
 
 
 def render_report(
@@ -66,15 +66,16 @@ def _facts(evaluation: Evaluation) -> str:
 
 
 def _systems_table(evaluation: Evaluation) -> str:
-    heads = "".join(f"<th>{escape(name)}</th>" for name in (*evaluation.metrics, "p50 ms", "p95 ms"))
-    best = {name: max(s.measures[name].mean for s in evaluation.systems) for name in evaluation.metrics}
+    heads = "".join(f"<th>{escape(show_metric(name))}</th>" for name in (*evaluation.metrics, "p50 ms", "p95 ms"))
+    compared = [name for name in evaluation.metrics if name != JUDGED]
+    best = {name: max(s.measures[name].mean for s in evaluation.systems) for name in compared}
     rows = "".join(_system_row(result, best) for result in evaluation.systems)
     return f"<table><thead><tr><th>system</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _system_row(result: SystemResult, best: Mapping[str, float]) -> str:
     cells = "".join(
-        _measure_cell(measure, result.against_first.get(name), is_best=measure.mean == best[name])
+        _measure_cell(measure, result.against_first.get(name), is_best=measure.mean == best.get(name))
         for name, measure in result.measures.items()
     )
     latency = result.latency
@@ -123,7 +124,7 @@ def _comparison_row(name: str, comparison: Comparison, queries: int) -> str:
     parts = zip("wtl", (comparison.wins, equal, comparison.losses), strict=True)
     bar = "".join(f'<span class="{kind}" style="width:{100 * n / queries:.2f}%"></span>' for kind, n in parts)
     return (
-        f'<tr><td>{escape(name)}</td><td class="{colour}">{_signed(comparison.difference)}</td>'
+        f'<tr><td>{escape(show_metric(name))}</td><td class="{colour}">{_signed(comparison.difference)}</td>'
         f"<td>{_signed(comparison.interval.low)} to {_signed(comparison.interval.high)}</td>"
         f"<td>{_probability(comparison.p_value)}</td>"
         f"<td>{comparison.wins} / {equal} / {comparison.losses}</td>"

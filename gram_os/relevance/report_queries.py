@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from gram_os.relevance.results import FIRST_PAGE, NO_DIFFERENCE, Evaluation, SystemResult
+from gram_os.relevance.results import (
+    CONDENSED,
+    FIRST_PAGE,
+    JUDGED,
+    NDCG,
+    NO_DIFFERENCE,
+    Evaluation,
+    SystemResult,
+    show_metric,
+)
 from gram_os.relevance.runs import Run
 
 # Queries shown in each list: a page of a thousand result lists helps nobody, and queries.tsv has all values.
@@ -20,16 +29,14 @@ _FOUND_ONLY_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """One query under two metrics. `page` and `recall` hold the value of the first system and of the other."""
+    """One query under the metrics that a line of the list shows: metric -> value of the first system, of the other.
+
+    `order` is the sort key, in nDCG and then in recall, first minus other: the largest gain of the other comes first.
+    """
 
     query_id: str
-    page: tuple[float, float]
-    recall: tuple[float, float]
-
-    @property
-    def order(self) -> tuple[float, float]:
-        """Sort key: the largest gain of the other system comes first."""
-        return (self.page[0] - self.page[1], self.recall[0] - self.recall[1])
+    shown: Mapping[str, tuple[float, float]]
+    order: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,63 +81,67 @@ def shown_products(evaluation: Evaluation) -> set[str]:
 
 def _split(evaluation: Evaluation, other: SystemResult) -> tuple[list[_Difference], list[_Difference]]:
     """Return two lists: the queries that the other system won and those it lost, largest difference first."""
-    page, recall = _metric_names(evaluation)
-    first = evaluation.systems[0].measures
-    rows = [
-        _Difference(
-            query_id,
-            (float(first[page].values[i]), float(other.measures[page].values[i])),
-            (float(first[recall].values[i]), float(other.measures[recall].values[i])),
-        )
-        for i, query_id in enumerate(evaluation.query_ids)
-    ]
+    rows = [_difference(evaluation, other, row) for row in range(len(evaluation.query_ids))]
     rows = [row for row in rows if any(abs(difference) > NO_DIFFERENCE for difference in row.order)]
     rows.sort(key=lambda row: row.order)
     won = [row for row in rows if row.order < (0.0, 0.0)]
     return won, rows[len(won) :][::-1]
 
 
-def _metric_names(evaluation: Evaluation) -> tuple[str, str]:
-    """Return the names of an evaluation's nDCG and of its deepest recall."""
-    page = next(name for name in evaluation.metrics if name.startswith("nDCG@"))
-    recalls = [name for name in evaluation.metrics if name.startswith("R@")]
-    return page, recalls[-1]
+def _difference(evaluation: Evaluation, other: SystemResult, row: int) -> _Difference:
+    """Return what a line shows of the query in this row of the values."""
+    recall = _deepest_recall(evaluation)
+    first = evaluation.systems[0].measures
+    shown = {
+        metric: (float(first[metric].values[row]), float(other.measures[metric].values[row]))
+        for metric in (NDCG, CONDENSED, JUDGED, recall)
+    }
+    order = (shown[NDCG][0] - shown[NDCG][1], shown[recall][0] - shown[recall][1])
+    return _Difference(evaluation.query_ids[row], shown, order)
+
+
+def _deepest_recall(evaluation: Evaluation) -> str:
+    """Return the name of an evaluation's recall at the deepest cut-off."""
+    return [name for name in evaluation.metrics if name.startswith("R@")][-1]
 
 
 def _render_list(
     title: str, rows: Sequence[_Difference], evaluation: Evaluation, other: SystemResult, names: _Names
 ) -> str:
-    page, recall = _metric_names(evaluation)
+    recall = _deepest_recall(evaluation)
     more = (
         f" The {SHOWN_A_SIDE} largest differences are shown; queries.tsv has all." if len(rows) > SHOWN_A_SIDE else ""
     )
     return (
         f"<h3>{title}: {len(rows)} queries</h3>"
-        f'<p class="soft"><small>By difference in {escape(page)}, then in {escape(recall)}.{more}</small></p>'
+        f'<p class="soft"><small>By difference in {NDCG}, then in {escape(recall)}.{more}</small></p>'
         + "\n".join(_render_query(row, evaluation, other, names) for row in rows[:SHOWN_A_SIDE])
     )
 
 
 def _render_query(row: _Difference, evaluation: Evaluation, other: SystemResult, names: _Names) -> str:
     first = evaluation.systems[0]
-    page, recall = _metric_names(evaluation)
     sides = (
         (first.run, other.run),
         (other.run, first.run),
     )
+    deltas = "".join(_render_delta(metric, values) for metric, values in row.shown.items())
     columns = "".join(_render_side(row.query_id, one, two, evaluation, names) for one, two in sides)
     return (
         f'<details><summary><span class="query" dir="auto">{names.query(row.query_id)}</span>'
-        f"{_render_delta(page, row.page)}{_render_delta(recall, row.recall)}</summary>"
+        f"{deltas}</summary>"
         f'<div class="sides">{columns}</div></details>'
     )
 
 
 def _render_delta(metric: str, values: tuple[float, float]) -> str:
+    """Return a metric's two values; the second one is coloured where it is better or worse than the first."""
     before, after = values
     colour = "up" if after - before > NO_DIFFERENCE else "down" if before - after > NO_DIFFERENCE else "soft"
+    if metric == JUDGED:  # a larger share is not better
+        colour = "soft"
     return (
-        f'<span class="delta"><small>{escape(metric)}</small> {before:.2f} '
+        f'<span class="delta"><small>{escape(show_metric(metric))}</small> {before:.2f} '
         f'<span class="{colour}">&rarr; {after:.2f}</span></span>'
     )
 

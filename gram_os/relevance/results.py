@@ -17,8 +17,12 @@ from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.runs import Run
 from gram_os.relevance.significance import SIGNIFICANCE_LEVEL
 
-# nDCG and MRR look at the first page of results, whatever the cut-offs of recall: reports stay comparable.
+# All metrics but recall look at the first page of results, whatever the cut-offs of recall: reports stay comparable.
 FIRST_PAGE = 10
+NDCG = f"nDCG@{FIRST_PAGE}"
+CONDENSED = f"condensed_nDCG@{FIRST_PAGE}"  # nDCG of the ranked list without the products that nobody judged
+MRR = f"MRR@{FIRST_PAGE}"
+JUDGED = f"judged@{FIRST_PAGE}"  # share of the first page that is judged: says how sure nDCG is, not how good a list is
 # Two values of a metric that differ by no more than this are equal: the rest is rounding.
 NO_DIFFERENCE = 1e-12
 
@@ -79,7 +83,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """Everything known of one system, by metric name. `against_first` is empty for the first system."""
+    """Everything known of one system, by metric name.
+
+    `against_first` is empty for the first system. It never has the judged share, which is neither won nor lost.
+    """
 
     run: Run
     measures: Mapping[str, Measure]
@@ -123,6 +130,11 @@ class Evaluation:
             },
             "warnings": list(self.warnings),
         }
+
+
+def show_metric(name: str) -> str:
+    """Return the name of a metric as tables for people show it: `condensed nDCG@10`."""
+    return name.replace("_", " ")
 
 
 def _system_json(result: SystemResult) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from benchmarks.peers.interface import Benchmark, Rankings, Split
 from benchmarks.peers.lexical import ExpandedBm25, expand_titles, read_extra
 from benchmarks.peers.rows import FusedRow, Library, Row, RunMissingError
 from benchmarks.peers.run_cache import Part, load_run, obtain_run, store_run
-from benchmarks.peers.statistics import compare_rows, correct_holm, measure_row
+from benchmarks.peers.statistics import METRICS, compare_rows, correct_holm, measure_row
 from benchmarks.peers.tuning import try_settings
 from benchmarks.peers.xr_linear import XrLinear
 from gram_os.catalogue import Judgment, Product
@@ -194,6 +194,26 @@ def test_measures_of_a_row_are_means_over_seeds_and_queries() -> None:
     assert row.figures["RelR@10"].mean == pytest.approx((2 + 2) / (3 + 3))
 
 
+def test_a_row_says_how_much_is_judged_and_what_unjudged_products_cost() -> None:
+    judgments = judge(q1="a3 b1", q2="a3")
+    runs = [make_run("x", q1="u b a", q2="u v"), make_run("x", q1="a", q2="v a")]
+    row = measure_row("x", runs, judgments)
+    # seed 1: q1 has a at rank 3, condensed 2, 2 of 3 judged; q2 nothing. seed 2: q1 rank 1; q2 rank 2, condensed 1
+    assert row.values["nDCG@10"] == pytest.approx([(1 / 2 + 1) / 2, (0 + 1 / np.log2(3)) / 2])
+    assert row.values["condensed_nDCG@10"] == pytest.approx([(1 / np.log2(3) + 1) / 2, (0 + 1) / 2])
+    assert row.values["judged@10"] == pytest.approx([(2 / 3 + 1) / 2, (0 + 1 / 2) / 2])
+    figure = row.figures["judged@10"]
+    assert figure.mean == pytest.approx((5 / 6 + 1 / 4) / 2)
+    assert figure.low <= figure.mean <= figure.high
+    assert figure.spread == pytest.approx(np.std([(2 / 3 + 0) / 2, (1 + 1 / 2) / 2], ddof=1))
+    (difference,) = compare_rows(row, [row], ["condensed_nDCG@10"])
+    assert difference.mean == 0
+
+
+def test_settings_are_chosen_by_recall_and_ndcg_alone() -> None:
+    assert METRICS == ("R@10", "R@100", "R@300", "nDCG@10")
+
+
 def test_differences_point_to_the_better_row_and_holm_corrects_them() -> None:
     queries = {f"q{at}": "a3" for at in range(12)}
     judgments = judge(**queries)
@@ -290,9 +310,13 @@ def test_the_command_measures_foreign_runs(tmp_path: Path, capsys: pytest.Captur
     assert measures["gram.R@10"]["holds"] is True
     assert measures["other.R@10"]["value"] == 0.5
     assert measures["gram-other.R@100"]["value"] == 0.5
+    assert measures["other.judged@10"]["value"] == 1.0
+    assert measures["other.condensed_nDCG@10"]["value"] == measures["other.nDCG@10"]["value"]
     assert any("row 'bm25': no run of part 'dev'" in note for note in answer["notes"])
     assert quality.main([*common, *runs, "--only", "gram,other"]) == 1
-    assert "gram - other" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "gram - other" in printed
+    assert "judged@10" in printed and "condensed" in printed
 
 
 def test_the_command_names_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

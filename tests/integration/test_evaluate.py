@@ -54,6 +54,7 @@ def test_metrics_titles_and_missing_products(cluster: Cluster, index: str) -> No
     measures = found.systems[0].measures
     assert list(measures["R@10"].values) == [1, 1 / 2, 0]
     assert list(measures["R@1"].values) == [1 / 2, 1 / 2, 0]
+    assert list(measures["judged@10"].values) == [1, 1, 0]  # hits: p1 p2, all judged; p3; none
     assert found.systems[0].run.product_ids("q1") == ("p1", "p2")  # the shorter title first
     assert found.systems[0].latency is not None and found.systems[0].latency.p50 > 0
     assert titles == {"p1": "red shoe", "p2": "red running shoe", "p3": "blue hat"}

@@ -108,6 +108,8 @@ def test_evaluate(shop: Shop, tmp_path: Path) -> None:
     for figures in found["systems"].values():
         assert all(0 <= figures[name] <= 1 for name in ("R@10", "R@100", "R@300", "nDCG@10", "MRR@10"))
         assert figures["R@10"] <= figures["R@100"] <= figures["R@300"]
+        assert 0 < figures["judged@10"] <= 1
+        assert figures["nDCG@10"] <= figures["condensed_nDCG@10"] <= 1
         assert figures["latency_ms"]["p50"] > 0
     # Each product here is judged for one of a dozen queries. Random codes stay far below these figures.
     assert found["systems"]["gram"]["R@100"] > 0.8

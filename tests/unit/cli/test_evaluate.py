@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,26 @@ def test_table_shows_means_marks_intervals_and_latency(capsys: pytest.CaptureFix
     assert "12 queries, relevant from grade 3" in text
     assert "worse than bm25 with p < .05" in text
     assert "report.html" in text
+
+
+def test_table_shows_how_much_is_judged_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    grades = {f"q{i}": {"a": 3.0, "b": 0.0, "missing": 3.0} for i in range(12)}
+    runs = [
+        make_run("bm25", dict.fromkeys(grades, "u b a v w"), latency_ms=14.0),
+        make_run("hybrid", {**dict.fromkeys(grades, "b u v a"), "q0": "a"}, latency_ms=40.0),
+    ]
+    print_evaluation(evaluate_runs(runs, make_judgments(grades)), index="shop", out=None)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    head = " ".join(lines)
+    assert "condensed" in head and "judged@10" in head and "p95 ms" in head
+    row = next(line for line in lines if " bm25 " in line)
+    ideal = 1 + 1 / math.log2(3)
+    # recall at 10, 100, 300, nDCG, condensed nDCG, MRR, judged share: 2 of 5
+    figures = [1 / 2, 1 / 2, 1 / 2, 1 / math.log2(4) / ideal, 1 / math.log2(3) / ideal, 1 / 3, 2 / 5]
+    assert row.split()[1:-1] == [f"{value:.4f}".removeprefix("0") for value in figures]
+    hybrid = next(line for line in lines if " hybrid " in line)
+    assert hybrid.split()[-2] == f"{(11 * 2 / 4 + 1) / 12:.4f}".removeprefix("0")  # without + or -
 
 
 @pytest.mark.parametrize("text", ["", "10,", "ten", "1.5", "0", "10,10", "-3"])

@@ -32,7 +32,7 @@ def run_both(at: Sequence[int] = (1, 2, 3)) -> Evaluation:
 def test_means_by_hand() -> None:
     first, second = run_both().systems
     means = {name: measure.mean for name, measure in first.measures.items()}
-    assert list(means) == ["R@1", "R@2", "R@3", "nDCG@10", "MRR@10"]
+    assert list(means) == ["R@1", "R@2", "R@3", "nDCG@10", "condensed_nDCG@10", "MRR@10", "judged@10"]
     assert means["R@1"] == (1 / 2 + 0) / 2
     assert means["R@2"] == (1 / 2 + 0) / 2
     assert means["R@3"] == (1 + 0) / 2
@@ -42,6 +42,34 @@ def test_means_by_hand() -> None:
     assert means["nDCG@10"] == pytest.approx((one + two) / 2, abs=1e-15)
     assert second.measures["R@3"].mean == (1 / 2 + 1) / 2
     assert second.measures["MRR@10"].mean == (1 / 2 + 1) / 2
+
+
+def test_unjudged_products_lower_ndcg_and_not_its_condensed_form() -> None:
+    judgments = make_judgments({"q1": {"a": 1.0, "b": 0.0}, "q2": {"a": 1.0, "b": 0.0}, "q3": {"a": 1.0}})
+    runs = [
+        make_run("first", {"q1": "u a v b", "q2": "u b v a", "q3": "u v"}),
+        make_run("second", {"q1": "a b", "q2": "b a"}),
+    ]
+    first, second = evaluate_runs(runs, judgments).systems
+    # q1: the relevant product at rank 2, condensed 1; q2: rank 4, condensed 2; q3: nothing found
+    assert list(first.measures["nDCG@10"].values) == pytest.approx([1 / math.log2(3), 1 / math.log2(5), 0])
+    assert list(first.measures["condensed_nDCG@10"].values) == pytest.approx([1, 1 / math.log2(3), 0])
+    assert list(first.measures["judged@10"].values) == [2 / 4, 2 / 4, 0 / 2]
+    assert first.measures["judged@10"].mean == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert list(second.measures["judged@10"].values) == [1, 1, 0]  # no answer to q3
+    assert second.measures["nDCG@10"].mean == second.measures["condensed_nDCG@10"].mean
+    assert second.against_first["nDCG@10"].wins == 2
+    assert second.against_first["condensed_nDCG@10"].difference == 0
+    assert second.against_first["condensed_nDCG@10"].p_value == 1
+    assert "judged@10" not in second.against_first
+
+
+def test_judged_products_below_the_first_page_move_up_in_the_condensed_list() -> None:
+    unjudged = " ".join(f"u{i}" for i in range(12))
+    found = evaluate_runs([make_run("s", {"q": f"{unjudged} a"})], make_judgments({"q": {"a": 1.0}})).systems[0]
+    assert found.measures["nDCG@10"].mean == 0
+    assert found.measures["condensed_nDCG@10"].mean == 1
+    assert found.measures["judged@10"].mean == 0
 
 
 def test_values_of_each_query_are_kept_in_the_order_of_the_queries_that_count() -> None:
@@ -108,13 +136,16 @@ def test_json_is_the_contract_with_more_beside_it() -> None:
     found = json.loads(json.dumps(run_both(at=(10, 100, 300)).as_json()))
     assert list(found["systems"]) == ["first", "second"]
     for system in found["systems"].values():
-        assert set(system) == {"R@10", "R@100", "R@300", "nDCG@10", "MRR@10", "latency_ms"}
+        metrics = {"R@10", "R@100", "R@300", "nDCG@10", "condensed_nDCG@10", "MRR@10", "judged@10"}
+        assert set(system) == metrics | {"latency_ms"}
         assert set(system["latency_ms"]) == {"p50", "p95"}
         assert 0 < system["latency_ms"]["p50"] <= system["latency_ms"]["p95"]
     assert (found["queries"], found["relevant_at"], found["lowest_grade"]) == (2, 2, 0)
     low, high = found["intervals"]["second"]["R@10"]
     assert low <= found["systems"]["second"]["R@10"] <= high
     assert found["against"]["first"]["second"]["R@10"]["p"] == 1.0
+    assert all(set(intervals) == metrics for intervals in found["intervals"].values())
+    assert set(found["against"]["first"]["second"]) == metrics - {"judged@10"}
     assert len(found["warnings"]) == 2
 
 
@@ -164,7 +195,7 @@ def test_cut_off_deeper_than_a_cluster_answers() -> None:
 
 
 def test_cut_offs_are_shown_in_order_and_ndcg_stays_at_the_first_page() -> None:
-    assert run_both(at=(50, 5)).metrics == ("R@5", "R@50", "nDCG@10", "MRR@10")
+    assert run_both(at=(50, 5)).metrics == ("R@5", "R@50", "nDCG@10", "condensed_nDCG@10", "MRR@10", "judged@10")
 
 
 def test_too_small_a_depth_is_refused() -> None:

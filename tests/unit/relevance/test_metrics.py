@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_os.relevance.metrics import gain, ndcg_at, recall_at, reciprocal_rank_at
+from gram_os.relevance.metrics import condensed, gain, judged_share_at, ndcg_at, recall_at, reciprocal_rank_at
 
 RANKED = ["a", "b", "c", "d", "e"]
 
@@ -48,6 +48,33 @@ def test_reciprocal_rank_looks_at_the_first_k_only() -> None:
     assert reciprocal_rank_at(RANKED, {"c"}, 2) == 0
 
 
+def test_judged_share_counts_every_grade_among_the_first_k() -> None:
+    judged = {"a", "c", "e", "missing"}
+    assert judged_share_at(RANKED, judged, 1) == 1
+    assert judged_share_at(RANKED, judged, 2) == 1 / 2
+    assert judged_share_at(RANKED, judged, 4) == 2 / 4
+    assert judged_share_at(RANKED, set(), 4) == 0
+
+
+def test_judged_share_of_a_short_list_is_that_of_its_products() -> None:
+    assert judged_share_at(RANKED, {"a", "c", "e"}, 10) == 3 / 5
+    assert judged_share_at(["a"], {"a"}, 10) == 1
+    assert judged_share_at([], {"a"}, 10) == 0
+
+
+def test_condensed_list_keeps_the_order_of_the_judged_products() -> None:
+    assert condensed(RANKED, {"e", "b", "missing"}) == ["b", "e"]
+    assert condensed(RANKED, set()) == []
+
+
+def test_condensed_ndcg_by_hand() -> None:
+    gains = {"b": 7.0, "d": 3.0, "missing": 1.0, "e": 0.0}  # a and c are judged by nobody
+    ideal = 7 + 3 / math.log2(3) + 1 / math.log2(4)
+    assert ndcg_at(condensed(RANKED, gains.keys()), gains, 10) == pytest.approx((7 + 3 / math.log2(3)) / ideal)
+    assert ndcg_at(condensed(RANKED, gains.keys()), gains, 1) == 7 / 7  # left out before the cut, not after it
+    assert ndcg_at(RANKED, gains, 1) == 0
+
+
 def test_gain_starts_at_the_lowest_grade() -> None:
     assert gain(1, 1) == 0
     assert gain(3, 1) == 2**2 - 1
@@ -57,7 +84,7 @@ def test_gain_starts_at_the_lowest_grade() -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_cut_off_below_one_is_refused(k: int) -> None:
-    for call in (recall_at, reciprocal_rank_at):
+    for call in (recall_at, reciprocal_rank_at, judged_share_at):
         with pytest.raises(ValueError, match="cut-off"):
             call(RANKED, {"a"}, k)
     with pytest.raises(ValueError, match="cut-off"):
@@ -90,3 +117,38 @@ def test_ndcg_equals_the_formula_and_sorting_by_gain_is_best(
     assert ndcg_at(ranked, gains, k) == pytest.approx(found / ideal, abs=1e-12)
     by_gain = sorted(ranked, key=lambda id_: -gains.get(id_, 0))
     assert ndcg_at(ranked, gains, k) <= ndcg_at(by_gain, gains, k) + 1e-12 <= 1 + 1e-9
+
+
+@given(rankings, st.frozensets(products), st.integers(1, 20))
+def test_judged_share_equals_a_count_rank_by_rank(ranked: list[str], judged: frozenset[str], k: int) -> None:
+    known = unknown = 0
+    for rank in range(1, k + 1):
+        if rank > len(ranked):
+            break
+        if ranked[rank - 1] in judged:
+            known += 1
+        else:
+            unknown += 1
+    share = judged_share_at(ranked, judged, k)
+    assert share * (known + unknown) == pytest.approx(known)
+    assert 0 <= share <= 1
+
+
+@given(rankings, st.dictionaries(products, st.floats(0.01, 31), min_size=1), st.integers(1, 20))
+def test_condensed_ndcg_equals_a_walk_over_ranks_that_skips_unjudged_products(
+    ranked: list[str], gains: dict[str, float], k: int
+) -> None:
+    rank, found = 0, 0.0
+    for id_ in ranked:
+        if id_ not in gains:
+            continue
+        rank += 1
+        if rank > k:
+            break
+        found += gains[id_] / math.log2(rank + 1)
+    ideal = math.fsum(value / math.log2(r + 1) for r, value in enumerate(sorted(gains.values(), reverse=True)[:k], 1))
+    value = ndcg_at(condensed(ranked, gains.keys()), gains, k)
+    assert value == pytest.approx(found / ideal, abs=1e-12)
+    assert value >= ndcg_at(ranked, gains, k) - 1e-12  # leaving products out moves the judged ones up, never down
+    if judged_share_at(ranked, gains.keys(), len(ranked) + 1) == 1:
+        assert value == ndcg_at(ranked, gains, k)

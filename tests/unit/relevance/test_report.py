@@ -16,6 +16,7 @@ from gram_os.relevance.report import render_report, show_figure
 from gram_os.relevance.report_queries import SHOWN_A_SIDE, shown_products
 from tests.unit.relevance.fakes import make_judgments, make_run
 
+MS = ("p50 ms", "p95 ms")
 EVIL = "<script>alert('x')</script> & \"co\""
 
 
@@ -74,6 +75,33 @@ def test_page_shows_figures_intervals_and_comparisons() -> None:
     assert "4.0" in words and "9.0" in words
     assert "relevant from grade 2" in words
     assert "led bulb" in words
+
+
+def test_page_shows_how_much_is_judged_and_the_condensed_figure() -> None:
+    page = render_report(make_evaluation(), texts={})
+    heads = re.findall(r"<th>([^<]*)</th>", page.split("<tbody>")[0])
+    assert heads == ["system", "R@10", "R@100", "R@300", "nDCG@10", "condensed nDCG@10", "MRR@10", "judged@10", *MS]
+    words = " ".join(read(page).words)
+    assert ".2000" in words  # judged@10 of gram: 2 of its first 10
+    assert "<tr><td>condensed nDCG@10</td>" in page
+    assert "<tr><td>judged@10</td>" not in page  # neither won nor lost
+
+
+def test_the_largest_judged_share_is_not_shown_as_the_best_figure() -> None:
+    row = re.search(r"<tr><td><b>gram</b></td>.*?</tr>", render_report(make_evaluation(), texts={}))
+    assert row is not None
+    assert '<span class="best">1.0000</span>' in row[0]
+    row = re.search(r"<tr><td><b>bm25</b></td>.*?</tr>", render_report(make_evaluation(), texts={}))
+    assert row is not None
+    assert '<span class="">1.0000</span>' in row[0]  # judged@10
+
+
+def test_each_query_shows_its_judged_share_without_a_colour_of_better_or_worse() -> None:
+    page = render_report(make_evaluation(queries=1), texts={})
+    delta = r'<small>judged@10</small> 1\.00 <span class="soft">&rarr; 0\.20</span>'
+    assert re.search(delta, page)
+    (first, *_) = re.findall(r"<summary>.*?</summary>", page)
+    assert re.findall(r"<small>([^<]*)</small>", first) == ["nDCG@10", "condensed nDCG@10", "judged@10", "R@300"]
 
 
 def test_page_shows_what_only_one_side_found_with_rank_and_grade() -> None:
