@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
 
@@ -32,6 +34,7 @@ from gram_os.relevance.results import (
     Latency,
     Measure,
     SystemResult,
+    show_metric,
 )
 from gram_os.relevance.runs import Ranking, Run
 from gram_os.relevance.significance import bootstrap_intervals, randomisation_p_values
@@ -88,7 +91,8 @@ def evaluate(
     texts = {query.id: query.text for query in queries if query.id in judgments.grades}
     _require_relevant(texts, judgments, len(ids))
     runs = collect_runs(systems, texts, depth=depth or needed, advance=advance)
-    return evaluate_runs(runs, judgments, query_ids=ids, at=at)
+    found = evaluate_runs(runs, judgments, query_ids=ids, at=at)
+    return replace(found, warnings=(*found.warnings, *_too_shallow(found, depth or needed)))
 
 
 def collect_runs(
@@ -257,6 +261,29 @@ def _uncounted(query_ids: Sequence[str], judgments: JudgmentSet) -> list[str]:
         (not_run, "judged queries that are not among the queries, not counted"),
     ]
     return [f"{text}: {count}" for count, text in reasons if count]
+
+
+def _too_shallow(found: Evaluation, depth: int) -> list[str]:
+    """Return a warning when answers end before their condensed first page is full, and are not of the usual depth.
+
+    `depth` is the number of products that each system was asked for.
+    """
+    usual = max(DEFAULT_AT)
+    cut_short = sum(
+        any(_is_cut_short(s.run.product_ids(id_), found.judgments.grades[id_].keys(), depth) for s in found.systems)
+        for id_ in found.query_ids
+    )
+    if depth >= usual or not cut_short:
+        return []
+    return [
+        f"{show_metric(CONDENSED)} may be lower than with deeper answers, because {depth} products hold too few judged "
+        f"ones for {cut_short} of {len(found.query_ids)} queries: add a cut-off of {usual}"
+    ]
+
+
+def _is_cut_short(ranked: Sequence[str], judged: AbstractSet[str], depth: int) -> bool:
+    """Whether a deeper answer could have more judged products on its condensed first page."""
+    return len(ranked) == depth and len(condensed(ranked, judged)) < min(FIRST_PAGE, len(judged))
 
 
 def _suspicious(runs: Sequence[Run], judgments: JudgmentSet) -> list[str]:

@@ -72,6 +72,34 @@ def test_judged_products_below_the_first_page_move_up_in_the_condensed_list() ->
     assert found.measures["judged@10"].mean == 0
 
 
+def test_answers_too_shallow_for_the_condensed_figure_are_pointed_out() -> None:
+    page = " ".join(["a", *(f"u{i}" for i in range(9))])
+    judgments = make_judgments({"q1": {"a": 1.0, "b": 0.0, "c": 1.0}, "q2": {"a": 1.0, "b": 0.0}})
+    systems = {
+        "first": TableSystem("first", {"one": f"{page} b c", "two": "a"}),  # the answer to "two" ends by itself
+        "second": TableSystem("second", {"one": "b a c", "two": "b a"}),
+    }
+    warning = (
+        "condensed nDCG@10 may be lower than with deeper answers, because 10 products hold too few judged ones for "
+        "1 of 2 queries: add a cut-off of 300"
+    )
+    shallow = evaluate(systems, QUERIES[:2], judgments, at=(10,))
+    assert shallow.warnings == (warning,)
+    deep = evaluate(systems, QUERIES[:2], judgments, at=(10, 12))
+    assert deep.warnings == ()  # the answer is cut, but all three judged products are in it
+    assert (
+        deep.systems[0].measures["condensed_nDCG@10"].mean > shallow.systems[0].measures["condensed_nDCG@10"].mean
+    )  # c moves up to rank 3
+
+
+def test_the_usual_depth_is_deep_enough() -> None:
+    answer = " ".join(f"u{i}" for i in range(300))
+    system = TableSystem("s", {"one": answer, "two": f"a {answer}"})
+    judgments = make_judgments({"q1": {"a": 1.0, "b": 0.0}, "q2": {"a": 1.0, "b": 0.0}})
+    assert evaluate({"s": system}, QUERIES[:2], judgments, at=(10, 300)).warnings == ()
+    assert len(evaluate({"s": system}, QUERIES[:2], judgments, at=(10, 299)).warnings) == 1
+
+
 def test_values_of_each_query_are_kept_in_the_order_of_the_queries_that_count() -> None:
     evaluation = run_both()
     assert evaluation.query_ids == ("q1", "q2")
