@@ -2,7 +2,7 @@
 
 Training exports the graph (gram_os/train/export). Its inputs are tokens and what each of them sees, its output is
 log-probabilities. Keys and values exist once for each text, those of its prompt and of all its beams, and grow from
-run to run. This module knows prompts and tokens, but no codes.
+run to run. On a GPU they stay in its memory between runs. This module knows prompts and tokens, but no codes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -38,10 +38,11 @@ INPUTS: Final = MappingProxyType(
     }
 )
 OUTPUTS: Final = MappingProxyType({"log_probs": {0: "whole"}, "chosen": {0: "scored", 1: "any"}})
-_TEXTS = 8  # texts in one run
+_TEXTS, _TEXTS_ON_GPU = 8, 64  # texts in one run
 _TOKENS = 2048  # tokens in one run, each scored over the whole vocabulary; a longer chain gets a run of its own
 
-Cache = tuple[FloatArray, ...]  # keys and values, layer by layer, each (texts, heads, slots, head width)
+#: Keys and values, layer by layer, each (texts, heads, slots, head width): arrays, or what `Session.run_bound` keeps.
+Cache = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,22 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _CausalState:
-    """parts: of `_TEXTS` texts each, the last one smaller. heads: int64 (texts, beams), the node of each last token."""
+    """parts: of equally many texts, the last one smaller. heads: int64 (texts, beams), the node of each last token."""
 
     parts: tuple[_Part, ...]
     heads: IntArray
 
 
 class CausalLm:
-    """A `ChainModel` over a causal LM's own tokens."""
+    """A `ChainModel` over a causal LM's own tokens.
 
-    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 0):
+    bound: keys and values stay with the runtime from run to run (IO binding), so that a GPU does not send them to the
+    processor and back at each token. None, the default: on a GPU they do, on the CPU they are arrays.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, device: Device = "auto", threads: int = 0, bound: bool | None = None
+    ):  # fmt: skip
         model, path = bundle.manifest.model, bundle.path / GRAPH
         if model.get("prompts") != PROMPTS_VERSION:
             raise BundleError(
@@ -93,13 +100,16 @@ class CausalLm:
                 f"{path} is no causal LM that reads chains of tokens; export it again with gram_os.train.export.causal"
             )
         _, self._heads, _, self._width = inputs[self._past[0]].shape
+        self._numbers = np.float16 if inputs[self._past[0]].type == "tensor(float16)" else np.float32
+        self.bound = self._session.on_cuda if bound is None else bound
+        self._texts = _TEXTS_ON_GPU if self._session.on_cuda else _TEXTS
 
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """See `LanguageModel.start`."""
         prompts, count = self._prompts.encode(texts, side), len(texts)
         parts, found = [], []
-        for at in range(0, count, _TEXTS):
-            part, log_probs = self._read_prompts(prompts[at : at + _TEXTS])
+        for at in range(0, count, self._texts):
+            part, log_probs = self._read_prompts(prompts[at : at + self._texts])
             parts.append(part)
             found.append(log_probs)
         heads = np.full((count, 1), PROMPT)
@@ -121,9 +131,9 @@ class CausalLm:
         before = _own(state)
         parts = list(before.parts)
         found: list[Reading] = []
-        for start, stop in _cut(chains):
-            number = int(chains.texts[start]) // _TEXTS
-            some = _slice(chains, start, stop, first=number * _TEXTS)
+        for start, stop in _cut(chains, self._texts):
+            number = int(chains.texts[start]) // self._texts
+            some = _slice(chains, start, stop, first=number * self._texts)
             placed = parts[number].tree.place(some.texts, some.parents, some.lengths)
             wanted = _Wanted(np.arange(len(some.tokens)), some.wanted, some.whole)
             log_probs, chosen, past = self._run(placed, some.tokens, wanted, parts[number].past)
@@ -140,7 +150,7 @@ class CausalLm:
         ids, mask = pad_left(prompts)
         placed = TokenTree.plant(mask)
         count, lengths = len(prompts), mask.sum(1)
-        empty = np.zeros((count, int(self._heads), 0, int(self._width)), np.float32)
+        empty = np.zeros((count, int(self._heads), 0, int(self._width)), self._numbers)
         every, nothing = np.arange(count), np.zeros((count, 0), np.int64)
         log_probs, _, past = self._run(
             placed,
@@ -161,7 +171,8 @@ class CausalLm:
             "wanted": wanted.tokens,
             "whole": wanted.whole,
         }
-        answer = self._session.run(feeds | dict(zip(self._past, past, strict=True)))
+        whole: dict[str, Any] = feeds | dict(zip(self._past, past, strict=True))
+        answer = self._session.run_bound(whole, self._present) if self.bound else self._session.run(whole)
         return answer["log_probs"], answer["chosen"], tuple(answer[name] for name in self._present)
 
 
@@ -171,10 +182,13 @@ def _own(state: object) -> _CausalState:
     return state
 
 
-def _cut(chains: Chains) -> Iterator[tuple[int, int]]:
-    """Yield the chains of each run as start and stop. A run has texts of one part and at most `_TOKENS` tokens."""
+def _cut(chains: Chains, texts: int) -> Iterator[tuple[int, int]]:
+    """Yield the chains of each run as start and stop. A run has texts of one part and at most `_TOKENS` tokens.
+
+    texts: of a part.
+    """
     start = tokens = 0
-    parts = (chains.texts // _TEXTS).tolist()
+    parts = (chains.texts // texts).tolist()
     for at, length in enumerate(chains.lengths.tolist()):
         if at > start and (parts[at] != parts[start] or tokens + length > _TOKENS):
             yield start, at

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,12 @@ MAX_TEXT_TOKENS = 64  # longer texts are cut; the first words of a title matter 
 
 
 class Session:
-    """One graph, run on the chosen device."""
+    """One graph, run on the chosen device.
+
+    device: "cpu", "cuda", or "auto" for CUDA where ONNX Runtime opens the graph on it, else the CPU. Raises
+    MissingExtraError without ONNX Runtime, BundleError where the graph cannot be opened, and GramError where CUDA is
+    wanted and is not there.
+    """
 
     def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0):
         try:
@@ -47,6 +52,13 @@ class Session:
             )
         except Exception as error:
             raise BundleError(f"{path} cannot be opened by ONNX Runtime {ort.__version__}: {error}") from error
+        self.on_cuda = "CUDAExecutionProvider" in self._session.get_providers()
+        if device == "cuda" and not self.on_cuda:
+            raise GramError(
+                f"device 'cuda' was asked for, but ONNX Runtime {ort.__version__} could not start its CUDA provider "
+                "(its own message is above); install the driver, CUDA and cuDNN of the versions that this "
+                "onnxruntime-gpu needs, or set the device to 'cpu'"
+            )
         self.inputs = {node.name: node for node in self._session.get_inputs()}
         self.outputs = [node.name for node in self._session.get_outputs()]
 
@@ -54,6 +66,24 @@ class Session:
         """Run the graph. Returns `outputs` by name, all of them by default."""
         names = list(outputs) if outputs is not None else self.outputs
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def run_bound(self, feeds: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:
+        """Run the graph, and leave the outputs `kept` where they are computed: on a GPU they are not copied.
+
+        feeds: arrays, and outputs that an earlier run kept. Returns all outputs by name: arrays, and those kept as
+        ONNX Runtime's own values, which only a later run of this session can read.
+        """
+        binding = self._session.io_binding()
+        for name, value in feeds.items():
+            if isinstance(value, np.ndarray):
+                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+            else:
+                binding.bind_ortvalue_input(name, value)
+        for name in self.outputs:
+            binding.bind_output(name, "cuda" if self.on_cuda and name in kept else "cpu")
+        self._session.run_with_iobinding(binding)
+        answers = zip(self.outputs, binding.get_outputs(), strict=True)
+        return {name: answer if name in kept else answer.numpy() for name, answer in answers}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gram_os.errors import FileFormatError, InputError
 from gram_os.model.pair_weights import PairWeights
@@ -85,7 +85,7 @@ class Recipe(_Part):
 
     label: str = "v1"
     source: str = ""
-    precision: Literal["fp32", "int8"] = "int8"
+    precision: Literal["fp32", "fp16", "int8"] = "int8"  # fp16 for a causal LM, on a GPU
     held_out: float = Field(0.05, ge=0, lt=1)  # share of the clicked queries that measure and are not learned from
     tagger: TagRecipe = TagRecipe()
     tagger_checkpoint: Path | None = None  # a tagger that an earlier run trained: it serves any catalogue
@@ -101,6 +101,14 @@ class Recipe(_Part):
     pair: PairSettings = PairSettings()
     causal: CausalSettings | None = None  # a causal LM in place of the compact backbone
     serving: ServingRecipe = ServingRecipe()
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> Recipe:
+        if self.precision == "fp16" and self.causal is None:
+            raise ValueError(
+                'precision "fp16" is for a causal LM ([causal]); the compact backbone has "int8" and "fp32"'
+            )
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:

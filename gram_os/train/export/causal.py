@@ -17,6 +17,7 @@ from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.train.export.causal_fp16 import halve
 from gram_os.train.export.causal_graph import tree_graph
 from gram_os.train.export.causal_int8 import quantise_rows
 from gram_os.train.export.compact import Precision
@@ -25,6 +26,7 @@ from gram_os.train.models.causal import CausalSource, next_logits
 from gram_os.train.models.torch_causal_lm import TorchCausalLm
 
 _BATCH = 16  # texts of the sample that are read together
+_CHECKED = 8  # texts of a side that are read in fp16 before it is written
 
 
 def export_causal(
@@ -42,7 +44,8 @@ def export_causal(
     """Write the bundle to the folder `out`.
 
     trie: the codes that may be generated, in the LM's tokens. sample: texts of both sides; they show int8 which numbers
-    between the layers are large. Raises InputError when the model is not of the Llama family.
+    between the layers are large, and fp16 whether they are too large. Raises InputError when the model is not of the
+    Llama family, and for fp16 as `halve` does.
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
@@ -51,6 +54,9 @@ def export_causal(
     graph = tree_graph(source.model, texts)
     if precision == "int8":
         quantise_rows(graph)
+    elif precision == "fp16":
+        prompts = PromptEncoder(source.tokenizer)
+        graph = halve(graph, [ids for side, some in sample.items() for ids in prompts.encode(some[:_CHECKED], side)])
     write_graph(graph, out / GRAPH)  # weights above 2 GB are in files beside the graph
     model = {"prompts": PROMPTS_VERSION, "end": source.end, "architecture": source.model.config.model_type}
     return seal(out, manifest.model_copy(update={"backbone": "causal-lm", "precision": precision, "model": model}))

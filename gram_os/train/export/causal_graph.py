@@ -58,7 +58,7 @@ class TreeGraph(nn.Module):
         - scored: int64 (scored,), the tokens after which log-probabilities are needed.
         - wanted: int64 (scored, any), next tokens whose log-probabilities are returned.
         - whole: int64 (some,), places in `scored` where the whole vocabulary is returned.
-        - past: keys and values, layer by layer, float32 (texts, key heads, before, head width).
+        - past: keys and values, layer by layer, (texts, key heads, before, head width), in the weights' own numbers.
 
         Returns float32 (some, vocabulary), (scored, any), and `past` with `before + slots` in place of `before`.
         """
@@ -116,9 +116,10 @@ class TreeLayer(nn.Module):
         return torch.cat([self.query_norm(query), self.key_norm(key)], 1)
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        """Return float32 (texts, heads, slots, head width)."""
+        """Return (texts, heads, slots, head width) in the query's own numbers."""
+        own = query.dtype
         query, keys, values, bias = (part.to(self.precision) for part in (query, keys, values, bias))
-        return self._attend_precisely(query, keys, values, bias).float()
+        return self._attend_precisely(query, keys, values, bias).to(own)
 
     def _attend_precisely(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         if self.heads == self.groups:  # saves computing shapes, which takes a fifth of a short run
@@ -170,7 +171,7 @@ def tree_graph(model: Any, texts: Iterable[Sequence[int]] = ()) -> Graph:
     """
     try:
         module = TreeGraph(copy.deepcopy(model).float()).eval()
-        traced = _read_text(module, range(1, 13))
+        traced = read_text(module, range(1, 13))
         with torch.inference_mode():
             gap = float((module(*traced)[0] - _own_log_probs(model, traced[0])).abs().max())
     except (AttributeError, TypeError, RuntimeError) as error:
@@ -182,7 +183,7 @@ def tree_graph(model: Any, texts: Iterable[Sequence[int]] = ()) -> Graph:
     axes: dict[str, Mapping[int, str]] = {**INPUTS, **OUTPUTS}
     axes |= {name: {0: "texts", 2: "before"} for name in names}
     axes |= {name: {0: "texts", 2: "keys"} for name in grown}
-    samples = [_read_text(module, ids) for ids in texts]
+    samples = [read_text(module, ids) for ids in texts]
     return Graph(module, [*INPUTS, *names], [*OUTPUTS, *grown], axes, samples, traced=traced)
 
 
@@ -193,16 +194,16 @@ def _refusal(model: Any, reason: str) -> str:
     )
 
 
-def _read_text(graph: TreeGraph, ids: Sequence[int]) -> tuple[Tensor, ...]:
+def read_text(graph: nn.Module, ids: Sequence[int]) -> tuple[Tensor, ...]:
     """Return inputs: one text of these tokens without a past, and the whole vocabulary after each token."""
     count = len(ids)
     tokens = torch.arange(count)
-    layer: Any = graph.layers[0]
-    past = torch.zeros(1, layer.groups, 0, layer.width)
+    layers: Any = graph.layers
+    past = torch.zeros(1, layers[0].groups, 0, layers[0].width)
     seen = torch.ones(1, count, count, dtype=torch.bool).tril()
     return (
         torch.tensor(list(ids)), tokens[None], tokens[None], tokens, seen, tokens, tokens[:, None], tokens,
-        *[past] * (2 * len(graph.layers)),
+        *[past] * (2 * len(layers)),
     )  # fmt: skip
 
 

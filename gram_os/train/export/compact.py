@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gram_os.errors import InputError
 from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.onnx_lm import MAX_TEXT_TOKENS, CompactLm
 from gram_os.model.trie import CodeTrie
@@ -30,7 +31,7 @@ from gram_os.train.models.compact import CompactModel
 from gram_os.train.models.encoder import pad
 from gram_os.train.models.tag_branch import BranchedTagger
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 def export_compact(
@@ -51,8 +52,10 @@ def export_compact(
     """Write the bundle to the folder `out`.
 
     texts: the tokenizer keeps all word pieces that occur in them. sample: texts of both sides; they show int8 how
-    large the numbers between the layers become.
+    large the numbers between the layers become. Raises InputError for fp16, which only a causal LM has.
     """
+    if precision == "fp16":
+        raise InputError('the compact backbone has no fp16; export it with precision = "int8" or "fp32"')
     out.mkdir(parents=True, exist_ok=True)
     model, tagger = copy.deepcopy(model).eval().float(), copy.deepcopy(tagger).eval().float()
     kept = used_pieces(tokenizer, texts)
