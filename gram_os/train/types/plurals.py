@@ -17,6 +17,7 @@ _ENDINGS: Final = (
     ("ses", ("se", "s")),
     ("xes", ("x", "xe")),
     ("zes", ("ze", "z")),
+    ("shoes", ("shoe",)),
     ("oes", ("o", "oe")),
     ("men", ("man",)),
     ("s", ("",)),
@@ -34,6 +35,6 @@ def list_singulars(word: str) -> tuple[str, ...]:
     if len(word) < _SHORTEST or word.endswith(_SINGULAR_ENDINGS):
         return ()
     for ending, singulars in _ENDINGS:
-        if word.endswith(ending) and len(word) > len(ending):
+        if word.endswith(ending) and len(word) >= len(ending):
             return tuple(word.removesuffix(ending) + singular for singular in singulars)
     return ()

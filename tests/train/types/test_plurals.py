@@ -26,6 +26,8 @@ from gram_os.train.types.plurals import list_singulars
         ("gloves", "glove"),
         ("potatoes", "potato"),
         ("shoes", "shoe"),
+        ("snowshoes", "snowshoe"),
+        ("men", "man"),
         ("women", "woman"),
         ("tvs", "tv"),
     ],
