@@ -29,12 +29,15 @@ class Measure:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
+def measure_row(measure: Measure) -> dict[str, object]:
+    """Return a figure as it is printed: its value has four significant digits."""
+    value = float(f"{measure.value:.4g}")
+    return {"name": measure.name, "value": value, "unit": measure.unit, "goal": measure.goal, "holds": measure.holds}
+
+
 def print_measures(title: str, measures: Sequence[Measure], *, as_json: bool) -> None:
     """Print one JSON object, `{"measures": [{"name", "value", "unit", "goal", "holds"}]}`, or a table."""
-    rows = [
-        {"name": m.name, "value": float(f"{m.value:.4g}"), "unit": m.unit, "goal": m.goal, "holds": m.holds}
-        for m in measures
-    ]
+    rows = [measure_row(measure) for measure in measures]
     if as_json:
         sys.stdout.write(json.dumps({"measures": rows}) + "\n")
         return

@@ -19,8 +19,9 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from sentence_transformers.util import batch_to_device
 
-from benchmarks.peers.interface import DEPTH, Benchmark, Rankings
-from gram_os.arrays import FloatArray, IntArray
+from benchmarks.peers.exact import rank_by_vectors
+from benchmarks.peers.interface import Benchmark, Rankings
+from gram_os.arrays import FloatArray
 from gram_os.relevance import Run
 from gram_os.train.models.encoder import pretrained_folder
 
@@ -31,7 +32,6 @@ MOST_TOKENS = 64
 # In training. Batches are padded to their longest text. 32 tokens are the whole title in nine of ten cases, and cost
 # half.
 MOST_TRAINING_TOKENS = 32
-QUERIES_AT_ONCE = 256
 LOG_EVERY = 50
 
 
@@ -159,26 +159,9 @@ def load_sentence_model() -> SentenceTransformer:
 
 def rank_densely(model: SentenceTransformer, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
     """Rank all titles exactly, by the inner product of unit vectors."""
-    product_ids = [product.id for product in bench.products]
     titles = _encode(model, [product.title for product in bench.products])
     vectors = _encode(model, list(queries.values()))
-    query_ids = list(queries)
-    found: Rankings = {}
-    for start in range(0, len(query_ids), QUERIES_AT_ONCE):
-        scores = vectors[start : start + QUERIES_AT_ONCE] @ titles.T  # (queries, products)
-        for query_id, row in zip(query_ids[start:], scores, strict=False):
-            found[query_id] = [(product_ids[at], float(row[at])) for at in top_places(row, DEPTH)]
-    return found
-
-
-def top_places(scores: FloatArray, most: int) -> IntArray:
-    """Return the places of the `most` highest scores, best first. Equal scores are in the order of places."""
-    if most < len(scores):
-        floor = np.partition(scores, -most)[-most]
-        places = np.flatnonzero(scores >= floor)
-    else:
-        places = np.arange(len(scores))
-    return np.asarray(places[np.argsort(-scores[places], kind="stable")][:most], dtype=np.int64)
+    return rank_by_vectors([product.id for product in bench.products], titles, list(queries), vectors)
 
 
 def _encode(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.peers.exact import top_places
 from benchmarks.peers.interface import Benchmark, Split
 from gram_os.catalogue import Judgment, Product
 from gram_os.relevance import JudgmentSet, Ranking, Run
 
 pytest.importorskip("sentence_transformers", reason="needs the bench group: uv sync --group bench")
 
-from benchmarks.peers.dense import Dense, TunedDense, find_lessons, top_places
+from benchmarks.peers.dense import Dense, TunedDense, find_lessons
 
 TITLES = ["claw hammer", "garden hose", "paint roller", "cordless drill", "wood glue", "door knob"]
 
