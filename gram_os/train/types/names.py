@@ -55,24 +55,23 @@ class NameWords:
         self._followers: dict[str, Counter[str]] = {}
         self._followed: Counter[str] = Counter()
         self._nouns: set[Words] = {tuple(noun.split()) for noun in nouns}
-        joined = []
-        for name in dict.fromkeys(names):
-            segments = _cut(_drop_brackets(name))
-            for segment in segments:
-                self._heads[segment[-1]] += 1
-                for word, follower in pairwise(segment):
-                    self._followers.setdefault(word, Counter())[follower] += 1
-                    self._followed[follower] += 1
-            if len(segments) == 1:
-                self._ends[segments[0][-1]] += 1
-                self._add_noun(segments[0])
-            elif segments:
-                joined.append(segments)
+        cut_names = [segments for name in dict.fromkeys(names) if (segments := _cut(_drop_brackets(name)))]
+        for segments in cut_names:
+            self._count(segments)
         self.known = bool(self._heads)
-        # What the joined names say of nouns is told by the plain ones, so it comes second.
-        for segments in joined:
+        # The plain names tell what the joined ones mean, so they come first.
+        for segments in sorted(cut_names, key=len):
             for phrase in list(_read(segments, self)):
                 self._add_noun(phrase)
+
+    def _count(self, segments: Sequence[Words]) -> None:
+        for segment in segments:
+            self._heads[segment[-1]] += 1
+            for word, follower in pairwise(segment):
+                self._followers.setdefault(word, Counter())[follower] += 1
+                self._followed[follower] += 1
+        if len(segments) == 1:
+            self._ends[segments[0][-1]] += 1
 
     def _add_noun(self, phrase: Words) -> None:
         singular = (*phrase[:-1], self.make_singular(phrase[-1]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# Endings of plurals and what they stand for, longest first. The last ones that fit a word are the least likely.
+# Endings of plurals and what they stand for, the first one that fits decides. The likeliest singular comes first.
 _ENDINGS: Final = (
     ("sses", ("ss",)),
     ("ches", ("ch", "che")),
@@ -19,6 +19,10 @@ _ENDINGS: Final = (
     ("zes", ("ze", "z")),
     ("shoes", ("shoe",)),
     ("oes", ("o", "oe")),
+    ("women", ("woman",)),
+    ("omen", ()),  # abdomen, as ramen and regimen
+    ("amen", ()),
+    ("imen", ()),
     ("men", ("man",)),
     ("s", ("",)),
 )
@@ -35,6 +39,6 @@ def list_singulars(word: str) -> tuple[str, ...]:
     if len(word) < _SHORTEST or word.endswith(_SINGULAR_ENDINGS):
         return ()
     for ending, singulars in _ENDINGS:
-        if word.endswith(ending) and len(word) >= len(ending):
+        if word.endswith(ending):
             return tuple(word.removesuffix(ending) + singular for singular in singulars)
     return ()

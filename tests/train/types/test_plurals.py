@@ -36,6 +36,6 @@ def test_plurals(plural: str, singular: str) -> None:
     assert singular in list_singulars(plural)
 
 
-@pytest.mark.parametrize("word", ["", "s", "gs", "glass", "bus", "tennis", "soap", "cable"])
+@pytest.mark.parametrize("word", ["", "s", "gs", "glass", "bus", "tennis", "soap", "cable", "specimen", "ramen"])
 def test_words_that_are_no_plural(word: str) -> None:
     assert list_singulars(word) == ()
