@@ -35,7 +35,6 @@ _DEPENDENT: Final = frozenset(("accessories", "parts", "supplies", "attachments"
 _IRREGULAR: Final = {"children": "child", "people": "person", "feet": "foot", "teeth": "tooth", "mice": "mouse"}
 _COMPOUND: Final = 0.6  # share of a word's uses beside one other word that makes the two a compound
 _COMPOUND_USES: Final = 3
-_MASS: Final = 4  # a singular noun that ends this many times more names than it begins stands alone: soap
 
 
 class NameWords:
@@ -95,10 +94,6 @@ class NameWords:
     def is_noun(self, phrase: Words) -> bool:
         """Say whether a phrase in the singular is a thing: some category's name ends with it."""
         return phrase in self._nouns
-
-    def is_mass(self, word: str) -> bool:
-        """Say whether a singular noun ends names but hardly ever modifies: soap, clothing."""
-        return self._ends[word] > 1 and self._uses(word) * _MASS <= self._ends[word]
 
     def is_compound(self, first: str, second: str) -> bool:
         """Say whether the other word follows most uses of the first one: field hockey."""
@@ -185,7 +180,7 @@ def _group(segments: Sequence[Words], words: NameWords) -> list[list[Words]]:
 
 def _stands_alone(segment: Words, following: Words, words: NameWords) -> bool:
     """Say whether a segment needs no end of the next one that stands alone."""
-    if len(following) == 1 or words.is_plural(segment[-1]) or words.is_mass(segment[-1]):
+    if len(following) == 1 or words.is_plural(segment[-1]):
         return True
     return len(following) == 2 and words.is_fixed(*following)
 
@@ -219,8 +214,6 @@ def _find_end(heads: Sequence[Words], last: Words, words: NameWords) -> int:
     if 0 < repeated < longest:  # stamp & stamp pad sets
         return repeated + 1
     for cut in range(1, longest):
-        if words.is_fixed(last[cut - 1], last[cut]):
-            continue
         if any(words.is_noun((*head, *last[cut:stop])) for head in heads for stop in range(cut + 1, len(last))):
             return cut
     for cut in range(longest, 1, -1):

@@ -232,8 +232,7 @@ def _read_index(path: Path, synsets: Mapping[int, Synset]) -> dict[str, tuple[in
                 raise FileFormatError(
                     path, f"{_DATA} holds no synset {offset:08}; {_CURE}", line=line, field="synset_offset"
                 )
-        key = _fold(fields[0])
-        index[key] = tuple(dict.fromkeys((*index.get(key, ()), *offsets)))
+        index[_fold(fields[0])] = offsets
     if not index:
         raise FileFormatError(path, f"holds no lemma; {_CURE}")
     return index

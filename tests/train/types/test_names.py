@@ -42,6 +42,10 @@ EXPECTED = {
     "Motorcycle Elbow & Wrist Guards": ["motorcycle elbow guards", "motorcycle wrist guards"],
     "Bird Cage Food & Water Dishes": ["bird cage food dishes", "bird cage water dishes"],
     "Field Hockey & Lacrosse Gloves": ["field hockey gloves", "lacrosse gloves"],
+    "Field Hockey & Lacrosse": ["field hockey", "lacrosse"],
+    "Pet Carriers & Crates": ["pet carriers", "pet crates"],
+    "Pet Carrier & Crate Accessories": ["pet carrier accessories", "pet crate accessories"],
+    "Bed & Bed Frame Accessories": ["bed accessories", "bed frame accessories"],
     # A single word shares what the one before it begins with.
     "Speaker Bags, Covers & Cases": ["speaker bags", "speaker covers", "speaker cases"],
     "Pet Shampoo & Conditioner": ["pet shampoo", "pet conditioner"],
@@ -64,7 +68,14 @@ EXPECTED = {
 OTHERS = [
     *("Fax Machines", "Fax Machine Parts", "High Chairs", "Booster Seats", "Sports Shoes", "Sports Bags"),
     *("Martial Arts Shoes", "Martial Arts Belts", "Martial Arts Weapons", "Carbon Monoxide Alarms"),
-    *("Field Hockey Sticks", "Field Hockey Balls", "Field Hockey Goals", "Carbon Monoxide Meters", "Bird Cages"),
+    *(
+        "Field Hockey Sticks",
+        "Field Hockey Balls",
+        "Field Hockey Goals",
+        "Carbon Monoxide Meters",
+        "Bird Cages",
+        "Wine Crates",
+    ),
     *("Cases", "Gloves", "Organizers", "Eggs", "Mittens", "Camera Cases", "Pet Covers", "Dvd Adapters"),
 ]
 WORDS = NameWords([*EXPECTED, *OTHERS])
@@ -108,3 +119,11 @@ def test_the_names_of_a_taxonomy_tell_plurals_from_modifiers() -> None:
     ]  # fmt: skip
     assert words.is_noun(("camera", "lens"))
     assert not words.is_noun(("lens", "camera"))
+
+
+def test_the_order_of_the_names_does_not_matter() -> None:
+    names = ["Printer & Fax Machine Covers", "Fax Machines"]
+    for order in (names, names[::-1]):
+        words = NameWords(order)
+        assert words.is_noun(("printer", "cover"))
+        assert not words.is_noun(("printer", "machine", "cover"))
