@@ -155,8 +155,8 @@ def print_evaluation(found: Evaluation, *, index: str, out: Path | None) -> None
     count, grade = len(found.query_ids), f"{found.judgments.relevant_at:g}"
     lines = [
         f"{count} queries, relevant from grade {grade}; below each mean its 95 % interval",
-        "judged@10: judged share of the first 10 hits; nDCG@10 counts the others as wrong",
-        "condensed nDCG@10: products that nobody judged are left out before the cut",
+        "judged@10: share of the first 10 hits that somebody judged",
+        "condensed nDCG@10: without the others, which nDCG@10 counts as wrong",
     ]
     if len(found.systems) > 1:
         lines.append(f"+ better, - worse than {first} with p < .05 (paired randomisation test)")

@@ -210,6 +210,14 @@ def test_a_row_says_how_much_is_judged_and_what_unjudged_products_cost() -> None
     assert difference.mean == 0
 
 
+def test_the_judged_share_is_that_of_the_first_ten_and_the_condensed_list_looks_deeper() -> None:
+    unjudged = " ".join(f"u{at}" for at in range(9))
+    row = measure_row("x", [make_run("x", q1=f"b {unjudged} a c")], judge(q1="a3 b1"))
+    assert row.figures["judged@10"].mean == 1 / 10
+    assert row.figures["nDCG@10"].mean == 0
+    assert row.figures["condensed_nDCG@10"].mean == pytest.approx(1 / np.log2(3))
+
+
 def test_settings_are_chosen_by_recall_and_ndcg_alone() -> None:
     assert METRICS == ("R@10", "R@100", "R@300", "nDCG@10")
 
