@@ -47,7 +47,7 @@ from benchmarks.measures import Measure, print_measures
 from gram_os.arrays import DoubleArray
 from gram_os.catalogue import read_products, read_queries
 from gram_os.data import sample_file
-from gram_os.model.array_file import map_arrays, write_arrays
+from gram_os.files.array_file import map_arrays, write_arrays
 from gram_os.model.backbone import load_generator, open_model
 from gram_os.model.bundle import Bundle, Manifest
 from gram_os.model.decode import LanguageModel, beam_search

@@ -31,7 +31,8 @@ from benchmarks.peers.interface import DEPTH
 from gram_os.catalogue import Product, read_judgments, read_products, read_queries
 from gram_os.errors import GramError
 from gram_os.model.backbone import load_generator
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.model.coded import ScoredCode
+from gram_os.model.generator import Generator
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.relevance.runs import Run, read_trec_run
 
@@ -78,12 +79,12 @@ def find_misses(
         missed = [named[product] for product in sorted(set(relevant) - set(found)) if product in named]
         if not missed:
             continue
-        (query_codes,) = generator.code_queries([texts[query]])
+        query_codes = generator.code_queries([texts[query]])[0].weights
         own = [str(scored.code) for scored in query_codes if scored.own]
-        for product, codes in zip(missed, generator.code_products(missed), strict=True):
-            title_own = {str(scored.code) for scored in codes if scored.own}
+        for product, coded in zip(missed, generator.code_products(missed), strict=True):
+            title_own = {str(scored.code) for scored in coded.weights if scored.own}
             yield Miss(
-                classify(query_codes, codes, known), texts[query], product.title,
+                classify(query_codes, coded.weights, known), texts[query], product.title,
                 tuple(value for value in own if value in title_own),
                 tuple(value for value in own if value not in title_own),
                 named[found[0]].title if found else "",

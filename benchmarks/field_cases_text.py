@@ -17,18 +17,19 @@ from tests.command import run as run_verb
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """An index that the verbs have loaded and coded. field: of its codes."""
+    """An index that the verbs have loaded and coded. field: of the weighted codes."""
 
     cluster: Cluster
     index: str
     field: str
 
     def codes(self, id_: str | None = None) -> set[str]:
-        """The codes of one document, or of all: what a facet shows."""
+        """The weighted codes of one document, or of all: what a search finds."""
         query = {"match_all": {}} if id_ is None else {"ids": {"values": [id_]}}
         hits = self.cluster.scan(self.index, query=query, source=[self.field])
         label, part = self.field.split(".")
-        return {code for hit in hits for code in hit["_source"].get(label, {}).get(part, [])}
+        stored = (features for hit in hits for features in hit["_source"].get(label, {}).get(part, []))
+        return {name.replace("\u00b7", ".") for features in stored for name in features}
 
     def search(self, text: str, mode: str = "gram") -> list[str]:
         """The ids that the verb prints."""
@@ -141,7 +142,7 @@ def _open_shop(cluster: Cluster, file: Path) -> Iterator[Shop]:
         if done.code != 0:
             raise RuntimeError(f"{' '.join(verb)}: exit {done.code}: {done.err}")
     try:
-        yield Shop(cluster, index, f"gram_{require_label(cluster, index).label}.codes")
+        yield Shop(cluster, index, f"gram_{require_label(cluster, index).label}.weights")
     finally:
         cluster.delete_index(index)
 

@@ -22,7 +22,8 @@ from gram_os.catalogue import read_queries
 from gram_os.data import sample_file
 from gram_os.errors import GramError
 from gram_os.model.backbone import load_generator
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.model.coded import CodedText
+from gram_os.model.generator import Generator
 from gram_os.text.code import Code
 
 BATCH = 16
@@ -34,8 +35,8 @@ def measure(bundle: Generator, reference: Generator, texts: Sequence[str]) -> li
     """Measure the overlap with the reference, and whether a query's codes depend on the other queries of its batch."""
     alone = [_generated(bundle.code_queries([text])[0]) for text in texts]
     batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-    together = [_generated(codes) for batch in batches for codes in bundle.code_queries(batch)]
-    exact = [_generated(codes) for batch in batches for codes in reference.code_queries(batch)]
+    together = [_generated(coded) for batch in batches for coded in bundle.code_queries(batch)]
+    exact = [_generated(coded) for batch in batches for coded in reference.code_queries(batch)]
     overlaps = [len(set(a) & set(b)) / max(1, len(b)) for a, b in zip(alone, exact, strict=True)]
     firsts = [a[:1] == b[:1] for a, b in zip(alone, exact, strict=True)]
     same = [set(a) == set(b) for a, b in zip(alone, together, strict=True)]
@@ -47,8 +48,8 @@ def measure(bundle: Generator, reference: Generator, texts: Sequence[str]) -> li
     ]  # fmt: skip
 
 
-def _generated(codes: Sequence[ScoredCode]) -> list[Code]:
-    return [scored.code for scored in codes if not scored.own][:COMPARED_CODES]
+def _generated(coded: CodedText) -> list[Code]:
+    return [scored.code for scored in coded.weights if not scored.own][:COMPARED_CODES]
 
 
 def main() -> int:

@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from gram_os.errors import GramError
     from gram_os.ingest.backfill import backfill
     from gram_os.model.backbone import load_generator
-    from gram_os.model.generator import Generator, ScoredCode
+    from gram_os.model.coded import CodedText, ScoredCode, TypedValue
+    from gram_os.model.generator import Generator
     from gram_os.query_pipeline.coder import QueryCoder
     from gram_os.query_pipeline.search import Mode, QueryPipeline
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import Settings, load_settings
+    from gram_os.text.attribute import AttributeType
     from gram_os.text.code import Code
 
 __all__ = [
+    "AttributeType",
     "Cluster",
     "Code",
+    "CodedText",
     "Generator",
     "GramError",
     "Mode",
@@ -33,6 +37,7 @@ __all__ = [
     "QueryPipeline",
     "ScoredCode",
     "Settings",
+    "TypedValue",
     "__version__",
     "backfill",
     "load_generator",
@@ -43,16 +48,19 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AttributeType": "gram_os.text.attribute",
     "Cluster": "gram_os.cluster.client",
     "Code": "gram_os.text.code",
+    "CodedText": "gram_os.model.coded",
     "Generator": "gram_os.model.generator",
     "GramError": "gram_os.errors",
     "Mode": "gram_os.query_pipeline.search",
     "Product": "gram_os.catalogue",
     "QueryCoder": "gram_os.query_pipeline.coder",
     "QueryPipeline": "gram_os.query_pipeline.search",
-    "ScoredCode": "gram_os.model.generator",
+    "ScoredCode": "gram_os.model.coded",
     "Settings": "gram_os.settings",
+    "TypedValue": "gram_os.model.coded",
     "backfill": "gram_os.ingest.backfill",
     "load_generator": "gram_os.model.backbone",
     "load_settings": "gram_os.settings",

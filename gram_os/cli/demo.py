@@ -142,7 +142,7 @@ def _compare_modes(pipeline: QueryPipeline, text: str) -> dict[str, object]:
     answers = {mode: pipeline.search(text, mode=mode, size=SHOWN, source=["title"]) for mode in Mode}
     return {
         "query": text,
-        "codes": [str(weighted.code.code) for weighted in answers[Mode.HYBRID].codes],
+        "codes": [str(scored.code) for scored in answers[Mode.HYBRID].codes],
         "titles": {
             mode.value: [str((hit.source or {}).get("title", "")) for hit in answer.hits]
             for mode, answer in answers.items()

@@ -37,7 +37,7 @@ def run(
         str | None,
         typer.Option("--filter", help="An OpenSearch clause (JSON) or a list of them.", show_default=False),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show codes and score parts.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show codes, weights and score parts.")] = False,
     bundle: output.BundleOption = None,
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
@@ -86,19 +86,21 @@ def _describe_answer(text: str, mode: str, answer: Answer, *, title: str, explai
         hits.append(row)
     found: dict[str, object] = {"query": text, "mode": mode, "hits": hits}
     if explain:
-        found["codes"] = [
+        found["codes"] = [str(scored.code) for scored in answer.codes]
+        found["weights"] = [
             {"code": str(w.code.code), "weight": round(w.weight, 4), "from": "text" if w.code.own else "model",
              "probability": w.code.probability}
-            for w in answer.codes
+            for w in answer.weights
         ]  # fmt: skip
     return found
 
 
 def _print_answer(text: str, mode: str, answer: Answer, *, title: str, first: int, explain: bool) -> None:
-    """Print hits as a table. With `explain` it shows the query's codes and each hit's shared codes."""
-    if explain and answer.codes:
-        codes = [f"{w.code.code} ({'text' if w.code.own else 'model'}, {w.weight:.2f})" for w in answer.codes]
-        print("codes: " + "; ".join(codes))
+    """Print hits as a table. With `explain` it shows the query's codes and weights, and each hit's shared codes."""
+    if explain and answer.weights:
+        print("codes: " + "; ".join(str(scored.code) for scored in answer.codes))
+        weights = [f"{w.code.code} ({'text' if w.code.own else 'model'}, {w.weight:.2f})" for w in answer.weights]
+        print("weights: " + "; ".join(weights))
     rows = [
         [
             str(first + place),

@@ -15,6 +15,13 @@ _FIELD_HEADROOM: Final = 1000
 # The weight of a code in `codes` that has no weight of its own: enough to be found by, too little to rank by.
 HAND_WRITTEN: Final = 1e-4
 
+#: The types of attributes, each with a field of its own: `AttributeType` of gram_os.text, which this room does not see.
+ATTRIBUTE_TYPES: Final = (
+    *("brand", "product_type", "series", "model", "function", "material", "style", "colour"),
+    *("sales_specification", "technical_specification", "applicable_time", "audience", "scenario", "modifier"),
+    *("marketing_term", "other"),
+)
+
 _KEYWORD: Final[Mapping[str, Any]] = {"type": "keyword", "ignore_above": _IGNORE_ABOVE}
 _ENGLISH: Final[Mapping[str, Any]] = {"type": "text", "analyzer": "english"}
 
@@ -79,14 +86,20 @@ def code_field(label: str) -> str:
 def build_code_mapping(label: str) -> dict[str, Any]:
     """Build the mapping of a label's fields.
 
-    codes: canonical texts, to search and to filter by. weights: what each code counts in this document. probabilities:
-    see `pack_codes`. source: the hash of what the codes are made from. coded_at: when they were written.
+    codes: canonical texts of at most ten codes that are true of the product. attributes: the values that they are made
+    of, one field a type. Both are there to filter, to count and to show. weights: what each value and code counts in
+    the pair score; some are guesses. probabilities: of the weights, see `pack_probabilities`. source: the hash of what
+    the codes are made from. coded_at: when they were written.
     """
     return {
         code_field(label): {
             "dynamic": "strict",
             "properties": {
                 "codes": {"type": "keyword"},
+                "attributes": {
+                    "dynamic": "strict",
+                    "properties": {kind: {"type": "keyword"} for kind in ATTRIBUTE_TYPES},
+                },
                 "weights": {"type": "rank_features"},
                 # One byte a value, read to explain a hit: doc values, and no index to search.
                 "probabilities": {"type": "binary", "doc_values": True},
@@ -132,31 +145,37 @@ def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) ->
     return {code: features[name] for code in codes if (name := feature_name(code)) in features}
 
 
-def build_codes_query(codes: str, weights: str, query_codes: Mapping[str, float]) -> dict[str, Any]:
+def build_codes_query(
+    codes: str, weights: str, query_weights: Mapping[str, float], query_codes: Sequence[str]
+) -> dict[str, Any]:
     """Build the search by code. A document's score is the sum over shared codes: weight in the query * in the document.
 
-    codes, weights: the names of the two fields. query_codes: code -> its weight in the query. The weight holds the
-    code's idf over the whole index already, so scores do not depend on the shard.
+    codes, weights: the names of the two fields. query_weights: code -> its weight in the query. The weight holds the
+    code's idf over the whole index already, so scores do not depend on the shard. query_codes: what `codes` is searched
+    for. One of the two must not be empty.
 
     The last clause finds codes that somebody added to `codes` by hand, without a weight. They come behind all others,
     because the clause adds `HAND_WRITTEN` to each hit, which is less than the weights are exact to.
 
-    >>> build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5})["bool"]["should"]
+    >>> build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5}, ["toner | xerox"])["bool"]["should"]
     [{'rank_feature': {'field': 'gram_v1.weights.toner', 'linear': {}, 'boost': 2.5}}, \
-{'terms': {'gram_v1.codes': ['toner'], 'boost': 0.0001}}]
+{'terms': {'gram_v1.codes': ['toner | xerox'], 'boost': 0.0001}}]
     """
-    clauses: list[dict[str, Any]] = [
-        {
-            "rank_feature": {
-                "field": f"{weights}.{feature_name(code)}",
-                "linear": {},
-                "boost": round(weight, 5),
-            }
-        }
-        for code, weight in query_codes.items()
-    ]
-    clauses.append({"terms": {codes: list(query_codes), "boost": HAND_WRITTEN}})
+    clauses = [build_weight_query(weights, code, weight) for code, weight in query_weights.items()]
+    if query_codes:
+        clauses.append({"terms": {codes: list(query_codes), "boost": HAND_WRITTEN}})
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
+
+
+def build_weight_query(weights: str, code: str, boost: float = 1.0) -> dict[str, Any]:
+    """Build the search for documents that have a weight for a code. The score is the weight times the boost.
+
+    weights: the name of the field.
+
+    >>> build_weight_query("gram_v1.weights", "3.5 mm", 2.5)
+    {'rank_feature': {'field': 'gram_v1.weights.3·5 mm', 'linear': {}, 'boost': 2.5}}
+    """
+    return {"rank_feature": {"field": f"{weights}.{feature_name(code)}", "linear": {}, "boost": round(boost, 5)}}
 
 
 def build_text_query(field: str, text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from gram_os.cluster.blocks import explain_settings
 from gram_os.cluster.dsl import build_code_mapping, code_field
@@ -77,10 +77,17 @@ class Wanted:
         return {field.path: field for field in walk_fields(self.index.mapping)}
 
     @property
-    def code_parts(self) -> Mapping[str, Any]:
-        """The mapping of the fields that the label adds."""
-        parts: Mapping[str, Any] = build_code_mapping(self.label)[code_field(self.label)]["properties"]
-        return parts
+    def code_fields(self) -> Sequence[MappedField]:
+        """The fields that the label adds, objects too."""
+        return list(walk_fields({"properties": build_code_mapping(self.label)}))
+
+
+def cure_older(index: str) -> str:
+    """Say what to do with a label that an older gram-os attached."""
+    return (
+        "attach a new label beside it, backfill that, make it the active one and drop the old one "
+        f"(docs/upgrade-a-bundle.md); begin with: gram-os attach --index {index} --label NEW"
+    )
 
 
 def check_name(wanted: Wanted) -> Check:
@@ -135,7 +142,7 @@ def _check_source(wanted: Wanted) -> Check:
     if not source.enabled:
         return _refuse(line, "_source is disabled, so no document can be read or written back", cure)
     title = wanted.titles[0] if wanted.titles else wanted.title_field
-    needed = [title, *(f"{code_field(wanted.label)}.{part}" for part in wanted.code_parts)]
+    needed = [title, *(field.path for field in wanted.code_fields if not field.is_object)]
     if missing := [path for path in needed if not source.holds(path)]:
         return _refuse(line, f"_source leaves out {_list(missing)}, which codes need", cure)
     if lost := find_lost_fields(mapping):
@@ -189,14 +196,14 @@ def _describe(field: MappedField | None) -> str:
 def _check_free(wanted: Wanted) -> Check:
     """The fields of the label are free, or are those that attach made."""
     line, name = "code fields", code_field(wanted.label)
-    field = wanted.index.mapping.get("properties", {}).get(name, {"properties": {}})
-    parts = field.get("properties", {})
-    if field.get("type", "object") != "object" or any(
-        parts.get(part, body).get("type") != body["type"] for part, body in wanted.code_parts.items()
-    ):
+    fields = wanted.fields
+    if any(fields.get(field.path, field).type != field.type for field in wanted.code_fields):
         cure = "choose another --label, or reindex without that field"
         return _refuse(line, f"it has a field '{name}' already, and not as codes need it", cure)
-    return _ok(line, f"'{name}' is {'there' if parts else 'free'}")
+    if f"{name}.source" in fields and f"{name}.attributes" not in fields:
+        found = f"its field '{name}' is of an older gram-os: it has no attributes, and all weighted codes in 'codes'"
+        return _refuse(line, found, cure_older(wanted.index.name))
+    return _ok(line, f"'{name}' is {'there' if f'{name}.source' in fields else 'free'}")
 
 
 def _check_room(wanted: Wanted) -> Check:
@@ -204,7 +211,7 @@ def _check_room(wanted: Wanted) -> Check:
     line, mapping = "field limit", wanted.index.mapping
     limit = int(wanted.index.settings.get("index.mapping.total_fields.limit", _FIELD_LIMIT))
     used = count_fields(mapping)
-    more = 0 if code_field(wanted.label) in mapping.get("properties", {}) else 1 + len(wanted.code_parts)
+    more = sum(field.path not in wanted.fields for field in wanted.code_fields)
     found = f"{used:,} of {limit:,} fields are used (index.mapping.total_fields.limit)"
     if used + more > limit:
         cure = f'PUT /{wanted.index.name}/_settings {{"index.mapping.total_fields.limit": {used + more + 100}}}'

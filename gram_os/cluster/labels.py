@@ -1,6 +1,7 @@
 """The labels of an index: the bundle and the title field of each, and which one is active.
 
-They stand in the mapping's `_meta.gram`, beside what others keep in `_meta`.
+A label has the format of the gram-os that attached it. Another format has other fields, so it is refused with the cure.
+The labels stand in the mapping's `_meta.gram`, beside what others keep in `_meta`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gram_os.cluster.checks import Check, check_index, require_fit
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_code_mapping
+from gram_os.cluster.index_checks import cure_older
 from gram_os.cluster.mapping import find_title
 from gram_os.errors import BundleError, IndexUnfitError, InputError
+
+#: The format of a label's fields. Format 1 has all weighted codes in `codes`, and no `attributes`.
+LABEL_FORMAT: Final = 2
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -26,7 +31,7 @@ class LabelState:
 
     bundle: the id of the bundle that makes its codes. title_field: the field of `_source` that holds the titles.
     search_field: the text field that BM25 searches, None when it is the title field itself. products: the clause that
-    tells products from other documents, None when all documents are products.
+    tells products from other documents, None when all documents are products. format: see `LABEL_FORMAT`.
     """
 
     label: str
@@ -34,6 +39,7 @@ class LabelState:
     title_field: str
     search_field: str | None = None
     products: Mapping[str, Any] | None = None
+    format: int = LABEL_FORMAT
 
     @property
     def text_field(self) -> str:
@@ -75,7 +81,10 @@ def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
 
 
 def require_label(cluster: Cluster, index: str, label: str | None = None) -> LabelState:
-    """Return a label of an index, the active one by default. Raises IndexUnfitError when it is not there."""
+    """Return a label of an index, the active one by default.
+
+    Raises IndexUnfitError when it is not there, and when it has another format than this gram-os reads and writes.
+    """
     attachment = read_attachment(cluster, index)
     if attachment is None:
         raise IndexUnfitError(f"index '{index}' has no codes yet; run: gram-os attach --index {index}")
@@ -83,7 +92,22 @@ def require_label(cluster: Cluster, index: str, label: str | None = None) -> Lab
     if label not in attachment.labels:
         known = ", ".join(attachment.labels)
         raise IndexUnfitError(f"index '{index}' has no label '{label}', only {known}; run gram-os attach with --label")
-    return attachment.labels[label]
+    state = attachment.labels[label]
+    _require_format(state, index)
+    return state
+
+
+def _require_format(state: LabelState, index: str) -> None:
+    if state.format > LABEL_FORMAT:
+        raise IndexUnfitError(
+            f"label '{state.label}' of index '{index}' was attached by a newer gram-os (its fields have format "
+            f"{state.format}, this version reads {LABEL_FORMAT}); upgrade gram-os"
+        )
+    if state.format < LABEL_FORMAT:
+        raise IndexUnfitError(
+            f"label '{state.label}' of index '{index}' was attached by an older gram-os (its fields have format "
+            f"{state.format}, this version reads {LABEL_FORMAT}); {cure_older(index)}"
+        )
 
 
 def require_bundle(state: LabelState, index: str, bundle_id: str, path: Path) -> None:
@@ -104,7 +128,7 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
 
     The title may be named by itself or by the text field below it (`find_title`). A label that is there keeps
     its `products` unless `state` brings others. Raises InputError for a label that cannot be part of a field name.
-    Raises IndexUnfitError when the label exists with another bundle or title field.
+    Raises IndexUnfitError when the label exists with another bundle, title field or format.
     """
     if not _LABEL.fullmatch(state.label):
         raise InputError(f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first")
@@ -112,6 +136,8 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
     state = replace(state, title_field=title, search_field=None if searched == title else searched)
     before = _parse(mapping, index)
     known = before.labels.get(state.label) if before else None
+    if known is not None:
+        _require_format(known, index)
     if known is not None and (known.bundle, known.title_field) != (state.bundle, state.title_field):
         raise IndexUnfitError(
             f"index '{index}' has label '{state.label}' with bundle {known.bundle} and title field "
@@ -146,6 +172,7 @@ def attach(cluster: Cluster, index: str, state: LabelState) -> tuple[Check, ...]
 def _write(state: LabelState) -> dict[str, Any]:
     """Return a label as `_meta.gram` keeps it. What is None is left out."""
     kept = {
+        "format": state.format if state.format > 1 else None,
         "bundle": state.bundle,
         "title_field": state.title_field,
         "search_field": state.search_field,
@@ -160,11 +187,18 @@ def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
         return None
     try:
         labels = {
-            name: LabelState(name, kept["bundle"], kept["title_field"], kept.get("search_field"), kept.get("products"))
+            name: LabelState(
+                name,
+                kept["bundle"],
+                kept["title_field"],
+                kept.get("search_field"),
+                kept.get("products"),
+                int(kept.get("format", 1)),
+            )
             for name, kept in gram["labels"].items()
         }
         return Attachment(gram["active"], labels)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IndexUnfitError(
             f"index '{index}': _meta.gram of its mapping is not what gram-os attach writes: {str(gram)[:100]}; "
             "take it out of the mapping's _meta, then attach again"

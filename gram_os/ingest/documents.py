@@ -31,9 +31,9 @@ from gram_os.cluster.raw_json import replace_member
 from gram_os.cluster.source_filter import find_number
 from gram_os.cluster.stored import DocumentKey, StoredDocument, read_key
 from gram_os.fields import read_field
-from gram_os.ingest.packing import pack_codes
+from gram_os.ingest.packing import pack_probabilities
 from gram_os.model.bundle import Bundle
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText
 
 _READ_TOGETHER: Final = 128  # documents
 _ONCE: Final = Backoff(attempts=1)  # a write is not repeated as it is: the documents are read anew before
@@ -44,10 +44,10 @@ class ProductCoder(Protocol):
 
     bundle: Bundle
 
-    def code_products(self, products: Iterable[Product]) -> Iterator[list[ScoredCode]]:
+    def code_products(self, products: Iterable[Product]) -> Iterator[CodedText]:
         """Yield the codes of each product, in order. The first codes may come after hundreds of products."""
 
-    def code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+    def code_batch(self, products: Sequence[Product]) -> list[CodedText]:
         """Return the codes of each product, in order. For a handful that should not wait for more to come."""
 
 
@@ -85,7 +85,7 @@ class CodedDocument:
     """A document and its new codes."""
 
     document: Document
-    codes: Sequence[ScoredCode]
+    coded: CodedText
 
 
 @dataclass(slots=True)
@@ -150,17 +150,20 @@ def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Genera
             uncoded.append(document)
             yield document.product
 
-    for codes in coder.code_products(read_ahead()):
-        yield CodedDocument(uncoded.popleft(), codes)
+    for coded in coder.code_products(read_ahead()):
+        yield CodedDocument(uncoded.popleft(), coded)
 
 
-def build_code_fields(codes: Sequence[ScoredCode], source: str) -> dict[str, Any]:
+def build_code_fields(coded: CodedText, source: str) -> dict[str, Any]:
     """Build the value of a document's field `code_field(label)`. `build_code_mapping` explains its parts."""
-    packed = pack_codes(codes)
+    attributes: dict[str, list[str]] = {}
+    for found in coded.attributes:
+        attributes.setdefault(found.type.value, []).append(found.value)
     return {
-        "codes": list(packed.codes),
-        "weights": build_weights({str(scored.code): scored.weight for scored in codes}),
-        "probabilities": packed.probabilities,
+        "codes": [str(scored.code) for scored in coded.codes],
+        "attributes": attributes,
+        "weights": build_weights({str(scored.code): scored.weight for scored in coded.weights}),
+        "probabilities": pack_probabilities(coded.weights),
         "source": source,
         "coded_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -246,7 +249,7 @@ class _Chunk:
 
 def _build_write(state: LabelState, coded: CodedDocument, source: str, version: int) -> dict[str, Any]:
     """Build the write of a document with its codes. `pipeline`: the index's default pipeline has seen it before."""
-    key, fields = coded.document.key, build_code_fields(coded.codes, coded.document.source)
+    key, fields = coded.document.key, build_code_fields(coded.coded, coded.document.source)
     routing = {} if key.routing is None else {"routing": key.routing}
     return {
         "op": "index", "index": key.index, "id": key.id, **routing,

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 
 from gram_os.data import default_bundle
 from gram_os.errors import BundleError
-from gram_os.model.array_file import map_arrays, write_arrays
+from gram_os.files.array_file import map_arrays, write_arrays
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType

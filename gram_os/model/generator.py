@@ -1,14 +1,14 @@
 """Text -> codes: those that the model generates and those that the text itself states, with their probabilities.
 
-A generator holds a bundle, a backbone (`LanguageModel`) and the backbone's way of writing codes (`CodeTokeniser`). It
-knows neither the runtime below nor the cluster.
+The answer for one text is a `CodedText`: all of these codes, weighed for the pair score, and beside them the few codes
+that are true of the text (reading.py). A generator holds a bundle, a backbone (`LanguageModel`) and the backbone's way
+of writing codes (`CodeTokeniser`). It knows neither the runtime below nor the cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from math import exp
 from operator import itemgetter
@@ -19,11 +19,13 @@ from gram_os.arrays import FloatArray, IntArray
 from gram_os.catalogue import Product
 from gram_os.model.bundle import Bundle
 from gram_os.model.code_tokens import CodeTokeniser, ValueTokeniser
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.model.decode import Generated, LanguageModel, beam_search, likeliest_tokens, score_sequences
+from gram_os.model.reading import read_codes
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
 from gram_os.text.markup import strip_markup
-from gram_os.text.own_values import product_values, query_values
+from gram_os.text.own_values import field_values, product_values, query_values
 
 #: Nobody searches by a longer value; Lucene refuses terms above 32,766 bytes.
 MAX_VALUE_CHARACTERS = 100
@@ -35,37 +37,8 @@ _SORTED = 256  # products that the stream sorts by the length of their titles, s
 #: Generated codes of a title that says nothing: none, and no likely single values.
 _NOTHING: tuple[Sequence[Generated], IntArray, FloatArray] = ([], np.empty(0, np.int64), np.empty(0, np.float32))
 
-_Coding = tuple[list[int], Future[list[list["ScoredCode"]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredCode:
-    """A code of one text, with its probabilities and its weight.
-
-    probabilities: P(value | text, side, earlier values) of each value of the code, the product over the value's tokens;
-    None when the model does not know one of the values. own: whether the text itself states the code. weight: what the
-    code counts on its side of the pair score (pair_weights.py); a query's includes the granularity's weight.
-
-    >>> from gram_os import Code
-    >>> scored = ScoredCode(Code.of(["toner", "black"]), (0.5, 0.25), own=False)
-    >>> str(scored.code), scored.probability, scored.weight
-    ('black | toner', 0.125, 1.0)
-    """
-
-    code: Code
-    probabilities: tuple[float, ...] | None
-    own: bool
-    weight: float = 1.0
-
-    @property
-    def probability(self) -> float | None:
-        """P(code | text, side) without the closing token."""
-        if self.probabilities is None:
-            return None
-        product = 1.0
-        for probability in self.probabilities:
-            product *= probability
-        return product
+_Coding = tuple[list[int], Future[list[CodedText]]]
+_Stated = Mapping[str, AttributeType]  # the values of a product's fields with the fields' types
 
 
 class Generator:
@@ -77,11 +50,10 @@ class Generator:
     >>> import gram_os
     >>> generator = gram_os.load_generator()
     >>> query, = generator.code_queries(["black toner for xerox"])
-    >>> [str(scored.code) for scored in query if scored.own]
+    >>> [str(scored.code) for scored in query.weights if scored.own]
     ['black', 'toner', 'xerox', 'black toner']
     >>> title, = generator.code_batch([gram_os.Product("1", "Xerox 006R90321 toner cartridge Original Black", {})])
-    >>> shared = {str(scored.code) for scored in query} & {str(scored.code) for scored in title}
-    >>> shared >= {"black", "toner", "xerox"}
+    >>> "black | toner | xerox" in {str(scored.code) for scored in title.codes}
     True
     """
 
@@ -100,23 +72,25 @@ class Generator:
         self._tokeniser = tokeniser or ValueTokeniser(bundle.dictionary)
         self._trie = bundle.trie
 
-    def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[list[ScoredCode]]:
-        """Return the codes of each query: own values, then the beam's `width` codes, then further single values.
+    def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[CodedText]:
+        """Return the codes of each query.
 
-        Generated codes come likeliest first. A query without a usable value ("*", "the of", one endless word) has no
-        codes: the model would guess at random, and nobody could tell why a product was found.
+        Its `weights` are the own values, then the beam's `width` codes, then further single values. Generated codes
+        come likeliest first. A query without a usable value ("*", "the of", one endless word) has no codes: the model
+        would guess at random, and nobody could tell why a product was found.
         """
         bundle = self.bundle
         texts = [_plain(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
-        return self._code(texts, own, Side.QUERY, width, bundle.manifest.query_values)
+        return self._code(texts, own, [{}] * len(texts), Side.QUERY, width, bundle.manifest.query_values)
 
-    def code_products(self, products: Iterable[Product], *, batch: int = BATCH) -> Iterator[list[ScoredCode]]:
-        """Yield the codes of each product of a catalogue, in order: own values, then generated codes.
+    def code_products(self, products: Iterable[Product], *, batch: int = BATCH) -> Iterator[CodedText]:
+        """Yield the codes of each product of a catalogue, in order.
 
-        It reads `_SORTED` products, sorts them by the length of their titles and codes `batch` of them together. The
-        next `_SORTED` products are read and coded while the codes of the last ones are used, so the first answer
-        comes after up to 512 products were read. For a handful of products use `code_batch`.
+        Its `weights` are the own values, then generated codes. The stream reads `_SORTED` products, sorts them by the
+        length of their titles and codes `batch` of them together. The next `_SORTED` products are read and coded while
+        the codes of the last ones are used, so the first answer comes after up to 512 products were read. For a handful
+        of products use `code_batch`.
         """
         stream = iter(products)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="gram-os-coding")
@@ -128,7 +102,7 @@ class Generator:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def code_batch(self, products: Sequence[Product], *, batch: int = BATCH) -> list[list[ScoredCode]]:
+    def code_batch(self, products: Sequence[Product], *, batch: int = BATCH) -> list[CodedText]:
         """Return the codes of a handful of products now, in order. They are the codes that `code_products` gives.
 
         The work is done in the caller's thread, `batch` titles at a time.
@@ -145,7 +119,7 @@ class Generator:
         batches = _sort_into_batches(products, batch)
         return [(places, pool.submit(self._code_together, [products[place] for place in places])) for places in batches]
 
-    def _code_together(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+    def _code_together(self, products: Sequence[Product]) -> list[CodedText]:
         bundle = self.bundle
         own = [
             product_values(
@@ -158,19 +132,27 @@ class Generator:
             for product in products
         ]
         texts = [_plain(product.title) for product in products]
-        return self._code(texts, own, Side.TITLE, bundle.manifest.title_codes, bundle.manifest.title_values)
+        stated = [dict(field_values(product, bundle.manifest.attributes, bundle.normaliser)) for product in products]
+        width, values = bundle.manifest.title_codes, bundle.manifest.title_values
+        return self._code(texts, own, stated, Side.TITLE, width, values)
 
     def _code(
-        self, texts: Sequence[str], own: Sequence[Sequence[str]], side: Side, width: int, values: int
-    ) -> list[list[ScoredCode]]:
+        self,
+        texts: Sequence[str],
+        own: Sequence[Sequence[str]],
+        stated: Sequence[_Stated],
+        side: Side,
+        width: int,
+        values: int,
+    ) -> list[CodedText]:
         """Code texts. A text without a usable value of its own gets no generated codes, a title its fields' values."""
         kept = [[Code((v,)) for v in dict.fromkeys(found) if len(v) <= MAX_VALUE_CHARACTERS] for found in own]
-        coded: list[list[ScoredCode]] = [[] for _ in texts]
+        coded = [CodedText() for _ in texts]
         places = [place for place, codes in enumerate(kept) if codes]
         if places:
             some = self._score([texts[at] for at in places], [kept[at] for at in places], side, width, values)
-            for place, codes in zip(places, some, strict=True):
-                coded[place] = codes
+            for place, weights in zip(places, some, strict=True):
+                coded[place] = read_codes(weights, dictionary=self._dictionary, stated=stated[place])
         return coded
 
     def _score(
@@ -247,10 +229,10 @@ def _sort_into_batches(products: Sequence[Product], batch: int) -> list[list[int
     return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
-def _in_order(batches: Iterable[tuple[list[int], list[list[ScoredCode]]]]) -> list[list[ScoredCode]]:
+def _in_order(batches: Iterable[tuple[list[int], list[CodedText]]]) -> list[CodedText]:
     """Put the codes of batches back into the order of their products' places."""
-    found = [item for places, codes in batches for item in zip(places, codes, strict=True)]
-    return [codes for _, codes in sorted(found, key=itemgetter(0))]
+    found = [item for places, coded in batches for item in zip(places, coded, strict=True)]
+    return [coded for _, coded in sorted(found, key=itemgetter(0))]
 
 
 def _plain(text: str) -> str:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 
 from gram_os.errors import QueryRefusedError
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText
 from gram_os.query_pipeline.rewrite import CodeGenerator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingQuery:
     text: str
-    codes: Future[list[ScoredCode]] = field(default_factory=Future)
+    coded: Future[CodedText] = field(default_factory=Future)
 
 
 class QueryBatcher(AbstractContextManager["QueryBatcher"]):
@@ -40,13 +40,13 @@ class QueryBatcher(AbstractContextManager["QueryBatcher"]):
         self._thread = Thread(target=self._work, name="gram-os-queries", daemon=True)
         self._thread.start()
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         """See `CodeGenerator.code_queries`. An error of the generator reaches every caller of its batch.
 
         Raises QueryRefusedError when the queue has no room for all of the texts, or after `close`. Then none of them is
         coded.
         """
-        return [query.codes.result() for query in self._enqueue(texts)]
+        return [query.coded.result() for query in self._enqueue(texts)]
 
     def close(self) -> None:
         """Refuse new queries, answer those that wait, and end the thread."""
@@ -90,10 +90,10 @@ class QueryBatcher(AbstractContextManager["QueryBatcher"]):
     def _answer(self, batch: Sequence[_WaitingQuery]) -> None:
         texts = list(dict.fromkeys(query.text for query in batch))  # equal texts are coded once
         try:
-            codes = dict(zip(texts, self._generator.code_queries(texts), strict=True))
+            coded = dict(zip(texts, self._generator.code_queries(texts), strict=True))
         except BaseException as error:  # whatever it is, those who wait must hear of it
             for query in batch:
-                query.codes.set_exception(error)
+                query.coded.set_exception(error)
         else:
             for query in batch:
-                query.codes.set_result(list(codes[query.text]))
+                query.coded.set_result(coded[query.text])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from math import isclose
 
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText
 from gram_os.query_pipeline.batcher import QueryBatcher
 from gram_os.query_pipeline.head_queries import HeadQueries, HeadQueryStatistics
 from gram_os.query_pipeline.rewrite import BundleGenerator
@@ -54,7 +54,7 @@ class QueryCoder(AbstractContextManager["QueryCoder"]):
         )
         self._memory = HeadQueries(self._batcher, megabytes=settings.head_megabytes)
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         """See `CodeGenerator.code_queries`. Raises QueryRefusedError when too many queries wait, or after `close`."""
         return self._memory.code_queries(texts)
 
@@ -76,13 +76,14 @@ def is_batch_invariant(generator: BundleGenerator) -> bool:
     texts = [" ".join(values[: 1 + 3 * size]) for size in range(3)]
     together = generator.code_queries(texts)
     return all(
-        _are_equal(codes, generator.code_queries([text])[0]) for text, codes in zip(texts, together, strict=True)
+        _are_equal(coded, generator.code_queries([text])[0]) for text, coded in zip(texts, together, strict=True)
     )
 
 
-def _are_equal(left: Sequence[ScoredCode], right: Sequence[ScoredCode]) -> bool:
-    known = {scored.code: scored.probability for scored in right}
-    return len(left) == len(right) and all(
+def _are_equal(left: CodedText, right: CodedText) -> bool:
+    """Compare the weighted codes. The other layers are read off them and off the text."""
+    known = {scored.code: scored.probability for scored in right.weights}
+    return len(left.weights) == len(right.weights) and all(
         scored.code in known and isclose(scored.probability or 0, known[scored.code] or 0, abs_tol=_NOISE)
-        for scored in left
+        for scored in left.weights
     )

@@ -1,4 +1,4 @@
-"""How many documents of an index hold a code: the idf of a query's codes, the same on every shard."""
+"""How many documents of an index have a weight for a code: the idf of a query's codes, the same on every shard."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from cachetools import TLRUCache
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_count
+from gram_os.cluster.dsl import build_count, build_weight_query
 from gram_os.query_pipeline.single_flight import SingleFlight
 
 
 class CodeFrequencies:
-    """Document counts of codes in one field of one index. Safe for several threads.
+    """Document counts of codes in the `weights` of one index. Safe for several threads.
 
-    keep_s: seconds that a count is remembered. absent_s: the same for a count of 0, because a code that has just been
-    written must be found soon. most: the most counts in memory; the count that was used least recently goes out first.
-    Threads that need the same counts at the same time share one request.
+    field: the name of the field `weights`. The cluster keeps it as terms, one a code. So it reads a count off the term
+    in a segment without deleted documents, and off the term's postings in another. keep_s: seconds that a count is
+    remembered. absent_s: the same for a count of 0, because a code that has just been written must be found soon. most:
+    the most counts in memory; the count that was used least recently goes out first. Threads that need the same counts
+    at the same time share one request.
     """
 
     def __init__(
@@ -51,5 +53,5 @@ class CodeFrequencies:
         return [math.log1p((total - counts[c] + 0.5) / (counts[c] + 0.5)) if counts[c] else 0.0 for c in codes]
 
     def _count(self, codes: Sequence[str | None]) -> list[int]:
-        bodies = [build_count({"match_all": {}} if c is None else {"term": {self._field: c}}) for c in codes]
+        bodies = [build_count({"match_all": {}} if c is None else build_weight_query(self._field, c)) for c in codes]
         return [int(answer["hits"]["total"]["value"]) for answer in self._cluster.msearch(self._index, bodies)]

@@ -14,7 +14,7 @@ from threading import Lock
 
 from cachetools import LRUCache
 
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.rewrite import CodeGenerator, fold_query
 
 MEGABYTE = 1_000_000
@@ -43,7 +43,7 @@ class HeadQueryStatistics:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    codes: tuple[ScoredCode, ...]
+    coded: CodedText
     size: int
     stored_at: float
 
@@ -61,19 +61,19 @@ class HeadQueries:
         self._lock = Lock()
         self._hits = self._misses = 0
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         """See `CodeGenerator.code_queries`."""
         keys = [fold_query(text) for text in texts]
         with self._lock:
-            found = {key: entry.codes for key in keys if (entry := self._entries.get(key)) is not None}
+            found = {key: entry.coded for key in keys if (entry := self._entries.get(key)) is not None}
             missing = [key for key in dict.fromkeys(keys) if key not in found]
             self._misses += len(missing)
             self._hits += len(keys) - len(missing)
         if missing:
-            coded = dict(zip(missing, map(tuple, self._generator.code_queries(missing)), strict=True))
+            coded = dict(zip(missing, self._generator.code_queries(missing), strict=True))
             found |= coded
             self._remember(coded)
-        return [list(found[key]) for key in keys]
+        return [found[key] for key in keys]
 
     def statistics(self) -> HeadQueryStatistics:
         """Return what the memory holds now, and hits and misses since the start."""
@@ -88,16 +88,23 @@ class HeadQueries:
                 oldest_s=now - min((entry.stored_at for entry in entries), default=now),
             )
 
-    def _remember(self, coded: dict[str, tuple[ScoredCode, ...]]) -> None:
+    def _remember(self, coded: dict[str, CodedText]) -> None:
         with self._lock:
-            for key, codes in coded.items():
-                size = _ENTRY_BYTES + getsizeof(key) + _measure(codes)
+            for key, text in coded.items():
+                size = _ENTRY_BYTES + getsizeof(key) + _measure(text)
                 if size <= self._entries.maxsize:
-                    self._entries[key] = _Entry(codes, size, self._clock())
+                    self._entries[key] = _Entry(text, size, self._clock())
 
 
-def _measure(codes: tuple[ScoredCode, ...]) -> int:
-    """Return the bytes of codes with all that they hold. A value that several codes share counts for each of them."""
+def _measure(coded: CodedText) -> int:
+    """Return the bytes of a query's codes with all that they hold. A value that several share counts for each."""
+    size = getsizeof(coded) + getsizeof(coded.attributes)
+    for found in coded.attributes:
+        size += getsizeof(found) + getsizeof(found.value) + getsizeof(found.probability)
+    return size + _measure_codes(coded.codes) + _measure_codes(coded.weights)
+
+
+def _measure_codes(codes: tuple[ScoredCode, ...]) -> int:
     size = getsizeof(codes)
     for scored in codes:
         size += getsizeof(scored) + getsizeof(scored.weight) + getsizeof(scored.code)

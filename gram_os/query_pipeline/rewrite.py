@@ -1,4 +1,4 @@
-"""Rewrite a query: a text's codes -> weighted codes -> one OpenSearch clause.
+"""Rewrite a query: a text's codes and weights -> weights against one index -> one OpenSearch clause.
 
 Pure: it takes values and gives values back. The codes come from a generator, the idf values from whoever counted the
 index, so the clause fits into any `_search` body. Nothing here talks to a cluster or runs a model.
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gram_os.cluster.dsl import build_codes_query
 from gram_os.model.bundle import Bundle
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.scorer import WeightedCode
 
 MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
@@ -21,7 +21,7 @@ MAX_QUERY_CHARACTERS = 1000  # nobody types more; 100 kB of text would become th
 class CodeGenerator(Protocol):
     """Makes the codes of queries."""
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         """Return the codes of each query."""
 
 
@@ -57,10 +57,10 @@ def fold_query(text: str) -> str:
 def weigh_codes(
     codes: Sequence[ScoredCode], idf: Sequence[float], *, idf_exponent: float = 1.0
 ) -> tuple[WeightedCode, ...]:
-    """Weigh a query's codes against one index: the query's weight times idf ** idf_exponent, heaviest first.
+    """Weigh a query's weighted codes against one index: the query's weight times idf ** idf_exponent, heaviest first.
 
-    idf: one value for each code, 0 for a code that no document holds. Codes without idf or weight are left out, and the
-    lightest ones above `MAX_CLAUSES`.
+    codes: the `weights` of the coded query. idf: one value for each code, 0 for a code that no document holds. Codes
+    without idf or weight are left out, and the lightest ones above `MAX_CLAUSES`.
 
     >>> from gram_os.text.code import Code
     >>> codes = [ScoredCode(Code((value,)), None, own=True) for value in ("toner", "xerox", "zebra")]
@@ -75,33 +75,53 @@ def weigh_codes(
     return tuple(sorted(weighted, key=lambda code: -code.weight)[:MAX_CLAUSES])
 
 
-def build_clause(codes: Sequence[WeightedCode], *, codes_field: str, weights_field: str) -> dict[str, Any]:
-    """Build the clause that finds and ranks documents by weighted codes. Without codes it matches nothing.
+def find_codes(coded: CodedText) -> list[str]:
+    """Return what a query searches in the documents' `codes`: its codes, then its own values.
 
-    >>> build_clause([], codes_field="gram_v1.codes", weights_field="gram_v1.weights")
+    Own values find what people write there by hand, and they may write any word.
+
+    >>> from gram_os.text.code import Code
+    >>> black, toner = (ScoredCode(Code((value,)), None, own=True) for value in ("black", "toner"))
+    >>> both = ScoredCode(Code(("black", "toner")), None, own=True)
+    >>> find_codes(CodedText(codes=(toner, both), weights=(black, toner)))
+    ['toner', 'black | toner', 'black']
+    """
+    return list(dict.fromkeys(str(scored.code) for scored in (*coded.codes, *coded.weights) if scored.own))
+
+
+def build_clause(
+    weights: Sequence[WeightedCode], codes: Sequence[str], *, codes_field: str, weights_field: str
+) -> dict[str, Any]:
+    """Build the clause that ranks documents by `weights` and finds those with one of `codes`.
+
+    Without both it matches nothing.
+
+    >>> build_clause([], [], codes_field="gram_v1.codes", weights_field="gram_v1.weights")
     {'match_none': {}}
     """
-    if not codes:
+    if not weights and not codes:
         return {"match_none": {}}
-    weights = {str(weighted.code.code): weighted.weight for weighted in codes}
-    return build_codes_query(codes_field, weights_field, weights)
+    by_code = {str(weighted.code.code): weighted.weight for weighted in weights}
+    return build_codes_query(codes_field, weights_field, by_code, codes)
 
 
 def rewrite_query(
-    codes: Sequence[ScoredCode],
+    coded: CodedText,
     idf: Sequence[float],
     *,
     codes_field: str,
     weights_field: str,
     idf_exponent: float = 1.0,
 ) -> dict[str, Any]:
-    """Turn a query's codes into one clause for any `_search` body; see `weigh_codes` and `build_clause`.
+    """Turn a coded query into one clause for any `_search` body; see `weigh_codes` and `build_clause`.
+
+    idf: one value for each of its `weights`.
 
     >>> from gram_os.text.code import Code
-    >>> toner = ScoredCode(Code(("toner",)), None, own=True)
-    >>> clause = rewrite_query([toner], [2.5], codes_field="gram_v1.codes", weights_field="gram_v1.weights")
+    >>> toner = CodedText(weights=(ScoredCode(Code(("toner",)), None, own=True),))
+    >>> clause = rewrite_query(toner, [2.5], codes_field="gram_v1.codes", weights_field="gram_v1.weights")
     >>> clause["bool"]["should"][0]
     {'rank_feature': {'field': 'gram_v1.weights.toner', 'linear': {}, 'boost': 2.5}}
     """
-    weighted = weigh_codes(codes, idf, idf_exponent=idf_exponent)
-    return build_clause(weighted, codes_field=codes_field, weights_field=weights_field)
+    weights = weigh_codes(coded.weights, idf, idf_exponent=idf_exponent)
+    return build_clause(weights, find_codes(coded), codes_field=codes_field, weights_field=weights_field)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import ScoredCode
 
 
 @dataclass(frozen=True, slots=True)

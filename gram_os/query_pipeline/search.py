@@ -17,10 +17,11 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_search, build_text_query, read_weights
 from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import InputError
+from gram_os.model.coded import CodedText, ScoredCode, TypedValue
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
-from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, fold_query, weigh_codes
+from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, find_codes, fold_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 
 _SAME_ID = 20  # documents of one id that a page may meet
@@ -58,10 +59,15 @@ class IndexFields:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The hits of a query, best first, and the codes that the search used (none in mode bm25)."""
+    """The hits of a query, best first, and what the search knew of it (nothing in mode bm25).
+
+    codes, attributes: see `CodedText`. weights: what the index ranks by, heaviest first.
+    """
 
     hits: tuple[Hit, ...]
-    codes: tuple[WeightedCode, ...]
+    codes: tuple[ScoredCode, ...] = ()
+    attributes: tuple[TypedValue, ...] = ()
+    weights: tuple[WeightedCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class QueryPipeline:
         self._cluster = cluster
         self._generator = generator
         self._idf_exponent, self._gram_weight = idf_exponent, gram_weight
-        self._frequencies = frequencies or CodeFrequencies(cluster, fields.index, fields.codes)
+        self._frequencies = frequencies or CodeFrequencies(cluster, fields.index, fields.weights)
 
     def search(
         self,
@@ -130,32 +136,39 @@ class QueryPipeline:
             )
         text = clean_query(text)
         if not text or not size:
-            return Answer((), ())
+            return Answer(())
         window = min(max(WINDOW, start + size), last) if mode is Mode.HYBRID else start + size
-        codes = self._weigh(text) if mode is not Mode.BM25 else ()
-        found = self._recall(text, codes, mode, window, filters)
+        coded = self._generator.code_queries([fold_query(text)])[0] if mode is not Mode.BM25 else CodedText()
+        weights = self._weigh(coded)
+        found = self._recall(text, self._build_clause(coded, weights), mode, window, filters)
         hits = self._rank(found, mode)[start : start + size]
-        return Answer(tuple(self._read_shown(hits, source, codes if explain else ())), codes)
+        shown = self._read_shown(hits, source, weights if explain else ())
+        return Answer(tuple(shown), coded.codes, coded.attributes, weights)
 
-    def _weigh(self, text: str) -> tuple[WeightedCode, ...]:
-        """Return the query's codes that the index holds, heaviest first."""
-        codes = self._generator.code_queries([fold_query(text)])[0]
-        idf = self._frequencies.idf([str(scored.code) for scored in codes])
-        return weigh_codes(codes, idf, idf_exponent=self._idf_exponent)
+    def _weigh(self, coded: CodedText) -> tuple[WeightedCode, ...]:
+        """Return the query's weights for the codes that the index holds, heaviest first."""
+        idf = self._frequencies.idf([str(scored.code) for scored in coded.weights])
+        return weigh_codes(coded.weights, idf, idf_exponent=self._idf_exponent)
+
+    def _build_clause(self, coded: CodedText, weights: Sequence[WeightedCode]) -> Mapping[str, Any] | None:
+        """Return the search by code. None when the query has no codes."""
+        codes, fields = find_codes(coded), self.fields
+        if not codes and not weights:
+            return None
+        return build_clause(weights, codes, codes_field=fields.codes, weights_field=fields.weights)
 
     def _recall(
         self,
         text: str,
-        codes: Sequence[WeightedCode],
+        clause: Mapping[str, Any] | None,
         mode: Mode,
         window: int,
         filters: Sequence[Mapping[str, Any]],
     ) -> dict[Mode, list[dict[str, Any]]]:
-        """Return the branches' hits, read in one request."""
+        """Return the branches' hits, read in one request. clause: the search by code."""
         fields = self.fields
         bodies: dict[Mode, dict[str, Any]] = {}
-        if codes:
-            clause = build_clause(codes, codes_field=fields.codes, weights_field=fields.weights)
+        if clause is not None:
             bodies[Mode.GRAM] = build_search(clause, window, filters=filters)
         if mode is not Mode.GRAM:
             words = build_text_query(fields.text or fields.title, text)
@@ -181,27 +194,27 @@ class QueryPipeline:
         ]
 
     def _read_shown(
-        self, ranked: Sequence[_Ranked], source: Sequence[str] | bool, codes: Sequence[WeightedCode]
+        self, ranked: Sequence[_Ranked], source: Sequence[str] | bool, weights: Sequence[WeightedCode]
     ) -> list[Hit]:
-        """Read the fields `source` of the hits that are shown, and the parts of their pair scores over `codes`."""
-        if not ranked or not (source or codes):
+        """Read the fields `source` of the hits that are shown, and the parts of their pair scores over `weights`."""
+        if not ranked or not (source or weights):
             return [found.hit for found in ranked]
-        fields = [self.fields.weights] if codes else []
+        fields = [self.fields.weights] if weights else []
         # An id may name a document in each index of an alias, and in each shard that a routing leads to.
         size = min(self.fields.result_window, _SAME_ID * len(ranked))
         query = {"ids": {"values": list(dict.fromkeys(found.hit.id for found in ranked))}}
         answer = self._cluster.search(self.fields.index, build_search(query, size, source=source, fields=fields))
         documents = {_read_key(document): document for document in answer["hits"]["hits"]}
-        return [self._complete(found.hit, documents.get(found.key, {}), bool(source), codes) for found in ranked]
+        return [self._complete(found.hit, documents.get(found.key, {}), bool(source), weights) for found in ranked]
 
-    def _complete(self, hit: Hit, document: Mapping[str, Any], source: bool, codes: Sequence[WeightedCode]) -> Hit:
+    def _complete(self, hit: Hit, document: Mapping[str, Any], source: bool, weights: Sequence[WeightedCode]) -> Hit:
         if source:
             hit = replace(hit, source=document.get("_source", {}))
         if hit.pair is None:
             return hit
         stored = document.get("fields", {}).get(self.fields.weights, [])
-        title = read_weights(stored, [str(w.code.code) for w in codes])
-        return replace(hit, pair=replace(hit.pair, parts=score_pair(codes, title).parts))
+        title = read_weights(stored, [str(w.code.code) for w in weights])
+        return replace(hit, pair=replace(hit.pair, parts=score_pair(weights, title).parts))
 
 
 def _read_key(hit: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from benchmarks.concurrent_queries import draw_queries, measure, time_clients
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText
 from tests.bundles import make_generator
 
 
@@ -22,7 +22,7 @@ class SlowCoder:
     most: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         with self.lock:
             self.queries += texts
             self.now += 1
@@ -30,7 +30,7 @@ class SlowCoder:
         time.sleep(0.005)
         with self.lock:
             self.now -= 1
-        return [[] for _ in texts]
+        return [CodedText() for _ in texts]
 
 
 def test_queries_are_short_and_no_two_alike() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.failures import classify, find_misses
 from gram_os.catalogue import Judgment, Product
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.model.coded import ScoredCode
+from gram_os.model.generator import Generator
 from gram_os.relevance import Ranking, Run
 from gram_os.relevance.judgments import JudgmentSet
 from gram_os.text.code import Code

@@ -23,9 +23,11 @@ def test_the_tiny_model_gives_titles_codes(tmp_path: Path) -> None:
     generator = Generator(make_bundle(tmp_path), TinyModel())
     titles = list(draw_titles(70))
     products = [Product(str(at), title, {}) for at, title in enumerate(titles)]
-    for title, codes in zip(titles, generator.code_products(products), strict=True):
-        assert sum(scored.own for scored in codes) == len(set(title.split())) + 1  # the digits of the part number
-        assert 1 <= sum(not scored.own for scored in codes) <= 2
+    for title, coded in zip(titles, generator.code_products(products), strict=True):
+        assert (
+            sum(scored.own for scored in coded.weights) == len(set(title.split())) + 1
+        )  # the digits of the part number
+        assert 1 <= sum(not scored.own for scored in coded.weights) <= 2
 
 
 def test_documents_are_produced_when_they_are_read() -> None:

@@ -60,6 +60,7 @@ def test_mappings_that_are_closed_take_the_fields(cluster: Cluster, make_index: 
     attach(cluster, index, V1)
     fields = {
         "codes": ["toner"],
+        "attributes": {"product_type": ["toner"]},
         "weights": [{"toner": 0.5}],
         "probabilities": "Cw==",
         "source": "0",
@@ -74,7 +75,8 @@ def test_mappings_that_are_closed_take_the_fields(cluster: Cluster, make_index: 
 def test_code_fields_are_strict(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index()
     attach(cluster, index, V1)
-    assert "strict_dynamic_mapping_exception" in str(_write(cluster, index, {"gram_v1": {"code": ["x"]}}))
+    for fields in ({"code": ["x"]}, {"attributes": {"flavour": ["x"]}}):
+        assert "strict_dynamic_mapping_exception" in str(_write(cluster, index, {"gram_v1": fields}))
 
 
 def test_probabilities_and_source_are_not_searched_by(cluster: Cluster, make_index: MakeIndex) -> None:
@@ -100,19 +102,76 @@ def test_missing_index(cluster: Cluster) -> None:
             act()
 
 
+def _attach_older(cluster: Cluster, index: str) -> None:
+    """Attach the label v1 as gram-os did before there were attributes."""
+    keyword = {"type": "keyword"}
+    parts = {
+        "codes": keyword, "weights": {"type": "rank_features"}, "probabilities": {"type": "binary", "doc_values": True},
+        "source": {**keyword, "index": False}, "coded_at": {"type": "date"},
+    }  # fmt: skip
+    meta = {"gram": {"active": "v1", "labels": {"v1": {"bundle": V1.bundle, "title_field": "title"}}}}
+    cluster.put_mapping(index, {"_meta": meta, "properties": {"gram_v1": {"dynamic": "strict", "properties": parts}}})
+
+
+def test_label_of_an_older_gram_os_is_refused_and_left_alone(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    _attach_older(cluster, index)
+    before = cluster.get_mapping(index)
+    for act in (lambda: attach(cluster, index, V1), lambda: require_label(cluster, index)):
+        with pytest.raises(IndexUnfitError, match=f"older gram-os.*--index {index} --label NEW"):
+            act()
+    assert cluster.get_mapping(index) == before
+    # The fields alone tell, too: a template may have brought them without `_meta`.
+    cluster.put_mapping(index, {"_meta": {}})
+    with pytest.raises(IndexUnfitError, match=f"'gram_v1' is of an older gram-os.*--index {index} --label NEW"):
+        attach(cluster, index, V1)
+
+
+def test_new_label_beside_one_of_an_older_gram_os_works(cluster: Cluster, make_index: MakeIndex) -> None:
+    index = make_index()
+    _attach_older(cluster, index)
+    assert _write(cluster, index, {"title": "x", "gram_v1": {"codes": ["toner"], "weights": [{"toner": 0.5}]}}) is None
+    second = LabelState("v2", "b" * 12, "title")
+    attach(cluster, index, second)
+    assert read_attachment(cluster, index) == Attachment("v1", {"v1": replace(V1, format=1), "v2": second})
+    assert require_label(cluster, index, "v2") == second
+    with pytest.raises(IndexUnfitError, match=r"label 'v1' .*older gram-os"):
+        require_label(cluster, index)  # the active one
+    meta = cluster.get_mapping(index)["_meta"]
+    meta["gram"]["active"] = "v2"
+    cluster.put_mapping(index, {"_meta": meta})
+    assert require_label(cluster, index) == second
+
+
 def test_field_that_is_taken_by_another(cluster: Cluster, make_index: MakeIndex) -> None:
     index = make_index(properties={"title": {"type": "text"}, "gram_v1": {"type": "keyword"}})
     with pytest.raises(IndexUnfitError, match="gram_v1"):
         attach(cluster, index, V1)
 
 
-def test_codes_come_back_in_the_order_in_which_they_are_packed(cluster: Cluster, make_index: MakeIndex) -> None:
-    # Doc values are sorted by UTF-8 bytes; U+FA0E and U+20000 would swap places in UTF-16.
+def test_names_of_weights_come_back_as_they_are_packed(cluster: Cluster, make_index: MakeIndex) -> None:
+    # U+FA0E and U+20000 would swap places in UTF-16.
     index = make_index()
     attach(cluster, index, V1)
-    codes = ["𠀀", "﨎", "zoo", "é", "a | b", "a-b", "a b", "a", "Z", "~", "ש"]
-    assert _write(cluster, index, {"title": "x", "gram_v1": {"codes": codes}}) is None
+    names = ["𠀀", "﨎", "zoo", "é", "a | b", "a-b", "a b", "a", "Z", "~", "ש", "3·5"]
+    assert _write(cluster, index, {"title": "x", "gram_v1": {"weights": [dict.fromkeys(names, 0.5)]}}) is None
     cluster.refresh(index)
-    body = {"query": {"match_all": {}}, "docvalue_fields": ["gram_v1.codes"]}
-    (hit,) = cluster.search(index, body)["hits"]["hits"]
-    assert hit["fields"]["gram_v1.codes"] == sorted(codes, key=str.encode)
+    (hit,) = cluster.search(index, {"query": {"match_all": {}}, "fields": ["gram_v1.weights"]})["hits"]["hits"]
+    (weights,) = hit["fields"]["gram_v1.weights"]
+    assert sorted(weights, key=str.encode) == sorted(names, key=str.encode)
+
+
+@pytest.mark.parametrize("part", ["codes", "attributes.brand"])
+def test_codes_and_attributes_are_counted_and_filtered_by(cluster: Cluster, make_index: MakeIndex, part: str) -> None:
+    index = make_index()
+    attach(cluster, index, V1)
+    for id_, values in (("1", ["hp", "hp | laptop"]), ("2", ["hp"])):
+        fields = {"codes": values, "attributes": {"brand": values}}
+        (item,) = cluster.bulk([{"op": "index", "index": index, "id": id_, "body": {"gram_v1": fields}}])
+        assert item.ok
+    cluster.refresh(index)
+    field = f"gram_v1.{part}"
+    body = {"query": {"term": {field: "hp | laptop"}}, "aggs": {"counts": {"terms": {"field": field}}}}
+    found = cluster.search(index, body)
+    assert [hit["_id"] for hit in found["hits"]["hits"]] == ["1"]
+    assert {b["key"]: b["doc_count"] for b in found["aggregations"]["counts"]["buckets"]} == {"hp": 1, "hp | laptop": 1}

@@ -26,8 +26,9 @@ from gram_os.ingest.documents import (
     source_fields,
     write_documents,
 )
-from gram_os.ingest.packing import pack_codes
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.ingest.packing import pack_probabilities
+from gram_os.model.coded import CodedText
+from gram_os.model.generator import Generator
 from gram_os.settings import ClusterSettings
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
@@ -63,14 +64,14 @@ class Meddler:
         self.coded: list[str] = []
         self._generator, self._acts = generator, list(acts)
 
-    def code_products(self, products: Iterable[Product]) -> Iterator[list[ScoredCode]]:
+    def code_products(self, products: Iterable[Product]) -> Iterator[CodedText]:
         chosen = list(products)
         self.coded += [product.id for product in chosen]
         if self._acts:
             self._acts.pop(0)()
         yield from self._generator.code_products(chosen)
 
-    def code_batch(self, products: Sequence[Product]) -> list[list[ScoredCode]]:
+    def code_batch(self, products: Sequence[Product]) -> list[CodedText]:
         return self._generator.code_batch(products)
 
 
@@ -100,24 +101,29 @@ def test_what_is_written(cluster: Cluster, index: str, generator: Generator) -> 
     found = _read(cluster, index)
     for id_, document in DOCUMENTS.items():
         product = Product(id_, document["title"], document)
-        codes = next(generator.code_products([product]))
-        packed = pack_codes(codes)
+        coded = next(generator.code_products([product]))
         fields = found[id_]["_source"].pop("gram_t1")
         assert found[id_]["_source"] == document  # nothing of the writer's is touched
-        assert (tuple(fields["codes"]), fields["probabilities"]) == (packed.codes, packed.probabilities)
+        assert fields["codes"] == [str(scored.code) for scored in coded.codes]
+        values = [(kind, value) for kind, values in fields["attributes"].items() for value in values]
+        assert sorted(values) == sorted((found.type.value, found.value) for found in coded.attributes)
         (weights,) = fields["weights"]
-        assert weights == pytest.approx({str(scored.code): scored.weight for scored in codes}, abs=1e-5)
+        assert weights == pytest.approx({str(scored.code): scored.weight for scored in coded.weights}, abs=1e-5)
+        assert fields["probabilities"] == pack_probabilities(coded.weights)
         assert re.fullmatch("[0-9a-f]{16}", fields["source"])
         assert started <= datetime.fromisoformat(fields["coded_at"]) <= started + timedelta(minutes=5)
-        assert set(fields) == {"codes", "weights", "probabilities", "source", "coded_at"}
-    coded = cluster.search(index, {"query": {"term": {"gram_t1.codes": "toner cartridge"}}})
-    assert "1" in {hit["_id"] for hit in coded["hits"]["hits"]}
+        assert set(fields) == {"codes", "attributes", "weights", "probabilities", "source", "coded_at"}
+    for field, value in (("codes", "black | toner cartridge | xerox"), ("attributes.product_type", "toner cartridge")):
+        found_by = cluster.search(index, {"query": {"term": {f"gram_t1.{field}": value}}})
+        assert [hit["_id"] for hit in found_by["hits"]["hits"]] == ["1"]
 
 
 def test_attribute_fields_are_coded_too(cluster: Cluster, index: str, generator: Generator) -> None:
     backfill(cluster, index, _state(generator), generator)
-    codes = _read(cluster, index)["2"]["_source"]["gram_t1"]["codes"]
-    assert {"hp", "laptop", "wireless", "red"} <= set(codes)
+    fields = _read(cluster, index)["2"]["_source"]["gram_t1"]
+    assert {"hp", "laptop", "wireless", "red"} <= set(fields["weights"][0])
+    assert fields["attributes"]["brand"] == ["hp"]
+    assert "hp | laptop" in fields["codes"]
 
 
 def test_second_run_writes_nothing(cluster: Cluster, index: str, generator: Generator) -> None:
@@ -159,8 +165,8 @@ def test_weights_of_an_old_title_do_not_stay(cluster: Cluster, index: str, gener
         backfill(cluster, index, _state(generator), generator)
         fields = _read(cluster, index)["1"]["_source"]["gram_t1"]
         (weights,) = fields["weights"]
-        assert set(weights) == set(fields["codes"])
         assert ("zebra" in weights) == is_zebra
+        assert ("laptop" in fields["codes"]) == (not is_zebra)
 
 
 def test_a_chunk_says_what_became_of_each_document(cluster: Cluster, index: str, generator: Generator) -> None:
@@ -187,7 +193,7 @@ def test_a_chunk_says_that_the_index_is_blocked(cluster: Cluster, index: str, ge
     state = _state(generator)
     documents = _read_documents(cluster, index, state, generator)
     _put_settings(cluster, index, {"index.blocks.write": True})
-    outcome = write_documents(cluster, state, [CodedDocument(document, []) for document in documents])
+    outcome = write_documents(cluster, state, [CodedDocument(document, CodedText()) for document in documents])
     _put_settings(cluster, index, {"index.blocks.write": None})
     assert "[FORBIDDEN/8/" in str(outcome.block)
     assert replace(outcome, block=None) == WriteOutcome()
@@ -227,7 +233,7 @@ def test_writers_change_is_kept_and_coded(cluster: Cluster, index: str, generato
     source = _read(cluster, index)["3"]["_source"]
     fields = source.pop("gram_t1")
     assert source == changed
-    assert "apple" in fields["codes"]
+    assert fields["attributes"] == {"brand": ["apple"], "product_type": ["laptop"]}
     assert coder.coded == ["1", "2", "3", "3"]
     assert backfill(cluster, index, _state(generator), generator) == BackfillReport(0, 3)
 

@@ -19,7 +19,7 @@ from tests.conftest import MakeIndex
 
 pytestmark = pytest.mark.integration
 
-FIELD = "gram_v1.codes"
+FIELD = "gram_v1.weights"
 CODES = {"1": ["toner", "black | toner"], "2": ["toner"], "3": ["mouse"], "4": [], "5": ["Toner"]}
 
 
@@ -80,7 +80,8 @@ def index(cluster: Cluster, make_index: MakeIndex) -> str:
 
 def _write(cluster: Cluster, index: str, codes: Mapping[str, list[str]]) -> None:
     actions = [
-        {"op": "index", "index": index, "id": id_, "body": {"gram_v1": {"codes": of}}} for id_, of in codes.items()
+        {"op": "index", "index": index, "id": id_, "body": {"gram_v1": {"weights": [dict.fromkeys(of, 0.5)]}}}
+        for id_, of in codes.items()
     ]
     assert [item.error for item in cluster.bulk(actions)] == [None] * len(codes)
     cluster.refresh(index)

@@ -37,7 +37,7 @@ def test_a_long_title_with_extreme_parameters_is_taken_and_ranked(
     side = SideWeights(own=Emphasis(scale=scale, exponent=3), number=scale, length_exponent=0.5)
     weights = side.weigh([Code((word,)) for word in WORDS], [[0.5]] * 300, [True] * 300)
     assert _write(cluster, index, "1", build_weights(dict(zip(WORDS, weights, strict=True)))) is None
-    query = build_codes_query("gram_v1.codes", "gram_v1.weights", dict.fromkeys(WORDS, MOST))
+    query = build_codes_query("gram_v1.codes", "gram_v1.weights", dict.fromkeys(WORDS, MOST), [])
     (hit,) = cluster.search(index, build_search(query, 1))["hits"]["hits"]
     assert hit["_score"] == pytest.approx(300 * bound * MOST, rel=1e-2)  # nine significant bits
 

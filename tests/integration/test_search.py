@@ -22,10 +22,11 @@ from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, InputError
 from gram_os.ingest.backfill import backfill
 from gram_os.model.bundle import Bundle
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
+from gram_os.model.generator import Generator
 from gram_os.query_pipeline.coder import QueryCoder
 from gram_os.query_pipeline.fusion import fuse_scores
-from gram_os.query_pipeline.rewrite import CodeGenerator
+from gram_os.query_pipeline.rewrite import CodeGenerator, find_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 from gram_os.query_pipeline.search import Answer, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
@@ -98,7 +99,7 @@ class CountingGenerator:
     def bundle(self) -> Bundle:
         return self.inner.bundle
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         self.queries += len(texts)
         return self.inner.code_queries(texts)
 
@@ -108,7 +109,7 @@ BITS = 2**-8  # what the cluster's 9 significant bits of a weight may be off by
 
 def _title_weights(generator: Generator) -> dict[str, dict[str, float]]:
     coded = zip(PRODUCTS, generator.code_products(PRODUCTS), strict=True)
-    return {p.id: {str(s.code): s.weight for s in codes} for p, codes in coded}
+    return {p.id: {str(s.code): s.weight for s in text.weights} for p, text in coded}
 
 
 def _reference(generator: Generator, text: str) -> dict[str, PairScore]:
@@ -118,15 +119,21 @@ def _reference(generator: Generator, text: str) -> dict[str, PairScore]:
     total = len(PRODUCTS)
     query_codes = [
         WeightedCode(s, s.weight * log(1 + (total - counts[c] + 0.5) / (counts[c] + 0.5)) ** 1.2)
-        for s in generator.code_queries([text])[0]
+        for s in generator.code_queries([text])[0].weights
         if counts[c := str(s.code)]
     ]
     scores = {id_: score_pair(query_codes, weights) for id_, weights in titles.items()}
     return {id_: score for id_, score in scores.items() if score.parts}
 
 
-def _totals(scores: dict[str, PairScore]) -> dict[str, float]:
-    return {id_: score.total + HAND_WRITTEN for id_, score in scores.items()}
+def _totals(generator: Generator, text: str) -> dict[str, float]:
+    """Every product's score in an index: its pair score, and a little more when its `codes` hold one of the query's."""
+    wanted = set(find_codes(generator.code_queries([text])[0]))
+    coded = zip(PRODUCTS, generator.code_products(PRODUCTS), strict=True)
+    shares = {p.id for p, title in coded if wanted & {str(scored.code) for scored in title.codes}}
+    scores = _reference(generator, text)
+    assert shares <= set(scores)
+    return {id_: score.total + HAND_WRITTEN * (id_ in shares) for id_, score in scores.items()}
 
 
 def _bm25(corpus: Corpus, text: str) -> dict[str, float]:
@@ -144,7 +151,7 @@ def _ids(answer: Answer) -> list[str]:
 
 @pytest.mark.parametrize("text", [QUERY, "apple mouse", "wireless 101", "cartridge"])
 def test_gram_gives_every_product_its_pair_score(corpus: Corpus, text: str) -> None:
-    expected = _totals(_reference(corpus.generator, text))
+    expected = _totals(corpus.generator, text)
     answer = corpus.pipeline.search(text, mode=Mode.GRAM, size=100)
     assert _scores(answer) == pytest.approx(expected, rel=BITS)
     ordered = [hit.score for hit in answer.hits]
@@ -155,13 +162,13 @@ def test_gram_gives_every_product_its_pair_score(corpus: Corpus, text: str) -> N
 def test_bm25_is_the_clusters(corpus: Corpus) -> None:
     answer = corpus.pipeline.search(QUERY, mode=Mode.BM25, size=100)
     assert _scores(answer) == pytest.approx(_bm25(corpus, QUERY))
-    assert answer.codes == ()
+    assert (answer.codes, answer.attributes, answer.weights) == ((), (), ())
     assert all(hit.pair is None and hit.bm25 == hit.score for hit in answer.hits)
 
 
 def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
     answer = corpus.pipeline.search(QUERY, size=100)
-    pairs = _totals(_reference(corpus.generator, QUERY))
+    pairs = _totals(corpus.generator, QUERY)
     expected = fuse_scores([pairs, _bm25(corpus, QUERY)], [0.8, 1.0])
     assert _scores(answer) == pytest.approx(expected, rel=2 * BITS)
     assert max(hit.score for hit in answer.hits) <= 0.8 + 1.0 + 1e-9
@@ -171,7 +178,7 @@ def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
 def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -> None:
     answer = corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100, explain=True)
     expected = _reference(corpus.generator, QUERY)
-    query_codes = {str(w.code.code): w.weight for w in answer.codes}
+    query_codes = {str(w.code.code): w.weight for w in answer.weights}
     titles = _title_weights(corpus.generator)
     assert answer.hits
     for hit in answer.hits:
@@ -205,10 +212,17 @@ def test_explaining_bm25_has_nothing_to_say(corpus: Corpus) -> None:
 
 def test_codes_that_no_product_holds_are_not_asked_for(corpus: Corpus) -> None:
     answer = corpus.pipeline.search("zebra toner", mode=Mode.GRAM)
-    query_codes = [str(w.code.code) for w in answer.codes]
+    query_codes = [str(w.code.code) for w in answer.weights]
     assert "toner" in query_codes
     assert "zebra" not in query_codes
-    assert [w.weight for w in answer.codes] == sorted((w.weight for w in answer.codes), reverse=True)
+    assert [w.weight for w in answer.weights] == sorted((w.weight for w in answer.weights), reverse=True)
+
+
+def test_an_answer_tells_the_querys_codes_and_attributes(corpus: Corpus) -> None:
+    answer = corpus.pipeline.search(QUERY)
+    (coded,) = corpus.generator.code_queries([QUERY])
+    assert (answer.codes, answer.attributes) == (coded.codes, coded.attributes)
+    assert "black | toner | xerox" in {str(scored.code) for scored in answer.codes}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -243,7 +257,7 @@ def test_pages_continue_each_other(corpus: Corpus, mode: Mode) -> None:
 
 def test_pages_beyond_the_hits_and_of_size_nought(corpus: Corpus) -> None:
     assert corpus.pipeline.search(QUERY, start=5000).hits == ()
-    assert corpus.pipeline.search(QUERY, size=0) == Answer((), ())
+    assert corpus.pipeline.search(QUERY, size=0) == Answer(())
     assert corpus.pipeline.search(QUERY, start=RESULT_WINDOW - 10, size=10).hits == ()
 
 
@@ -264,7 +278,7 @@ def test_fields_that_are_asked_for(corpus: Corpus) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000"])
 @pytest.mark.parametrize("mode", list(Mode))
 def test_empty_queries_find_nothing(corpus: Corpus, text: str, mode: Mode) -> None:
-    assert corpus.pipeline.search(text, mode=mode) == Answer((), ())
+    assert corpus.pipeline.search(text, mode=mode) == Answer(())
 
 
 ODD = {
@@ -292,20 +306,20 @@ def test_odd_queries_are_answered(corpus: Corpus, text: str, mode: Mode) -> None
 class ManyCodes:
     """A generator of as many codes as a query of a thousand characters may have, and more."""
 
-    def __init__(self, codes: Sequence[ScoredCode]):
-        self._codes = codes
+    def __init__(self, weights: Sequence[ScoredCode]):
+        self._coded = CodedText(weights=tuple(weights))
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
-        return [list(self._codes) for _ in texts]
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
+        return [self._coded for _ in texts]
 
 
 def test_more_codes_than_a_query_may_have_clauses(corpus: Corpus) -> None:
-    codes = [code for found in corpus.generator.code_products(PRODUCTS) for code in found]
+    codes = [code for found in corpus.generator.code_products(PRODUCTS) for code in found.weights]
     distinct = list({str(scored.code): scored for scored in codes}.values())
     many = [replace(distinct[n % len(distinct)], weight=1 / (n + 1)) for n in range(1200)]
     pipeline = _pipeline(corpus, ManyCodes(many))
     answer = pipeline.search("x", mode=Mode.GRAM, size=100)
-    assert len(answer.codes) == 1000
+    assert len(answer.weights) == 1000
     assert len(answer.hits) == len(PRODUCTS)
 
 
@@ -345,8 +359,14 @@ def _put(corpus: Corpus, id_: str, op: str, body: dict[str, Any]) -> None:
 def test_codes_edited_by_hand_are_found(own_corpus: Corpus, codes: object) -> None:
     _put(own_corpus, "p01", "update", {"doc": {"gram_t1": {"codes": codes}}})
     answer = own_corpus.pipeline.search("hm77", mode=Mode.GRAM, size=100)
-    assert "hm77" in {str(w.code.code) for w in answer.codes}
+    assert "hm77" not in {str(w.code.code) for w in answer.weights}  # no document has a weight for it
     assert "p01" in _ids(answer)
+
+
+def test_a_code_of_several_values_by_hand_is_found(own_corpus: Corpus) -> None:
+    _put(own_corpus, "new", "index", {"title": "by hand", "gram_t1": {"codes": ["black | toner | xerox"]}})
+    assert "new" in _ids(own_corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100))
+    assert "new" not in _ids(own_corpus.pipeline.search("black toner", mode=Mode.GRAM, size=100))
 
 
 def test_codes_without_weights_are_found_behind_those_that_have_them(own_corpus: Corpus) -> None:
@@ -386,7 +406,7 @@ def test_index_that_is_attached_but_not_coded_answers_with_bm25(
     attach(cluster, index, LabelState("t1", generator.bundle.id, "title"))
     pipeline = open_pipeline(cluster, index, generator=generator)
     assert _ids(pipeline.search("toner")) == ["1"]
-    assert pipeline.search("toner", mode=Mode.GRAM) == Answer((), ())
+    assert pipeline.search("toner", mode=Mode.GRAM).hits == ()
 
 
 def test_number_of_shards_changes_nothing(cluster: Cluster, make_index: MakeIndex, corpus: Corpus) -> None:
@@ -398,7 +418,7 @@ def test_number_of_shards_changes_nothing(cluster: Cluster, make_index: MakeInde
     for text in (QUERY, "apple mouse", "cartridge 102"):
         one, five = (c.pipeline.search(text, mode=Mode.GRAM, size=100) for c in (corpus, spread))
         assert _scores(five) == pytest.approx(_scores(one))
-        assert five.codes == one.codes
+        assert five.weights == one.weights
 
 
 def test_many_threads_through_one_coder_find_what_each_would_alone(corpus: Corpus) -> None:

@@ -45,6 +45,6 @@ def test_a_text_is_searched_though_it_begins_with_a_dash(
 
 @pytest.mark.parametrize("option", ["--query", "--title"])
 def test_the_codes_of_such_a_text_are_shown(option: str) -> None:
-    answer = run("codes", option, "-20 degree", "--json").json()
+    answer = run("codes", option, "-20 degree", "--weights", "--json").json()
     assert answer["text"] == "-20 degree"
-    assert "20" in " ".join(row["code"] for row in answer["codes"] if row["from"] == "text")
+    assert "20" in " ".join(row["code"] for row in answer["weights"] if row["from"] == "text")

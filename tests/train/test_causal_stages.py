@@ -252,9 +252,9 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
     assert (manifest.label, manifest.backbone, manifest.precision) == ("tiny", "causal-lm", "int8")
     assert 0 <= manifest.measures["held_out_R@300"] <= 1
     (coded,) = load_generator(tmp_path, device="cpu", threads=1).code_queries(["black toner cartridge"])
-    assert {"black", "toner", "cartridge"} <= {str(scored.code) for scored in coded if scored.own}
-    assert any(not scored.own for scored in coded)
-    assert all(scored.probabilities is not None for scored in coded)
+    assert {"black", "toner", "cartridge"} <= {str(scored.code) for scored in coded.weights if scored.own}
+    assert any(not scored.own for scored in coded.weights)
+    assert all(scored.probabilities is not None for scored in coded.weights)
 
     second = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
@@ -283,7 +283,7 @@ def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSo
     assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "export"}
     assert trained.bundle.manifest.pair == PairWeights()
     (coded,) = load_generator(tmp_path, device="cpu", threads=1).code_queries(["black toner"])
-    assert any(not scored.own for scored in coded)
+    assert any(not scored.own for scored in coded.weights)
 
     # The same folder with another model in it: what was learned before does not count for it.
     assert recipe.causal is not None

@@ -65,7 +65,7 @@ def test_a_bundle_without_clicks_codes_as_torch_does(
     assert trained.bundle.manifest.attributes.keys() == {"brand", "colour"}
     assert trained.bundle.manifest.pair == PairWeights()  # nobody clicked, so nothing to fit it to
     generator = load_generator(tmp_path)
-    codes = generator.code_queries(["black toner cartridges"])[0]
+    codes = generator.code_queries(["black toner cartridges"])[0].weights
     assert [str(c.code) for c in codes if c.own] == ["black", "toner", "cartridge"]
     generated = [c for c in codes if not c.own]
     assert generated

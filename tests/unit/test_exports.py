@@ -8,8 +8,10 @@ from pathlib import Path
 import gram_os
 
 FROZEN = [
+    "AttributeType",
     "Cluster",
     "Code",
+    "CodedText",
     "Generator",
     "GramError",
     "Mode",
@@ -18,6 +20,7 @@ FROZEN = [
     "QueryPipeline",
     "ScoredCode",
     "Settings",
+    "TypedValue",
     "__version__",
     "backfill",
     "load_generator",

@@ -178,8 +178,8 @@ def test_codes_of_an_int8_bundle_do_not_depend_on_the_batch(
     together = generator.code_queries(texts)
     for text, codes in zip(texts, together, strict=True):
         (alone,) = generator.code_queries([text])
-        assert [(scored.code, scored.own) for scored in alone] == [(scored.code, scored.own) for scored in codes]
-        for one, other in zip(alone, codes, strict=True):
+        assert [(s.code, s.own) for s in alone.weights] == [(s.code, s.own) for s in codes.weights]
+        for one, other in zip(alone.weights, codes.weights, strict=True):
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
     assert is_batch_invariant(generator)
     with caplog.at_level(logging.WARNING), QueryCoder(generator) as coder:
@@ -437,14 +437,14 @@ def test_sft_learns_a_handful_of_texts(tokenizer: Tokenizer, tmp_path: Path) -> 
     export(source, tmp_path / "bundle")
     generator = load_generator(tmp_path / "bundle", device="cpu", threads=1)
     for code, scored in zip(wanted, generator.code_queries(TEXTS), strict=True):
-        best = max(scored, key=lambda s: (s.probability or 0) * (s.code == code or not s.own))
+        best = max(scored.weights, key=lambda s: (s.probability or 0) * (s.code == code or not s.own))
         assert best.code == code
         assert best.probabilities is not None
         assert len(best.probabilities) == len(code.values)
         assert best.probability == pytest.approx(1, abs=0.1)
     products = [Product(str(at), text, {}) for at, text in enumerate(TEXTS)]
     for code, scored in zip(wanted[::-1], generator.code_products(products), strict=True):
-        assert any(s.code == code and (s.probability or 0) > 0.9 for s in scored)
+        assert any(s.code == code and (s.probability or 0) > 0.9 for s in scored.weights)
 
 
 def test_share_of_a_code_that_cannot_be_written_goes_to_the_others() -> None:

@@ -31,36 +31,69 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("side", ["query", "title"])
-def test_codes_as_json(side: str) -> None:
+def test_codes_and_attributes_as_json(side: str) -> None:
     found = run("codes", f"--{side}", "black toner for Xerox", "--json").json()
+    assert set(found) == {"text", "side", "bundle", "codes", "attributes"}
     assert (found["text"], found["side"]) == ("black toner for Xerox", side)
     assert found["bundle"] == Bundle.load().id
-    own = [row for row in found["codes"] if row["from"] == "text"]
-    generated = [row for row in found["codes"] if row["from"] == "model"]
+    codes = {row["code"]: row for row in found["codes"]}
+    assert 1 <= len(codes) <= 10
+    widest = codes["black | toner | xerox"]
+    assert widest == {
+        "code": "black | toner | xerox", "granularity": "medium", "types": ["colour", "product_type", "brand"],
+        "probability": widest["probability"], "from": "text",
+    }  # fmt: skip
+    (brand,) = found["attributes"]["brand"]
+    assert brand == {"value": "xerox", "probability": brand["probability"], "from": "text"}
+    values = {row["value"] for rows in found["attributes"].values() for row in rows}
+    for row in found["codes"]:
+        assert set(row["code"].split(" | ")) <= values
+        assert len(row["types"]) == row["code"].count(" | ") + 1
+        assert row["probability"] is None or 0 < row["probability"] < 1
+
+
+@pytest.mark.parametrize("side", ["query", "title"])
+def test_weights_as_json(side: str) -> None:
+    found = run("codes", f"--{side}", "black toner for Xerox", "--weights", "--json").json()
+    own = [row for row in found["weights"] if row["from"] == "text"]
     assert [row["code"] for row in own][:3] == ["black", "toner", "xerox"]
     assert own[0] == {
         "code": "black", "granularity": "coarse", "types": ["colour"], "probability": own[0]["probability"],
         "from": "text", "weight": own[0]["weight"],
     }  # fmt: skip
-    assert generated
-    for row in found["codes"]:
-        assert len(row["types"]) == row["code"].count(" | ") + 1
+    assert any(row["from"] == "model" for row in found["weights"])
+    for row in found["weights"]:
         assert row["probability"] is None or 0 < row["probability"] < 1
         assert 0 < row["weight"] <= 1
 
 
-def test_codes_as_a_table() -> None:
+def test_codes_as_tables() -> None:
     done = run("codes", "--query", "black toner for Xerox zzz123")
     assert done.code == 0
     assert "query: black toner for Xerox zzz123" in done.out
     lines = done.out.splitlines()
-    assert any("xerox" in line and "brand" in line and "text" in line for line in lines)
-    assert any("zzz123" in line and "-" in line for line in lines)
+    half = [line.strip() for line in lines].index("attributes")
+    codes, attributes = lines[:half], lines[half:]
+    assert any("black | toner | xerox" in line and "medium" in line and "text" in line for line in codes)
+    assert any("brand" in line and "xerox" in line for line in attributes)
+    assert "zzz123" not in "".join(lines[1:])  # no dictionary types it
+    assert "weights" not in done.out
+
+
+def test_weights_as_a_table() -> None:
+    lines = run("codes", "--query", "black toner for Xerox zzz123", "--weights").out.splitlines()
+    assert any("zzz123" in line and "-" in line for line in lines[1:])
     assert any("model" in line for line in lines)
 
 
+def test_text_without_a_typed_value_says_so() -> None:
+    done = run("codes", "--query", "zzz123")
+    assert done.code == 0
+    assert "no codes: no value has a type" in " ".join(done.out.split())
+
+
 def test_unknown_value_has_no_probability() -> None:
-    rows = run("codes", "--query", "zzz123", "--json").json()["codes"]
+    rows = run("codes", "--query", "zzz123", "--weights", "--json").json()["weights"]
     assert rows[0] == {
         "code": "zzz123", "granularity": "coarse", "types": [None], "probability": None, "from": "text",
         "weight": Bundle.load().manifest.pair.query.unknown,
@@ -70,13 +103,14 @@ def test_unknown_value_has_no_probability() -> None:
 @pytest.mark.parametrize("text", ["😀 שלום \x01", "\udcff\udcfe toner", "toner " * 16_000])
 def test_odd_texts(text: str) -> None:
     for side in ("--query", "--title"):
-        assert run("codes", side, text, "--json").json()["codes"]
+        assert run("codes", side, text, "--weights", "--json").json()["weights"]
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "*", "the of and", "..."])
 def test_text_that_says_nothing_has_no_codes(text: str) -> None:
     for side in ("--query", "--title"):
-        assert run("codes", side, text, "--json").json()["codes"] == []
+        found = run("codes", side, text, "--weights", "--json").json()
+        assert (found["codes"], found["attributes"], found["weights"]) == ([], {}, [])
 
 
 @pytest.mark.parametrize(
@@ -131,9 +165,10 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_change_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = run("codes", "--query", "hp laser toner", "--json").out
+    words = ("codes", "--query", "hp laser toner", "--weights", "--json")
+    before = run(*words).out
     monkeypatch.setenv("GRAM_OS_MODEL_THREADS", "1")
-    assert run("codes", "--query", "hp laser toner", "--json").out == before
+    assert run(*words).out == before
 
 
 def test_without_onnx_runtime(tmp_path: Path) -> None:

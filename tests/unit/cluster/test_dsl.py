@@ -18,23 +18,29 @@ from gram_os.cluster.dsl import (
     code_field,
     feature_name,
 )
+from gram_os.text.attribute import AttributeType
 
 RED = {"term": {"colour": "red"}}
 CHEAP = {"range": {"price": {"lt": 5}}}
 
 
 def test_codes_query_adds_up_products_of_weights_and_finds_codes_without_one() -> None:
-    query_codes = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
-    assert build_codes_query("gram_v1.codes", "gram_v1.weights", query_codes) == {
+    weights = {"toner": 2.5, "3.5 mm | jack": 1.123456789}
+    assert build_codes_query("gram_v1.codes", "gram_v1.weights", weights, ["toner | xerox", "3.5 mm"]) == {
         "bool": {
             "should": [
                 {"rank_feature": {"field": "gram_v1.weights.toner", "linear": {}, "boost": 2.5}},
                 {"rank_feature": {"field": "gram_v1.weights.3·5 mm | jack", "linear": {}, "boost": 1.12346}},
-                {"terms": {"gram_v1.codes": ["toner", "3.5 mm | jack"], "boost": 0.0001}},
+                {"terms": {"gram_v1.codes": ["toner | xerox", "3.5 mm"], "boost": 0.0001}},
             ],
             "minimum_should_match": 1,  # with a filter beside it, `should` would be optional
         }
     }
+
+
+def test_codes_query_without_codes_or_without_weights() -> None:
+    for weights, codes in (({"toner": 2.5}, []), ({}, ["toner"])):
+        assert len(build_codes_query("gram_v1.codes", "gram_v1.weights", weights, codes)["bool"]["should"]) == 1
 
 
 def test_weights_are_a_list_which_a_partial_update_replaces() -> None:
@@ -76,6 +82,9 @@ def test_fields_of_a_label() -> None:
     assert code_field("v1") == "gram_v1"
     (found,) = build_code_mapping("v1").values()
     assert found["dynamic"] == "strict"
+    attributes = found["properties"].pop("attributes")
+    assert attributes["dynamic"] == "strict"
+    assert attributes["properties"] == {kind.value: {"type": "keyword"} for kind in AttributeType}
     kinds = {name: (kind["type"], kind.get("index", True)) for name, kind in found["properties"].items()}
     assert kinds == {
         "codes": ("keyword", True),

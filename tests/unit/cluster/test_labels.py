@@ -19,7 +19,10 @@ def _mapping(*labels: LabelState, active: str = "v1", **meta: object) -> dict[st
     """A mapping as the cluster gives it back, with the labels attached."""
     mapping: dict[str, Any] = {"properties": {"title": TEXT, "name": TEXT, "price": {"type": "float"}}}
     if labels:
-        known = {s.label: {"bundle": s.bundle, "title_field": s.title_field} for s in labels}
+        known = {
+            s.label: ({"format": s.format} if s.format > 1 else {}) | {"bundle": s.bundle, "title_field": s.title_field}
+            for s in labels
+        }
         meta["gram"] = {"active": active, "labels": known}
     return {**mapping, "_meta": meta} if meta else mapping
 
@@ -27,7 +30,7 @@ def _mapping(*labels: LabelState, active: str = "v1", **meta: object) -> dict[st
 def test_first_label_becomes_the_active_one() -> None:
     body = build_attachment(_mapping(), "shop", V1)
     assert body["_meta"] == {
-        "gram": {"active": "v1", "labels": {"v1": {"bundle": "aaaaaaaaaaaa", "title_field": "title"}}}
+        "gram": {"active": "v1", "labels": {"v1": {"format": 2, "bundle": "aaaaaaaaaaaa", "title_field": "title"}}}
     }
     assert list(body["properties"]) == ["gram_v1"]  # nobody else's field is sent back
 
@@ -45,8 +48,8 @@ def test_second_label_stands_beside_the_first_which_stays_active() -> None:
     assert body["_meta"]["gram"] == {
         "active": "v1",
         "labels": {
-            "v1": {"bundle": "aaaaaaaaaaaa", "title_field": "title"},
-            "v2": {"bundle": "bbbbbbbbbbbb", "title_field": "name"},
+            "v1": {"format": 2, "bundle": "aaaaaaaaaaaa", "title_field": "title"},
+            "v2": {"format": 2, "bundle": "bbbbbbbbbbbb", "title_field": "name"},
         },
     }
     assert body["_meta"]["owner"] == "x"
@@ -78,11 +81,45 @@ def test_labels_that_serve(label: str) -> None:
     assert f"gram_{label}" in build_attachment(_mapping(), "shop", LabelState(label, "a" * 12, "title"))["properties"]
 
 
-def test_label_of_before_there_were_weights_gets_them() -> None:
+def test_label_whose_fields_miss_a_part_gets_it() -> None:
     fields = build_code_mapping("v1")
     del fields["gram_v1"]["properties"]["weights"]
     body = build_attachment({**_mapping(V1), "properties": {"title": TEXT, **fields}}, "shop", V1)
     assert body["properties"]["gram_v1"]["properties"]["weights"] == {"type": "rank_features"}
+
+
+OLDER = replace(V1, format=1)  # its `_meta` says nothing of a format
+
+
+def test_label_of_an_older_gram_os_is_refused_with_the_cure() -> None:
+    with pytest.raises(IndexUnfitError) as caught:
+        build_attachment(_mapping(OLDER), "shop", V1)
+    for words in (
+        "label 'v1'",
+        "'shop'",
+        "older gram-os",
+        "format 1",
+        "upgrade-a-bundle.md",
+        "--index shop --label NEW",
+    ):
+        assert words in str(caught.value)
+
+
+def test_label_of_a_newer_gram_os_is_refused_and_named() -> None:
+    with pytest.raises(IndexUnfitError, match=r"attached by a newer gram-os .*format 3, this version reads 2.*upgrade"):
+        build_attachment(_mapping(replace(V1, format=3)), "shop", V1)
+
+
+def test_new_label_stands_beside_an_older_one_which_stays_as_it_is() -> None:
+    second = LabelState("v2", "bbbbbbbbbbbb", "title")
+    gram = build_attachment(_mapping(OLDER), "shop", second)["_meta"]["gram"]
+    assert gram == {
+        "active": "v1",
+        "labels": {
+            "v1": {"bundle": "aaaaaaaaaaaa", "title_field": "title"},
+            "v2": {"format": 2, "bundle": "bbbbbbbbbbbb", "title_field": "title"},
+        },
+    }
 
 
 @pytest.mark.parametrize("named", ["name", "name.analyzed"])
@@ -90,7 +127,7 @@ def test_title_that_is_searched_by_a_field_below_it(named: str) -> None:
     name = {"type": "keyword", "fields": {"analyzed": {"type": "text"}}}
     body = build_attachment({"properties": {"name": name}}, "shop", LabelState("v1", "a" * 12, named))
     assert body["_meta"]["gram"]["labels"]["v1"] == {
-        "bundle": "a" * 12, "title_field": "name", "search_field": "name.analyzed",
+        "format": 2, "bundle": "a" * 12, "title_field": "name", "search_field": "name.analyzed",
     }  # fmt: skip
 
 
@@ -104,7 +141,15 @@ def test_products_of_a_label_are_kept_until_others_are_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "gram", ["v1", ["v1"], {"active": "v1"}, {"active": "v1", "labels": {"v1": {}}}, {"labels": {}}]
+    "gram",
+    [
+        "v1",
+        ["v1"],
+        {"active": "v1"},
+        {"active": "v1", "labels": {"v1": {}}},
+        {"labels": {}},
+        {"active": "v1", "labels": {"v1": {"bundle": "a", "title_field": "b", "format": "new"}}},
+    ],
 )
 def test_metadata_of_this_name_that_is_not_ours(gram: object) -> None:
     with pytest.raises(IndexUnfitError, match=r"_meta\.gram"):

@@ -24,7 +24,8 @@ from gram_os.ingest.documents import (
     source_hash,
 )
 from gram_os.model.bundle import Bundle
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode, TypedValue
+from gram_os.text.attribute import AttributeType
 from gram_os.text.code import Code
 from tests.bundles import make_bundle, make_generator
 
@@ -108,11 +109,21 @@ def test_the_hash_holds_what_is_coded_and_the_bundle(bundle: Bundle, tmp_path_fa
 
 def test_code_fields() -> None:
     started = datetime.now(UTC).replace(microsecond=0)
-    toner, part = Code.parse("toner"), Code.parse("3.5 mm | jack")
-    fields = build_code_fields([ScoredCode(toner, (0.5,), True, 1.25), ScoredCode(part, None, False, 0.5)], "abc")
+    toner, part, both = Code.parse("toner"), Code.parse("3.5 mm | jack"), Code.parse("toner | xerox")
+    coded = CodedText(
+        codes=(ScoredCode(toner, (0.5,), True), ScoredCode(both, None, True)),
+        attributes=(
+            TypedValue("toner cartridge", AttributeType.PRODUCT_TYPE, 0.25, own=True),
+            TypedValue("xerox", AttributeType.BRAND, None, own=True),
+            TypedValue("toner", AttributeType.PRODUCT_TYPE, 0.5, own=True),
+        ),
+        weights=(ScoredCode(toner, (0.5,), True, 1.25), ScoredCode(part, None, False, 0.5)),
+    )
+    fields = build_code_fields(coded, "abc")
     assert started <= datetime.fromisoformat(fields.pop("coded_at")) <= started + timedelta(minutes=5)
     assert fields == {
-        "codes": ["3.5 mm | jack", "toner"],
+        "codes": ["toner", "toner | xerox"],
+        "attributes": {"product_type": ["toner cartridge", "toner"], "brand": ["xerox"]},
         "weights": [{"toner": 1.25, "3·5 mm | jack": 0.5}],
         "probabilities": base64.b64encode(bytes([255, 255, 11])).decode(),
         "source": "abc",
@@ -135,4 +146,4 @@ def test_codes_meet_their_documents_while_the_coder_reads_ahead(tmp_path_factory
     found = [*first, *coded]
     assert [item.document.product.id for item in found] == [str(n) for n in range(600)]
     for item in found[::97]:
-        assert item.codes == generator.code_batch([item.document.product])[0]
+        assert item.coded == generator.code_batch([item.document.product])[0]

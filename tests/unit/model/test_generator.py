@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from math import exp, prod
@@ -14,8 +14,9 @@ import pytest
 from gram_os.catalogue import Product
 from gram_os.errors import GramError
 from gram_os.model.backbone import load_generator
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.model.decode import Step
-from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator, ScoredCode
+from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.text.attribute import AttributeType, Side
 from tests.bundles import VALUES, make_bundle, make_generator
@@ -29,13 +30,19 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     return make_generator(tmp_path_factory.mktemp("bundle"))
 
 
+def _weights(coded: Iterable[CodedText]) -> tuple[ScoredCode, ...]:
+    """Return what the pair score adds up of the only text."""
+    (text,) = coded
+    return text.weights
+
+
 def _product(number: int) -> Product:
     words = [WORDS[(number * 7 + place * 3) % len(WORDS)] for place in range(1 + number % 9)]
     return Product(str(number), " ".join(words), {"brand": WORDS[number % 4]})
 
 
 def test_own_values_come_first(generator: Generator) -> None:
-    (codes,) = generator.code_queries(["black Xerox toner cartridges 006R90321"])
+    codes = _weights(generator.code_queries(["black Xerox toner cartridges 006R90321"]))
     own = [str(scored.code) for scored in codes if scored.own]
     assert own == ["black", "xerox", "toner", "cartridge", "006r90321", "90321", "toner cartridge"]
     assert [scored.own for scored in codes] == sorted((scored.own for scored in codes), reverse=True)
@@ -44,7 +51,7 @@ def test_own_values_come_first(generator: Generator) -> None:
 def test_probabilities_are_the_models(generator: Generator) -> None:
     text = "black toner cartridge 006r90321"
     model = TableModel(len(VALUES))
-    found = {str(scored.code): scored for scored in generator.code_queries([text])[0]}
+    found = {str(scored.code): scored for scored in generator.code_queries([text])[0].weights}
     tokens = {value: token for token, value in enumerate(VALUES)}
     (black,) = found["black"].probabilities or ()
     assert black == pytest.approx(exp(model.log_probs(text, Side.QUERY, (tokens["black"],))[0]))
@@ -66,7 +73,7 @@ def _mean(scored: ScoredCode) -> float:
 def test_weight_of_a_querys_code(tmp_path: Path) -> None:
     side = SideWeights(own=Emphasis(scale=2, exponent=0.25), generated=Emphasis(scale=0.3, exponent=0.5), unknown=3)
     generator = make_generator(tmp_path, pair=PairWeights(query=side, granularity=(0.5, 7, 11)))
-    codes = {str(scored.code): scored for scored in generator.code_queries(["black zebra"], width=30)[0]}
+    codes = {str(scored.code): scored for scored in generator.code_queries(["black zebra"], width=30)[0].weights}
     best = max(_mean(scored) for scored in codes.values() if scored.probabilities)
     assert codes["zebra"].weight == pytest.approx(0.5 * 3)
     assert codes["black"].weight == pytest.approx(0.5 * 2 * (_mean(codes["black"]) / best) ** 0.25)
@@ -82,7 +89,7 @@ def test_weight_of_a_querys_code(tmp_path: Path) -> None:
 def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
     side = SideWeights(own=Emphasis(scale=2), generated=Emphasis(scale=0.3, exponent=1), unknown=3)
     generator = make_generator(tmp_path, pair=PairWeights(title=side, granularity=(5, 7, 11)))
-    (codes,) = generator.code_products([Product("1", "black zebra", {})])
+    codes = _weights(generator.code_products([Product("1", "black zebra", {})]))
     best = max(_mean(scored) for scored in codes if scored.probabilities)
     assert {str(s.code): s.weight for s in codes if s.own} == pytest.approx({"black": 2, "zebra": 3})
     generated = [scored for scored in codes if not scored.own]
@@ -93,46 +100,46 @@ def test_weight_of_a_titles_code_has_no_granularity(tmp_path: Path) -> None:
 def test_numbers_and_phrases_of_the_text_itself_have_weights_of_their_own(tmp_path: Path) -> None:
     side = SideWeights(own=Emphasis(scale=2), unknown=3, number=1.5, phrase=0.25)
     generator = make_generator(tmp_path, pair=PairWeights(query=side))
-    (codes,) = generator.code_queries(["toner cartridge m18 zebra"])
+    codes = _weights(generator.code_queries(["toner cartridge m18 zebra"]))
     found = {str(scored.code): scored.weight for scored in codes if scored.own}
     assert found == pytest.approx({"toner": 2, "cartridge": 2, "toner cartridge": 0.5, "m18": 4.5, "zebra": 3})
 
 
 def test_an_own_value_that_is_generated_too_stays_own(generator: Generator) -> None:
     text = " ".join(VALUES)
-    codes = generator.code_queries([text], width=30)[0]
+    codes = generator.code_queries([text], width=30)[0].weights
     assert len({str(scored.code) for scored in codes}) == len(codes)
     assert {str(s.code) for s in codes if s.own} >= set(VALUES)
 
 
 def test_width_limits_what_is_generated(generator: Generator) -> None:
-    (codes,) = generator.code_queries(["zebra"], width=3)
+    codes = _weights(generator.code_queries(["zebra"], width=3))
     assert [scored.own for scored in codes] == [True, False, False, False]
 
 
 def test_titles_get_as_many_codes_as_the_manifest_says(generator: Generator) -> None:
-    (codes,) = generator.code_products([Product("1", "zebra", {"brand": "Okapi", "price": "12"})])
+    codes = _weights(generator.code_products([Product("1", "zebra", {"brand": "Okapi", "price": "12"})]))
     assert [str(s.code) for s in codes if s.own] == ["zebra", "okapi"]  # price is no attribute of the bundle
     assert sum(not s.own for s in codes) == generator.bundle.manifest.title_codes == 5
 
 
 def test_single_values_go_on_where_the_beam_ends(tmp_path: Path) -> None:
     generator = make_generator(tmp_path, query_values=4, title_values=len(VALUES))
-    (codes,) = generator.code_queries(["zebra"], width=3)
-    (fewer,) = make_generator(tmp_path / "narrow").code_queries(["zebra"], width=3)
+    codes = _weights(generator.code_queries(["zebra"], width=3))
+    fewer = _weights(make_generator(tmp_path / "narrow").code_queries(["zebra"], width=3))
     assert {str(s.code) for s in codes} > {str(s.code) for s in fewer}
     model = TableModel(len(VALUES))
     probabilities = {value: exp(model.log_probs("zebra", Side.QUERY, (at,))[0]) for at, value in enumerate(VALUES)}
     likeliest = sorted(probabilities, key=lambda value: -probabilities[value])[:4]
     found = {str(s.code): s.probability for s in codes}
     assert {value: found.get(value) for value in likeliest} == pytest.approx({v: probabilities[v] for v in likeliest})
-    (title,) = generator.code_products([Product("1", "zebra", {})])
+    title = _weights(generator.code_products([Product("1", "zebra", {})]))
     assert {str(s.code) for s in title if len(s.code.values) == 1} == {*VALUES, "zebra"}
 
 
 def test_sides_differ(generator: Generator) -> None:
-    (query,) = generator.code_queries(["zebra"], width=5)
-    (title,) = generator.code_products([Product("1", "zebra", {})])
+    query = _weights(generator.code_queries(["zebra"], width=5))
+    title = _weights(generator.code_products([Product("1", "zebra", {})]))
     assert [s.probability for s in query if not s.own] != [s.probability for s in title if not s.own]
 
 
@@ -171,8 +178,11 @@ def test_the_shipped_bundle_gives_a_handful_the_codes_of_the_stream() -> None:
     alone = [generator.code_batch([product])[0] for product in products]
     for some in (stream, alone):
         for left, right in zip(together, some, strict=True):
-            assert [scored.code for scored in left] == [scored.code for scored in right]
-            assert [scored.weight for scored in left] == pytest.approx([scored.weight for scored in right], rel=1e-4)
+            assert [scored.code for scored in left.weights] == [scored.code for scored in right.weights]
+            weights = [scored.weight for scored in right.weights]
+            assert [scored.weight for scored in left.weights] == pytest.approx(weights, rel=1e-4)
+            assert [scored.code for scored in left.codes] == [scored.code for scored in right.codes]
+            assert [found.value for found in left.attributes] == [found.value for found in right.attributes]
 
 
 class _FaultyModel(TableModel):
@@ -230,15 +240,15 @@ def test_nothing_in_nothing_out(generator: Generator) -> None:
     "text", ["", " ", "!?", "\x00\x01", "😀", "שלום עולם", "\ud800 toner", "toner\udcff", "x" * 100_000]
 )
 def test_any_text_has_codes(generator: Generator, text: str) -> None:
-    (query,) = generator.code_queries([text])
-    (title,) = generator.code_products([Product("1", text, {})])
+    query = _weights(generator.code_queries([text]))
+    title = _weights(generator.code_products([Product("1", text, {})]))
     assert all(str(scored.code).encode() for scored in [*query, *title])
     assert ("toner" in [str(scored.code) for scored in query if scored.own]) == ("toner" in text)
 
 
 def test_values_too_long_to_be_searched_by_are_left_out(generator: Generator) -> None:
     kept, dropped = "x" * MAX_VALUE_CHARACTERS, "y" * (MAX_VALUE_CHARACTERS + 1)
-    (codes,) = generator.code_queries([f"{kept} {dropped}"])
+    codes = _weights(generator.code_queries([f"{kept} {dropped}"]))
     assert [str(scored.code) for scored in codes if scored.own] == [kept]
 
 
@@ -250,23 +260,23 @@ def test_types_of_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "*", "?", "...", "the of and", "x" * 5000, "<br>", "&nbsp;", "\u0301", "😀 !"])
 def test_a_text_that_says_nothing_gets_nothing_from_the_model(generator: Generator, text: str) -> None:
-    assert generator.code_queries([text, "zebra", text])[::2] == [[], []]
-    assert generator.code_batch([Product("1", text, {})]) == [[]]
+    assert generator.code_queries([text, "zebra", text])[::2] == [CodedText(), CodedText()]
+    assert generator.code_batch([Product("1", text, {})]) == [CodedText()]
     # A field's value is still true of the product; the title alone is what the model reads.
-    (codes,) = generator.code_batch([Product("1", text, {"brand": "Okapi"})])
+    codes = _weights(generator.code_batch([Product("1", text, {"brand": "Okapi"})]))
     assert [(str(scored.code), scored.own) for scored in codes] == [("okapi", True)]
 
 
 def test_words_that_the_catalogue_does_not_know_have_codes(generator: Generator) -> None:
-    assert any(not scored.own for scored in generator.code_queries(["zebra"])[0])
-    assert any(not scored.own for scored in generator.code_queries(["किताब"])[0])
+    assert any(not scored.own for scored in generator.code_queries(["zebra"])[0].weights)
+    assert any(not scored.own for scored in generator.code_queries(["किताब"])[0].weights)
 
 
 def test_texts_that_say_nothing_change_no_other_text(generator: Generator) -> None:
     texts = ["toner", "*", "black laptop", "the", "zebra"]
     together = generator.code_queries(texts)
     assert together == [generator.code_queries([text])[0] for text in texts]
-    assert [bool(codes) for codes in together] == [True, False, True, False, True]
+    assert [bool(coded.weights) for coded in together] == [True, False, True, False, True]
 
 
 def test_the_model_reads_what_the_text_says_without_its_markup(generator: Generator) -> None:

@@ -13,7 +13,7 @@ from threading import enumerate as running_threads
 import pytest
 
 from gram_os.errors import QueryRefusedError
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.batcher import QueryBatcher
 from gram_os.text.code import Code
 from tests.bundles import VALUES, make_generator
@@ -29,12 +29,12 @@ class GatedGenerator:
     gate: Event = field(default_factory=Event)
     batches: list[list[str]] = field(default_factory=list)
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         self.batches.append(list(texts))
         assert self.gate.wait(PATIENCE_S)
         if "bad" in texts:
             raise ValueError(f"cannot code {texts}")
-        return [[ScoredCode(Code((text,)), None, own=True)] for text in texts]
+        return [CodedText(weights=(ScoredCode(Code((text,)), None, own=True),)) for text in texts]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def ask(pool: ThreadPoolExecutor, batcher: QueryBatcher, *texts: str) -> Future[
     generator, waiting = batcher._generator, len(batcher._waiting)
     assert isinstance(generator, GatedGenerator)
     first = not generator.batches
-    future = pool.submit(lambda: [str(codes[0].code) for codes in batcher.code_queries(texts)])
+    future = pool.submit(lambda: [str(coded.weights[0].code) for coded in batcher.code_queries(texts)])
     wait_until(lambda: bool(generator.batches) if first else len(batcher._waiting) > waiting)
     return future
 
@@ -84,7 +84,7 @@ def test_nothing_is_lost_or_coded_twice_and_no_batch_is_too_large(pool: ThreadPo
     generator.gate.set()
     texts = [f"q{at}" for at in range(1000)]
     with make_batcher(generator, max_batch=4, max_wait_ms=0.2) as batcher:
-        found = list(pool.map(lambda text: str(batcher.code_queries([text])[0][0].code), texts))
+        found = list(pool.map(lambda text: str(batcher.code_queries([text])[0].weights[0].code), texts))
     assert found == texts
     assert sorted(text for batch in generator.batches for text in batch) == sorted(texts)
     assert max(map(len, generator.batches)) <= 4
@@ -132,7 +132,7 @@ def test_one_query_of_several_callers_is_coded_once_and_shared_by_none(
         answers = [pool.submit(batcher.code_queries, ["b"]) for _ in range(2)]
         wait_until(lambda: len(batcher._waiting) == 2)
         generator.gate.set()
-        left, right = (future.result()[0] for future in answers)
+        left, right = (future.result() for future in answers)
         assert futures[0].result() == ["a"]
     assert generator.batches == [["a"], ["b"]]
     left.clear()

@@ -13,7 +13,8 @@ import pytest
 
 from gram_os.errors import QueryRefusedError
 from gram_os.model.bundle import Bundle
-from gram_os.model.generator import Generator, ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
+from gram_os.model.generator import Generator
 from gram_os.query_pipeline.coder import QueryCoder, is_batch_invariant
 from gram_os.settings import QuerySettings
 from tests.bundles import VALUES, make_generator
@@ -37,14 +38,17 @@ class ObservedGenerator:
     def bundle(self) -> Bundle:
         return self.inner.bundle
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         assert self.lock.acquire(blocking=False)  # only one thread is in the model at a time
         try:
             self.sizes.append(len(texts))
             found = self.inner.code_queries(texts)
         finally:
             self.lock.release()
-        return [[self._shift(scored, len(texts)) for scored in codes] for codes in found]
+        return [
+            replace(coded, weights=tuple(self._shift(scored, len(texts)) for scored in coded.weights))
+            for coded in found
+        ]
 
     def _shift(self, scored: ScoredCode, size: int) -> ScoredCode:
         moved = tuple(p + self.drift * (size - 1) for p in scored.probabilities or ())

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode, TypedValue
 from gram_os.query_pipeline.head_queries import MEGABYTE, HeadQueries
-from gram_os.text.code import Code
+from gram_os.text.attribute import AttributeType
+from gram_os.text.code import MAX_CODES, Code
 
 
 @dataclass(slots=True)
@@ -21,15 +22,17 @@ class CountingGenerator:
     codes: int = 3
     batches: list[list[str]] = field(default_factory=list)
 
-    def code_queries(self, texts: Sequence[str]) -> list[list[ScoredCode]]:
+    def code_queries(self, texts: Sequence[str]) -> list[CodedText]:
         self.batches.append(list(texts))
-        return [
-            [
-                ScoredCode(Code((f"{text} {i}",)), (0.5 / (i + 1),), own=False, weight=i + 0.25)
-                for i in range(self.codes)
-            ]
-            for text in texts
+        return [self._code(text) for text in texts]
+
+    def _code(self, text: str) -> CodedText:
+        weights = [
+            ScoredCode(Code((f"{text} {i}",)), (0.5 / (i + 1),), own=False, weight=i + 0.25) for i in range(self.codes)
         ]
+        pairs = [ScoredCode(Code((f"{text} {i}", "x")), (0.25, 0.5 / (i + 2)), own=True) for i in range(self.codes)]
+        values = [TypedValue(f"{text} {i} type", AttributeType.BRAND, 0.5 / (i + 3), own=True) for i in range(3)]
+        return CodedText(tuple(pairs[:MAX_CODES]), tuple(values), tuple(weights))
 
 
 def test_a_query_is_generated_once() -> None:
@@ -60,8 +63,10 @@ def test_a_batch_asks_for_each_unknown_query_once_and_keeps_the_order() -> None:
 
 def test_what_a_caller_does_to_its_answer_changes_no_other() -> None:
     memory = HeadQueries(CountingGenerator(), megabytes=1)
-    memory.code_queries(["a"])[0].clear()
-    assert len(memory.code_queries(["a"])[0]) == 3
+    memory.code_queries(["a"]).clear()
+    (found,) = memory.code_queries(["a"])
+    for part in (found.codes, found.attributes, found.weights):
+        assert isinstance(part, tuple) and len(part) == 3
 
 
 def test_the_query_that_was_used_least_recently_is_forgotten_when_memory_is_full() -> None:
@@ -80,7 +85,7 @@ def test_the_query_that_was_used_least_recently_is_forgotten_when_memory_is_full
 
 def test_codes_larger_than_the_memory_are_answered_and_not_kept() -> None:
     memory = HeadQueries(CountingGenerator(codes=1000), megabytes=0.01)
-    assert len(memory.code_queries(["a"])[0]) == 1000
+    assert len(memory.code_queries(["a"])[0].weights) == 1000
     assert memory.statistics().queries == 0
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from gram_os.cluster.dsl import HAND_WRITTEN, build_search
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.rewrite import (
     MAX_CLAUSES,
     MAX_QUERY_CHARACTERS,
     build_clause,
     clean_query,
+    find_codes,
     fold_query,
     rewrite_query,
     weigh_codes,
@@ -63,13 +64,14 @@ def test_the_lightest_codes_above_the_limit_of_clauses_are_left_out() -> None:
 
 
 def test_a_clause_adds_up_weights_and_finds_codes_without_weights() -> None:
-    clause = build_clause([WeightedCode(_scored("toner"), 2.5), WeightedCode(_scored("3.5 mm"), 0.125)], **FIELDS)
+    weights = [WeightedCode(_scored("toner"), 2.5), WeightedCode(_scored("3.5 mm"), 0.125)]
+    clause = build_clause(weights, ["toner | xerox", "3.5 mm"], **FIELDS)
     assert clause == {
         "bool": {
             "should": [
                 {"rank_feature": {"field": "gram_v1.weights.toner", "linear": {}, "boost": 2.5}},
                 {"rank_feature": {"field": "gram_v1.weights.3·5 mm", "linear": {}, "boost": 0.125}},
-                {"terms": {"gram_v1.codes": ["toner", "3.5 mm"], "boost": HAND_WRITTEN}},
+                {"terms": {"gram_v1.codes": ["toner | xerox", "3.5 mm"], "boost": HAND_WRITTEN}},
             ],
             "minimum_should_match": 1,
         }
@@ -77,19 +79,36 @@ def test_a_clause_adds_up_weights_and_finds_codes_without_weights() -> None:
 
 
 def test_rewriting_is_weighing_and_building() -> None:
-    codes, idf = [_scored("toner", 2.0), _scored("xerox"), _scored("zebra")], [1.5, 4.0, 0.0]
-    found = rewrite_query(codes, idf, idf_exponent=0.5, **FIELDS)
-    assert found == build_clause(weigh_codes(codes, idf, idf_exponent=0.5), **FIELDS)
-    assert "zebra" not in str(found)
+    weights, idf = (_scored("toner", 2.0), _scored("xerox"), _scored("zebra")), [1.5, 4.0, 0.0]
+    coded = CodedText((_scored("toner"), _scored("toner | xerox")), (), weights)
+    found = rewrite_query(coded, idf, idf_exponent=0.5, **FIELDS)
+    assert found == build_clause(weigh_codes(weights, idf, idf_exponent=0.5), find_codes(coded), **FIELDS)
+    assert "weights.zebra" not in str(found)
 
 
-@pytest.mark.parametrize("codes", [[], [_scored("zebra")]])
-def test_a_query_whose_codes_the_index_does_not_hold_matches_nothing(codes: list[ScoredCode]) -> None:
-    assert rewrite_query(codes, [0.0] * len(codes), **FIELDS) == {"match_none": {}}
+def test_codes_are_found_by_a_querys_codes_and_by_its_own_values_but_not_by_guesses() -> None:
+    guess = ScoredCode(Code.parse("laptop"), (0.5,), own=False)
+    coded = CodedText((_scored("toner"), _scored("toner | xerox")), (), (_scored("xerox"), _scored("toner"), guess))
+    assert find_codes(coded) == ["toner", "toner | xerox", "xerox"]
+
+
+def test_a_query_without_codes_matches_nothing() -> None:
+    assert rewrite_query(CodedText(), [], **FIELDS) == {"match_none": {}}
+
+
+def test_a_code_without_weight_in_any_document_is_still_found_where_people_wrote_it() -> None:
+    found = rewrite_query(CodedText(weights=(_scored("zebra"),)), [0.0], **FIELDS)
+    (clause,) = found["bool"]["should"]
+    assert clause == {"terms": {"gram_v1.codes": ["zebra"], "boost": HAND_WRITTEN}}
+
+
+def test_a_guess_that_no_document_has_matches_nothing() -> None:
+    guess = ScoredCode(Code.parse("laptop"), (0.5,), own=False)
+    assert rewrite_query(CodedText(weights=(guess,)), [0.0], **FIELDS) == {"match_none": {}}
 
 
 def test_the_clause_stands_in_any_search_body() -> None:
-    clause = rewrite_query([_scored("toner")], [1.0], **FIELDS)
+    clause = rewrite_query(CodedText(weights=(_scored("toner"),)), [1.0], **FIELDS)
     body = build_search({"bool": {"should": [clause, {"match": {"title": "toner"}}]}}, 10)
     assert body["query"]["bool"]["should"][0] == clause
 

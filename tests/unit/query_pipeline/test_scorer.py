@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gram_os.model.generator import ScoredCode
+from gram_os.model.coded import ScoredCode
 from gram_os.query_pipeline.scorer import CodeScore, PairScore, WeightedCode, score_pair
 from gram_os.text.code import Code
 

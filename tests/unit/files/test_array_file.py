@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gram_os.arrays import AnyArray
-from gram_os.model.array_file import map_arrays, write_arrays
+from gram_os.files.array_file import map_arrays, write_arrays
 
 ARRAYS: dict[str, AnyArray] = {
     "a": np.arange(7, dtype=np.int32),
