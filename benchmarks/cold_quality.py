@@ -27,6 +27,7 @@ from benchmarks.peers.table import Goals, measure_entries, print_tables
 from gram_os.catalogue import read_judgments, read_products, read_queries
 from gram_os.errors import GramError, InputError
 from gram_os.model.backbone import load_generator
+from gram_os.model.generator import Generator
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, build_systems
 from gram_os.relevance import JudgmentSet, Run
 from gram_os.relevance.evaluate import collect_runs
@@ -55,9 +56,8 @@ def read_cold_start(folder: Path, work: Path, *, split: str, relevant: float, lo
     return Benchmark(list(read_products(products)), nothing, asked, folder, work)
 
 
-def collect_coded_runs(bench: Benchmark, bundle: Path | None, url: str | None) -> dict[str, Run]:
-    """Return the runs of the three modes over an index of the catalogue that the bundle has coded."""
-    generator = load_generator(bundle)
+def collect_coded_runs(bench: Benchmark, generator: Generator, url: str | None) -> dict[str, Run]:
+    """Return the runs of the three modes over an index of the catalogue that the generator has coded."""
     with open_coded_index(bench.folder / FILES[0], generator, url) as coded:
         systems = build_systems(coded.cluster, coded.index, SYSTEM_NAMES, generator=generator)
         return {run.system: run for run in collect_runs(systems, bench.dev.queries, depth=DEPTH)}
@@ -71,7 +71,7 @@ def collect_all(
     found: dict[str, Run] = {}
     notes: list[str] = []
     if {"gram", "hybrid"} & wanted.keys():
-        found = collect_coded_runs(bench, options.bundle, options.url)
+        found = collect_coded_runs(bench, load_generator(options.bundle), options.url)
     for name in wanted:
         if name in found:
             continue

@@ -31,6 +31,7 @@ from gram_os.catalogue import Product, read_products
 from gram_os.data import sample_file
 from gram_os.errors import GramError, InputError
 from gram_os.model.backbone import load_generator
+from gram_os.model.generator import Generator
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, build_systems
 from gram_os.relevance import JudgmentSet
 
@@ -82,9 +83,8 @@ def measure_system(system: str, rankings: Rankings, rules: Sequence[HeadRule], t
     return Row(system, values, rankings)
 
 
-def search_all(options: argparse.Namespace, rules: Sequence[HeadRule]) -> dict[str, Rankings]:
+def search_all(options: argparse.Namespace, rules: Sequence[HeadRule], generator: Generator) -> dict[str, Rankings]:
     """Return system -> rankings of the three modes, over the index of the options or one that is made for this run."""
-    generator = load_generator(options.bundle)
     with ExitStack() as stack:
         if options.index:
             cluster, index = stack.enter_context(open_cluster(options.url)), options.index
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"--show {unknown[0]}: {options.rules} has no such query")
         products = {product.id: product for product in read_products(options.products)}
         texts = {product.id: describe_product(product) for product in products.values()}
-        found = search_all(options, rules)
+        found = search_all(options, rules, load_generator(options.bundle))
         peers, notes = rank_peers(
             [p for p in options.peers.split(",") if p], list(products.values()), rules, options.work
         )
