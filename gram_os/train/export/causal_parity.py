@@ -22,15 +22,15 @@ class Parity:
 
     texts: how many. same_likeliest: the share of texts with the same likeliest code. overlap: the share of torch's
     codes that the export generates too. largest_gap: the largest difference of ln P of a token of torch's likeliest
-    codes. near_misses: of the texts with another likeliest code, the largest distance in torch's own ln P between the
-    two codes; 0 where all are equal. A small one is a tie that rounding decides.
+    codes. largest_swap: of the texts with another likeliest code, the largest distance in torch's own ln P between the
+    two codes; 0 where none has another. A small one is a tie that rounding decides.
     """
 
     texts: int
     same_likeliest: float
     overlap: float
     largest_gap: float
-    near_misses: float
+    largest_swap: float
 
 
 def compare_codes(
