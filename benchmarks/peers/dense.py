@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from sentence_transformers.util import batch_to_device
 
-from benchmarks.peers.exact import rank_by_vectors
+from benchmarks.peers.exact import rank_by_vectors, remember_vectors
 from benchmarks.peers.interface import Benchmark, Rankings
 from gram_os.arrays import FloatArray
 from gram_os.relevance import Run
@@ -42,8 +42,12 @@ class Dense:
     name: str = "dense"
 
     def rank(self, bench: Benchmark, queries: Mapping[str, str]) -> Rankings:
-        """Rank without learning anything."""
-        return rank_densely(load_sentence_model(), bench, queries)
+        """Rank without learning anything. The vectors of the titles are kept in the benchmark's work folder."""
+        model = load_sentence_model()
+        texts = [product.title for product in bench.products]
+        titles = remember_vectors(bench.work / "vectors", self.name, texts, lambda given: _encode(model, given))
+        vectors = _encode(model, list(queries.values()))
+        return rank_by_vectors([product.id for product in bench.products], titles, list(queries), vectors)
 
 
 @dataclass(frozen=True)

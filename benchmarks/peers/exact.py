@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -32,3 +36,21 @@ def top_places(scores: FloatArray, most: int) -> IntArray:
     else:
         places = np.arange(len(scores))
     return np.asarray(places[np.argsort(-scores[places], kind="stable")][:most], dtype=np.int64)
+
+
+def remember_vectors(
+    folder: Path, name: str, texts: Sequence[str], encode: Callable[[Sequence[str]], FloatArray]
+) -> FloatArray:
+    """Return the vectors of texts by the model `name`, float32 (texts, width). They are kept in `folder`.
+
+    A catalogue's vectors take minutes and do not depend on the queries, so every set of queries shares them.
+    """
+    digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:12]
+    path = folder / f"{name}-{digest}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        vectors = encode(texts)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            np.save(Path(scratch) / path.name, vectors)
+            (Path(scratch) / path.name).replace(path)
+    return np.asarray(np.load(path), dtype=np.float32)
