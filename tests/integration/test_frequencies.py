@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_weights
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import IndexMissingError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
@@ -80,7 +81,12 @@ def index(cluster: Cluster, make_index: MakeIndex) -> str:
 
 def _write(cluster: Cluster, index: str, codes: Mapping[str, list[str]]) -> None:
     actions = [
-        {"op": "index", "index": index, "id": id_, "body": {"gram_v1": {"weights": [dict.fromkeys(of, 0.5)]}}}
+        {
+            "op": "index",
+            "index": index,
+            "id": id_,
+            "body": {"gram_v1": {"weights": build_weights(dict.fromkeys(of, 0.5))}},
+        }
         for id_, of in codes.items()
     ]
     assert [item.error for item in cluster.bulk(actions)] == [None] * len(codes)
@@ -94,6 +100,14 @@ def _idf(total: int, count: int) -> float:
 def test_equal_to_hand_counts(cluster: Cluster, index: str) -> None:
     found = CodeFrequencies(cluster, index, FIELD).idf(["toner", "black | toner", "mouse", "black", "Toner"])
     assert found == pytest.approx([_idf(5, 2), _idf(5, 1), _idf(5, 1), 0.0, _idf(5, 1)])
+
+
+def test_rewritten_and_deleted_documents_count_as_they_are_now(cluster: Cluster, index: str) -> None:
+    _write(cluster, index, {"1": ["mouse", "3.5 mm"]})
+    list(cluster.bulk([{"op": "delete", "index": index, "id": "2"}]))
+    cluster.refresh(index)
+    found = CodeFrequencies(cluster, index, FIELD).idf(["toner", "mouse", "black | toner", "3.5 mm"])
+    assert found == pytest.approx([0.0, _idf(4, 2), 0.0, _idf(4, 1)])
 
 
 def test_repeated_codes_are_asked_for_once(cluster: Cluster, index: str) -> None:
