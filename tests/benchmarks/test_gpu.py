@@ -96,6 +96,19 @@ def test_a_report_is_on_disk_after_each_figure(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["notes"] == ["slow"]
 
 
+def test_a_part_that_fails_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
+    report = Report(tmp_path / "x.json")
+    with report.attempt("division"):
+        1 / 0  # noqa: B018
+    assert report.failed
+    written = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert written["notes"] == ["division failed: ZeroDivisionError: division by zero"]
+    assert "1 / 0" in "".join(written["tracebacks"]["division"])
+    with pytest.raises(OutOfTime), report.attempt("a long part"):
+        raise OutOfTime  # a limit is no failure
+    assert len(written["tracebacks"]) == 1
+
+
 def test_clicks_are_on_titles_that_hold_the_query() -> None:
     products = list(islice(read_products(sample_file("products.jsonl.gz")), 60))
     clicks = make_clicks(products, 40)
