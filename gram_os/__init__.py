@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from gram_os.errors import GramError
     from gram_os.ingest.backfill import backfill
     from gram_os.model.backbone import load_generator
-    from gram_os.model.coded import CodedText, ScoredCode, TypedValue
+    from gram_os.model.coded import CodedText, ScoredCode
     from gram_os.model.generator import Generator
     from gram_os.query_pipeline.coder import QueryCoder
     from gram_os.query_pipeline.search import Mode, QueryPipeline
     from gram_os.query_pipeline.systems import open_pipeline
     from gram_os.settings import Settings, load_settings
-    from gram_os.text.attribute import AttributeType
+    from gram_os.text.attribute import AttributeType, TypedValue
     from gram_os.text.code import Code
 
 __all__ = [
@@ -60,7 +60,7 @@ _HOMES = {
     "QueryPipeline": "gram_os.query_pipeline.search",
     "ScoredCode": "gram_os.model.coded",
     "Settings": "gram_os.settings",
-    "TypedValue": "gram_os.model.coded",
+    "TypedValue": "gram_os.text.attribute",
     "backfill": "gram_os.ingest.backfill",
     "load_generator": "gram_os.model.backbone",
     "load_settings": "gram_os.settings",

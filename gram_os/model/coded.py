@@ -1,15 +1,18 @@
 """The codes of one text in two layers: what is true of it, and what the pair score adds up.
 
-The layers stay apart. `codes` and `attributes` are facts, for people, facets and filters. `weights` may hold guesses
-and is for the score alone. This module holds values; generator.py makes them.
+The layers stay apart. `codes` and `attributes` are facts, for people, facets and filters; gram_os/reading reads them.
+`weights` may hold guesses and is for the score alone; generator.py makes them. This module puts both together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gram_os.text.attribute import AttributeType
+from gram_os.arrays import FloatArray
+from gram_os.catalogue import Product
+from gram_os.reading.reader import Probabilities, TextReader
+from gram_os.text.attribute import AttributeType, TypedValue
 from gram_os.text.code import Code
 
 
@@ -44,23 +47,6 @@ class ScoredCode:
 
 
 @dataclass(frozen=True, slots=True)
-class TypedValue:
-    """An attribute value of one text, with the type that it has there.
-
-    probability: P(value | text), None when no model says it. own: whether the text or a field of the product states the
-    value.
-
-    >>> str(TypedValue("toner", AttributeType.PRODUCT_TYPE, 0.5, own=True).type)
-    'product_type'
-    """
-
-    value: str
-    type: AttributeType
-    probability: float | None
-    own: bool
-
-
-@dataclass(frozen=True, slots=True)
 class CodedText:
     """The codes of one text.
 
@@ -83,3 +69,34 @@ class CodedText:
     def of_type(self, kind: AttributeType) -> Iterator[TypedValue]:
         """Yield the attributes of a type, best first."""
         return (attribute for attribute in self.attributes if attribute.type is kind)
+
+
+def read_codes(
+    reader: TextReader,
+    text: Product | str,
+    weights: Sequence[ScoredCode],
+    log_probs: FloatArray | None = None,
+) -> CodedText:
+    """Read the codes of a product or a query, and return both layers together.
+
+    weights: the text's own values and the generated codes, as the pair score weighs them. log_probs: float32 (types,)
+    over the vocabulary's product types, natural logarithms; None where no model says anything.
+    """
+    single = [scored for scored in weights if len(scored.code.values) == 1]
+    own = {scored.code.values[0]: scored.probability for scored in single if scored.own}
+    generated = {s.code.values[0]: s.probability for s in single if not s.own and s.probability is not None}
+    said = Probabilities(own, generated, log_probs)
+    reading = reader.read_product(text, said) if isinstance(text, Product) else reader.read_query(text, said)
+    return CodedText(tuple(map(_score, reading.codes)), reading.attributes, tuple(weights))
+
+
+def _score(values: Sequence[TypedValue]) -> ScoredCode:
+    """Make the code of attributes. It has no probabilities when one of its values has none."""
+    known = {found.value: found.probability for found in values}
+    code = Code.of(known)
+    probabilities = tuple(p for value in code.values if (p := known[value]) is not None)
+    return ScoredCode(
+        code,
+        probabilities if len(probabilities) == len(code.values) else None,
+        own=all(found.own for found in values),
+    )

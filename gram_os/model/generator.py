@@ -19,13 +19,13 @@ from gram_os.arrays import FloatArray, IntArray
 from gram_os.catalogue import Product
 from gram_os.model.bundle import Bundle
 from gram_os.model.code_tokens import CodeTokeniser, ValueTokeniser
-from gram_os.model.coded import CodedText, ScoredCode
-from gram_os.model.decode import Generated, LanguageModel, beam_search, likeliest_tokens, score_sequences
-from gram_os.model.reading import read_codes
+from gram_os.model.coded import CodedText, ScoredCode, read_codes
+from gram_os.model.decode import Generated, LanguageModel, Step, beam_search, likeliest_tokens, score_sequences
+from gram_os.reading.reader import TextReader
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
 from gram_os.text.markup import strip_markup
-from gram_os.text.own_values import field_values, product_values, query_values
+from gram_os.text.own_values import product_values, query_values
 
 #: Nobody searches by a longer value; Lucene refuses terms above 32,766 bytes.
 MAX_VALUE_CHARACTERS = 100
@@ -38,7 +38,6 @@ _SORTED = 256  # products that the stream sorts by the length of their titles, s
 _NOTHING: tuple[Sequence[Generated], IntArray, FloatArray] = ([], np.empty(0, np.int64), np.empty(0, np.float32))
 
 _Coding = tuple[list[int], Future[list[CodedText]]]
-_Stated = Mapping[str, AttributeType]  # the values of a product's fields with the fields' types
 
 
 class Generator:
@@ -71,6 +70,14 @@ class Generator:
         self._dictionary = bundle.dictionary
         self._tokeniser = tokeniser or ValueTokeniser(bundle.dictionary)
         self._trie = bundle.trie
+        self._reader = TextReader(
+            bundle.normaliser,
+            bundle.dictionary,
+            bundle.vocabulary,
+            types=bundle.product_types if len(bundle.product_types) else None,
+            fields=bundle.manifest.attributes,
+            texts=bundle.manifest.texts,
+        )
 
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[CodedText]:
         """Return the codes of each query.
@@ -82,7 +89,7 @@ class Generator:
         bundle = self.bundle
         texts = [_plain(text) for text in texts]
         own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
-        return self._code(texts, own, [{}] * len(texts), Side.QUERY, width, bundle.manifest.query_values)
+        return self._code(texts, own, Side.QUERY, width=width, values=bundle.manifest.query_values)
 
     def code_products(self, products: Iterable[Product], *, batch: int = BATCH) -> Iterator[CodedText]:
         """Yield the codes of each product of a catalogue, in order.
@@ -131,35 +138,41 @@ class Generator:
             )
             for product in products
         ]
-        texts = [_plain(product.title) for product in products]
-        stated = [dict(field_values(product, bundle.manifest.attributes, bundle.normaliser)) for product in products]
         width, values = bundle.manifest.title_codes, bundle.manifest.title_values
-        return self._code(texts, own, stated, Side.TITLE, width, values)
+        return self._code(products, own, Side.TITLE, width=width, values=values)
 
     def _code(
         self,
-        texts: Sequence[str],
+        items: Sequence[Product | str],
         own: Sequence[Sequence[str]],
-        stated: Sequence[_Stated],
         side: Side,
+        *,
         width: int,
         values: int,
     ) -> list[CodedText]:
-        """Code texts. A text without a usable value of its own gets no generated codes, a title its fields' values."""
+        """Code products or queries. One without a usable value has no codes.
+
+        own: the own values of each. width: codes of the beam search. values: further likely single values.
+        """
         kept = [[Code((v,)) for v in dict.fromkeys(found) if len(v) <= MAX_VALUE_CHARACTERS] for found in own]
-        coded = [CodedText() for _ in texts]
+        coded = [CodedText() for _ in items]
         places = [place for place, codes in enumerate(kept) if codes]
         if places:
-            some = self._score([texts[at] for at in places], [kept[at] for at in places], side, width, values)
-            for place, weights in zip(places, some, strict=True):
-                coded[place] = read_codes(weights, dictionary=self._dictionary, stated=stated[place])
+            texts = [item if isinstance(item, str) else _plain(item.title) for item in (items[at] for at in places)]
+            first = self._model.start(texts, side)
+            some = self._score(first, texts, [kept[at] for at in places], side, width, values)
+            types = [None] * len(places) if first.types is None else first.types
+            for place, weights, log_probs in zip(places, some, types, strict=True):
+                coded[place] = read_codes(self._reader, items[place], weights, log_probs)
         return coded
 
     def _score(
-        self, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int
+        self, first: Step, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int
     ) -> list[list[ScoredCode]]:
-        """Add generated codes to the own ones of texts, and weigh all. Each text has at least one code of its own."""
-        first = self._model.start(texts, side)
+        """Add generated codes to the own ones of texts, and weigh all. Each text has at least one code of its own.
+
+        first: the model's first step. A title that says nothing gets no generated codes.
+        """
         generated = beam_search(self._model, self._trie, first, width=width)
         singles = zip(*likeliest_tokens(first, self._trie, values), strict=True)
         known = [

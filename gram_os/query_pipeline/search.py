@@ -17,12 +17,13 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_search, build_text_query, read_weights
 from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import InputError
-from gram_os.model.coded import CodedText, ScoredCode, TypedValue
+from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, find_codes, fold_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
+from gram_os.text.attribute import TypedValue
 
 _SAME_ID = 20  # documents of one id that a page may meet
 

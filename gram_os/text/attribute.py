@@ -8,6 +8,7 @@ open list for titles is folded into the 16. Nothing here knows text or models.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +40,23 @@ class Side(StrEnum):
 
     QUERY = "query"
     TITLE = "title"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedValue:
+    """An attribute value of one text, with the type that it has there.
+
+    probability: P(value | text), None when no model says it. own: whether the text or a field of the product states the
+    value.
+
+    >>> str(TypedValue("toner", AttributeType.PRODUCT_TYPE, 0.5, own=True).type)
+    'product_type'
+    """
+
+    value: str
+    type: AttributeType
+    probability: float | None
+    own: bool
 
 
 _T = AttributeType

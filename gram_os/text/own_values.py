@@ -7,7 +7,7 @@ words. A product's own values include those of its attribute fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gram_os.catalogue import Product
@@ -66,6 +66,22 @@ def _mended(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Ite
     for token in tokens[:MAX_MENDED]:
         if token.value not in vocabulary.counts:
             yield from vocabulary.mend(folded[token.start : token.end]) or vocabulary.mend(token.value)
+
+
+def mend_words(text: str, normaliser: Normaliser, vocabulary: Vocabulary, known: Container[str] = ()) -> str:
+    """Return a query with its unknown words replaced by what they may stand for.
+
+    known: words that are none of the catalogue's and stay.
+    """
+    folded = normaliser.fold(text)
+    parts, at = [], 0
+    for token in normaliser.tokens(text)[:MAX_MENDED]:
+        if token.value in vocabulary.counts or token.value in known:
+            continue
+        if mended := vocabulary.mend(folded[token.start : token.end]) or vocabulary.mend(token.value):
+            parts += [folded[at : token.start], " ".join(mended)]
+            at = token.end
+    return "".join([*parts, folded[at:]])
 
 
 def field_values(

@@ -20,8 +20,8 @@ VALUES = ("errors", "arrays", "settings", "fields", "files", "rows", "catalogue"
 
 # Each room imports only rooms that stand before it, inside functions too.
 ROOMS = (
-    *("data", "text", "model", "cluster", "embedded", "ingest", "query_pipeline", "relevance"),
-    *("train.types", "train.loop", "train.mining", "train.models", "train.lessons", "train.objectives", "train.pair"),
+    *("data", "text", "reading", "model", "cluster", "embedded", "ingest", "query_pipeline", "relevance"),
+    *("train.loop", "train.mining", "train.types", "train.models", "train.lessons", "train.objectives", "train.pair"),
     *("train.export", "train.backbones", "train", "cli"),
 )
 

@@ -24,8 +24,8 @@ from gram_os.ingest.documents import (
     source_hash,
 )
 from gram_os.model.bundle import Bundle
-from gram_os.model.coded import CodedText, ScoredCode, TypedValue
-from gram_os.text.attribute import AttributeType
+from gram_os.model.coded import CodedText, ScoredCode
+from gram_os.text.attribute import AttributeType, TypedValue
 from gram_os.text.code import Code
 from tests.bundles import make_bundle, make_generator
 
