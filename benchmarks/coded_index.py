@@ -6,6 +6,7 @@ Starts a node of its own where no address is given.
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gram_os.cli.demo import demo_settings
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.embedded import resolve_cluster
@@ -21,6 +21,9 @@ from gram_os.errors import GramError
 from gram_os.ingest.backfill import backfill
 from gram_os.ingest.load import Source, load_products, survey_source
 from gram_os.model.generator import Generator
+from gram_os.settings import load_settings
+
+TIMEOUT_S = 120  # a benchmark's machine may be busy
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,10 @@ class CodedIndex:
 @contextmanager
 def open_cluster(url: str | None) -> Iterator[Cluster]:
     """Yield the cluster at `url` or of the user's settings; else a node of its own, which ends with the context."""
-    with demo_settings(url, once=True) as settings, resolve_cluster(settings, attached=True) as cluster:
-        yield cluster
+    with tempfile.TemporaryDirectory(prefix="gram-os-benchmark-", ignore_cleanup_errors=True) as folder:
+        settings = load_settings(cluster={"url": url, "timeout_s": TIMEOUT_S}, data_dir=Path(folder))
+        with resolve_cluster(settings, attached=True) as cluster:
+            yield cluster
 
 
 @contextmanager
