@@ -170,7 +170,7 @@ def tree_graph(model: Any, texts: Iterable[Sequence[int]] = ()) -> Graph:
     texts: token ids; they become the graph's samples. Raises InputError where the model is not of the Llama family.
     """
     try:
-        module = TreeGraph(copy.deepcopy(model).float()).eval()
+        module = TreeGraph(copy.deepcopy(model)).eval().float()
         traced = read_text(module, range(1, 13))
         with torch.inference_mode():
             gap = float((module(*traced)[0] - _own_log_probs(model, traced[0])).abs().max())

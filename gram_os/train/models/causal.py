@@ -75,7 +75,8 @@ def load_causal(name: str | Path, *, gguf_file: str | None = None) -> CausalSour
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(f"'{name}' has no end-of-text token, which closes a code; choose another model")
-    return CausalSource(model.float(), Tokenizer.from_str(backend.to_str()), int(end))
+    nn.Module.float(model)  # transformers 5 has a float of its own, which refuses what was read from a GGUF file
+    return CausalSource(model, Tokenizer.from_str(backend.to_str()), int(end))
 
 
 class CausalModel(nn.Module):
