@@ -24,6 +24,8 @@ EXAMPLE = """Examples:
       --out models/runs/mine
   gram-os train --catalogue products.jsonl.gz --recipe models/recipes/clicks.toml --queries queries.tsv \\
       --judgments judgments.tsv --relevant 2.33 --out models/runs/mine
+  gram-os train --catalogue products.jsonl.gz --taxonomy shopify --thesaurus /usr/share/wordnet \\
+      --out models/runs/mine
   gram-os train --catalogue products.jsonl.gz --out models/runs/mine --dry-run
 """
 
@@ -60,6 +62,16 @@ def run(
         float | None,
         typer.Option(help="Grade from which a judged product counts as clicked.", show_default=False),
     ] = None,
+    taxonomy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of Shopify's or Google's category files: names of product types.", show_default=False
+        ),
+    ] = None,
+    thesaurus: Annotated[
+        Path | None,
+        typer.Option(help="Folder of WordNet's noun files: other words for product types.", show_default=False),
+    ] = None,
     ubi: Annotated[bool, typer.Option("--ubi", help="Learn from the cluster's ubi_queries and ubi_events.")] = False,
     url: output.UrlOption = None,
     id_field: Annotated[str, typer.Option(help="Column of the id.")] = "id",
@@ -80,6 +92,8 @@ def run(
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports MiniLM's unused pooler
     settings = read_recipe(recipe) if recipe is not None else Recipe()
+    given = {name: path for name, path in (("taxonomy", taxonomy), ("thesaurus", thesaurus)) if path is not None}
+    settings = settings.model_copy(update={"types": settings.types.model_copy(update=given)})
     feedback = _read_feedback(clicks, queries, judgments, relevant, ubi=ubi, url=url)
     products = name_as_index(list(read_products(catalogue, id_field=id_field, title_field=title_field)))
     if dry_run:

@@ -7,6 +7,8 @@
     dictionary.tsv     value, type, products: the attribute dictionary
     words.tsv          word, products: the catalogue's vocabulary
     stems.tsv          stem, readable word: for the normaliser
+    product_types.tsv  product types with their broader types and synonyms (text/product_types.py)
+    type-heads.npz     of the compact backbone: P(product type | text) (type_heads.py)
 
 Loading checks format, sizes and hashes, and an error names what is wrong. Nothing in a bundle is executed or unpickled.
 """
@@ -26,17 +28,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from gram_os.data import default_bundle
-from gram_os.errors import BundleError
+from gram_os.errors import BundleError, FileFormatError
 from gram_os.files.array_file import map_arrays, write_arrays
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import TypeVocabulary, read_types
 from gram_os.text.rules import text_rules_version
 
 FORMAT = 3
 MANIFEST = "manifest.json"
+TYPES = "product_types.tsv"
 _TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
 # What no document depends on. Everything else counts for `Bundle.id`, new files and new fields of the manifest too.
@@ -151,6 +155,17 @@ class Bundle:
             raise BundleError(f"{file}: {error}; export the bundle again") from error
         counts = tuple(_read_count(file, count) for _, _, count in rows)
         return AttributeDictionary(tuple(value for value, _, _ in rows), types, counts)
+
+    @cached_property
+    def product_types(self) -> TypeVocabulary:
+        """The catalogue's product types; none in a bundle without them."""
+        file = self.path / TYPES
+        if TYPES not in self.manifest.files:
+            return TypeVocabulary(())
+        try:
+            return read_types(file)
+        except FileFormatError as error:
+            raise BundleError(f"{error}; export the bundle again") from error
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -71,6 +71,15 @@ class CodedText:
         return (attribute for attribute in self.attributes if attribute.type is kind)
 
 
+def name_type(value: str) -> Code:
+    """Return a product type as a code of `weights`. It differs from the word: a text may mention what it is not.
+
+    >>> str(name_type("notebook"))
+    'product_type=notebook'
+    """
+    return Code((f"{AttributeType.PRODUCT_TYPE.value}={value}",))
+
+
 def read_codes(
     reader: TextReader,
     text: Product | str,

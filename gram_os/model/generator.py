@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import accumulate, islice
 from math import exp
 from operator import itemgetter
@@ -19,8 +20,9 @@ from gram_os.arrays import FloatArray, IntArray
 from gram_os.catalogue import Product
 from gram_os.model.bundle import Bundle
 from gram_os.model.code_tokens import CodeTokeniser, ValueTokeniser
-from gram_os.model.coded import CodedText, ScoredCode, read_codes
+from gram_os.model.coded import CodedText, ScoredCode, name_type, read_codes
 from gram_os.model.decode import Generated, LanguageModel, Step, beam_search, likeliest_tokens, score_sequences
+from gram_os.model.pair_weights import LEAST
 from gram_os.reading.reader import TextReader
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
@@ -163,8 +165,32 @@ class Generator:
             some = self._score(first, texts, [kept[at] for at in places], side, width, values)
             types = [None] * len(places) if first.types is None else first.types
             for place, weights, log_probs in zip(places, some, types, strict=True):
-                coded[place] = read_codes(self._reader, items[place], weights, log_probs)
+                coded[place] = self._weigh_types(read_codes(self._reader, items[place], weights, log_probs), side)
         return coded
+
+    def _weigh_types(self, coded: CodedText, side: Side) -> CodedText:
+        """Add to a text's weights what it is about, and lessen those of a title's words for other types of things."""
+        vocabulary, pair = self.bundle.product_types, self.bundle.manifest.pair
+        kinds = [kind for kind in coded.of_type(AttributeType.PRODUCT_TYPE) if kind.value in vocabulary.places]
+        if not kinds:
+            return coded
+        weights: Sequence[ScoredCode] = coded.weights
+        of_side = pair.query
+        if side is Side.TITLE:
+            of_side = pair.title
+            about = {vocabulary.places[kind.value] for kind in kinds}
+            weights = [
+                replace(scored, weight=max(scored.weight * pair.title.modifier, LEAST))
+                if scored.own and (found := vocabulary.find(str(scored.code))) and about.isdisjoint(found)
+                else scored
+                for scored in weights
+            ]
+        probabilities = [1.0 if kind.probability is None else kind.probability for kind in kinds]
+        types = [
+            ScoredCode(name_type(kind.value), (p,), own=kind.own, weight=of_side.weigh_type(p))
+            for kind, p in zip(kinds, probabilities, strict=True)
+        ]
+        return replace(coded, weights=(*weights, *types))
 
     def _score(
         self, first: Step, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int

@@ -21,11 +21,13 @@ class Step:
     """A model's result after the tokens so far.
 
     log_probs: float32 (texts, beams, vocabulary), natural logarithms, of the next token. state: what the model needs to
-    continue (encoder output, KV cache); the search does not look into it.
+    continue (encoder output, KV cache); the search does not look into it. types: float32 (texts, types), natural
+    logarithms, P(product type | text); only in the first step of a model with type heads.
     """
 
     log_probs: FloatArray
     state: object
+    types: FloatArray | None = None
 
 
 class LanguageModel(Protocol):

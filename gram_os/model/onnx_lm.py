@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,10 @@ import numpy as np
 
 from gram_os.arrays import AnyArray, FloatArray, IntArray
 from gram_os.errors import BundleError, GramError, MissingExtraError
+from gram_os.model import type_heads
 from gram_os.model.bundle import Bundle
 from gram_os.model.decode import Step
+from gram_os.model.type_heads import TypeHeads, pool_sentences
 from gram_os.text.attribute import Side
 from gram_os.text.tagger import pad_ids
 
@@ -114,6 +116,9 @@ class CompactLm:
         self._memory = [name for name in self._encoder.outputs if name.startswith("memory.")]
         self._states = [name for name in self._encoder.outputs if name.startswith("states.")]
         self._past = {name: node.shape for name, node in self._decoder.inputs.items() if name.startswith("past.")}
+        self._types = (
+            TypeHeads.load(bundle.path / type_heads.FILE) if type_heads.FILE in bundle.manifest.files else None
+        )
         values = len(bundle.dictionary.values)
         self.end = values
         self._opening = {Side.QUERY: values + 1, Side.TITLE: values + 2}
@@ -121,13 +126,19 @@ class CompactLm:
     def start(self, texts: Sequence[str], side: Side) -> Step:
         """See `LanguageModel.start`."""
         ids, mask = pad_ids([item.ids[:MAX_TEXT_TOKENS] for item in self._tokenizer.encode_batch(list(texts))])
-        memory = self._encoder.run({"ids": ids, "mask": mask}, self._memory)
+        wanted = self._memory if self._types is None else [*self._memory, self._states[-1]]
+        memory = self._encoder.run({"ids": ids, "mask": mask}, wanted)
+        types = None
+        if self._types is not None:
+            sentences = pool_sentences(memory.pop(self._states[-1]), mask.astype(np.float32))
+            types = self._types.log_probs(sentences, side)
         past = {
             name: np.zeros((len(texts), 1, heads, 0, width), np.float32)
             for name, (_, _, heads, _, width) in self._past.items()
         }
         opening = np.full((len(texts), 1), self._opening[side], dtype=np.int64)
-        return self._step(_CompactState({"mask": mask, **memory}, past, 0), opening)
+        step = self._step(_CompactState({"mask": mask, **memory}, past, 0), opening)
+        return step if types is None else replace(step, types=types)
 
     def advance(self, state: object, parents: IntArray, tokens: IntArray) -> Step:
         """See `LanguageModel.advance`."""

@@ -11,6 +11,10 @@ The pair score (GRAM section 6) of a query q and a product t is a sum over their
 - A value that the model does not know counts `unknown` in place of scale (P_s / P_s*)^exponent.
 - An own value that is one word with a digit ("20", "m18") counts `number` times, because numbers distinguish similar
   products. An own value of several words ("toner cartridge", "20 in") counts `phrase` times: its words count too.
+- A product type (c is "product_type=notebook") counts scale P^exponent of its own, P being the probability that the
+  product is one, or that the query asks for one. Words say what a text mentions, this code says what it is about.
+- A product's own value that names another product type ("notebook" in the title of a notebook case) counts `modifier`
+  times.
 - g: the weight of the granularity, for codes of one or two values, of three, and of more.
 - A_s is at least `LEAST` and at most `MOST`, after all factors. The index refuses a document with a weight of 0 or of
   infinity, and it keeps five digits behind the point.
@@ -61,6 +65,8 @@ class SideWeights(BaseModel):
     unknown: float = Field(1.0, gt=0, allow_inf_nan=False)
     number: float = Field(1.0, gt=0, allow_inf_nan=False)
     phrase: float = Field(1.0, gt=0, allow_inf_nan=False)
+    modifier: float = Field(1.0, gt=0, allow_inf_nan=False)
+    type: Emphasis = Emphasis(exponent=0.5)
     length_exponent: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def weigh(
@@ -94,6 +100,10 @@ class SideWeights(BaseModel):
             lengths=np.full(len(codes), max(1, sum(own)), np.float32),
         )
         return [float(weight) for weight in weights]
+
+    def weigh_type(self, probability: float) -> float:
+        """Weigh a product type of a text: `LEAST` to `MOST`."""
+        return min(max(self.type.scale * float(probability**self.type.exponent), LEAST), MOST)
 
     def weigh_kinds(
         self, kinds: Int8Array, log_ratios: AnyFloats, *, numbers: BoolArray, phrases: BoolArray, lengths: FloatArray
@@ -138,10 +148,14 @@ class PairWeights(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: SideWeights = SideWeights(
-        own=Emphasis(exponent=0.01), generated=Emphasis(scale=0.08, exponent=0.5), unknown=0.8, phrase=0.3
+        own=Emphasis(exponent=0.01),
+        generated=Emphasis(scale=0.08, exponent=0.5),
+        unknown=0.8,
+        phrase=0.3,
+        type=Emphasis(scale=1.0, exponent=1.5),
     )
     title: SideWeights = SideWeights(
-        own=Emphasis(exponent=0.01), generated=Emphasis(scale=0.7, exponent=0.45), length_exponent=0.17
+        own=Emphasis(exponent=0.01), generated=Emphasis(scale=0.7, exponent=0.45), length_exponent=0.17, modifier=0.8
     )
     idf_exponent: float = Field(0.6, ge=0, allow_inf_nan=False)
     # coarse (1-2 values), medium (3), fine (more)

@@ -42,6 +42,7 @@ _SECONDS: Mapping[str, Callable[[_Work], float]] = {
     "tagger": lambda work: 120 * work.recipe.tagger.epochs,
     "tags": lambda work: 0.004 * work.products,
     "mine": lambda work: 0.001 * work.products,
+    "types": lambda work: 60 + 0.004 * work.products + 0.0005 * (work.recipe.synthesis.queries + _FURTHER_QUERIES),
     "matching": lambda work: 2 * work.recipe.matching.epochs * work.queries / work.recipe.matching.batch,
     "codes": lambda work: 0.003 * work.products + 0.0015 * (work.recipe.synthesis.queries + _FURTHER_QUERIES),
     "sft": lambda work: work.sft_steps(work.recipe.sft.steps),
@@ -51,6 +52,7 @@ _SECONDS: Mapping[str, Callable[[_Work], float]] = {
     "coded-titles": lambda work: 0.003 * work.products,
     "pair": lambda _: 90,
     "tag-branch": lambda work: 50 * work.recipe.tag_branch.epochs,
+    "type-heads": lambda work: 30 + 0.004 * work.products + 0.0005 * (work.recipe.synthesis.queries + _FURTHER_QUERIES),
     "export": lambda _: 25,
 }
 

@@ -10,6 +10,7 @@ from gram_os.model.bundle import MANIFEST, Manifest, read_file_names
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
+from gram_os.text.product_types import TypeVocabulary
 from gram_os.train.artifacts import open_causal, open_compact, open_mined, read_pair_weights
 from gram_os.train.export.causal import compare_with_torch as compare_causal
 from gram_os.train.export.causal import export_causal
@@ -20,6 +21,7 @@ from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.annotation import read_marked
 from gram_os.train.models.tagger_checkpoint import measure_tagger
 from gram_os.train.stage_inputs import StageInputs, read_report
+from gram_os.train.type_stages import open_heads, open_types
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +47,17 @@ def _export_compact(inputs: StageInputs, out: Path) -> None:
     manifest = _manifest(inputs, {f"tagger_f1_{name}": value for name, value in f1.items()})
     titles = [product.title for product in mined.products]
     texts = [*titles, *mined.dictionary.values]
+    types, heads = inputs.find("types"), inputs.find("type heads")
+    learned = open_types(types) if types else None
+    if learned is not None:
+        texts += [name for kind in learned.vocabulary.types for name in (kind.name, *kind.synonyms)]
     texts += [text.text for path in data.glob("*/*.jsonl") for text in read_marked(path)]
     _remove_bundle(out)
     bundle = export_compact(
         backbone.model, backbone.tagger, backbone.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
         vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
         sample=_sample(mined), precision=inputs.recipe.precision,
+        types=learned.vocabulary if learned else TypeVocabulary(()), heads=open_heads(heads) if heads else None,
     )  # fmt: skip
     _log_gap(compare_compact(backbone.model, bundle, backbone.tokenizer, titles[:64]))
 

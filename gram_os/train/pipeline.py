@@ -1,7 +1,7 @@
 """A training as data: the table of its stages, what a run would do with them, and the run.
 
-    tagger -> tags -> mine -> [matching] -> codes -> sft
-    -> [relevance -> co-train-1, ... -> align -> coded-titles -> pair] -> tag-branch -> export
+    tagger -> tags -> mine -> types -> [matching] -> codes -> sft
+    -> [relevance -> co-train-1, ... -> align -> coded-titles -> pair] -> tag-branch -> type-heads -> export
 
 Stages in brackets need clicks.
 
@@ -37,6 +37,7 @@ from gram_os.train.model_stages import code_titles, fine_tune, learn_tags
 from gram_os.train.recipe import Recipe
 from gram_os.train.stage import StageRunner, StageState, hash_input
 from gram_os.train.stage_inputs import ClickSplit, Sources, Stage, StageInputs, read_report, read_setting
+from gram_os.train.type_stages import find_types, learn_types
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ STAGES: tuple[Stage, ...] = (
           runs=lambda recipe: recipe.tagger_checkpoint is None, by_all=True),
     Stage("tags", tag_titles, ("titles", "tagger"), (), "tags"),
     Stage("mine", mine_catalogue, ("products", "tags"), ("mining",), "mined"),
+    Stage("types", find_types, ("MiniLM", "products", "mined"), ("types.taxonomy", "types.thesaurus", "synthesis"),
+          "types"),
     Stage("matching", match_encoder, ("MiniLM", "products", "mined", "clicks"), ("matching",), "encoder",
           runs=lambda recipe: recipe.matching.epochs > 0, needs_clicks=True, by_all=True),
     Stage("codes", make_lessons, ("MiniLM", "products", "mined", "encoder", "clicks"), ("synthesis", "initial_codes"),
@@ -69,7 +72,9 @@ STAGES: tuple[Stage, ...] = (
           runs=lambda recipe: recipe.pair.share > 0, needs_clicks=True),
     Stage("tag-branch", learn_tags, (*BACKBONE, "model", "tagging data"), ("tag_branch",), "model",
           runs=lambda recipe: recipe.causal is None, by_all=True),  # a causal LM's bundle tags nothing
-    Stage("export", make_bundle, (*BACKBONE, "model", "pair weights", "tagging data"),
+    Stage("type-heads", learn_types, (*BACKBONE, "model", "types"), ("types.heads",), "type heads",
+          runs=lambda recipe: recipe.causal is None),
+    Stage("export", make_bundle, (*BACKBONE, "model", "pair weights", "types", "type heads", "tagging data"),
           (*BACKBONE_SETTINGS, "label", "source", "precision", "serving"), "bundle", by_all=True, kept=False),
 )  # fmt: skip
 

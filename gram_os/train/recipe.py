@@ -17,6 +17,7 @@ from gram_os.train.lessons.initial_codes import TransferSettings
 from gram_os.train.models.causal import CausalSettings
 from gram_os.train.models.relevance_model import RelevanceSettings
 from gram_os.train.models.tagger import TagRecipe
+from gram_os.train.models.type_heads import TypeHeadSettings
 from gram_os.train.objectives.alignment import AlignmentSettings
 from gram_os.train.objectives.cotraining import CotrainingSettings
 from gram_os.train.objectives.matching import MatchingSettings
@@ -35,6 +36,14 @@ class MiningRecipe(_Part):
     texts: tuple[str, ...] = ("short_description", "description")  # further text fields of products
     most_values: int = Field(8000, ge=10)
     least_products: int = Field(3, ge=1)
+
+
+class TypesRecipe(_Part):
+    """What people call things, beside the catalogue: a taxonomy and a thesaurus, and how the type heads train."""
+
+    taxonomy: Path | None = None  # folder of Shopify's or Google's category files
+    thesaurus: Path | None = None  # folder of WordNet's noun files
+    heads: TypeHeadSettings = TypeHeadSettings()
 
 
 class SynthesisRecipe(_Part):
@@ -92,6 +101,7 @@ class Recipe(_Part):
     tag_branch: TagRecipe = TagRecipe(epochs=6, learning_rate=5e-4)  # the tagger that goes into the bundle
     mining: MiningRecipe = MiningRecipe()
     synthesis: SynthesisRecipe = SynthesisRecipe()
+    types: TypesRecipe = TypesRecipe()
     matching: MatchingSettings = MatchingSettings()  # with clicks
     initial_codes: TransferSettings = TransferSettings()  # with clicks
     sft: SftSettings = SftSettings()

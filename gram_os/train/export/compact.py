@@ -18,18 +18,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gram_os.errors import InputError
-from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.model import type_heads
+from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
 from gram_os.model.onnx_lm import MAX_TEXT_TOKENS, CompactLm
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import TypeVocabulary, write_types
 from gram_os.text.tagger import MAX_TOKENS
 from gram_os.train.export.graphs import DECODER_TABLE, decoder_graph, encoder_graph, tagger_graph, write_graph
 from gram_os.train.export.int8 import RowQuantisedEmbedding, tie_table, write_int8
 from gram_os.train.models.compact import CompactModel
 from gram_os.train.models.encoder import pad
 from gram_os.train.models.tag_branch import BranchedTagger
+from gram_os.train.models.type_heads import TypeHeads
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -47,6 +50,8 @@ def export_compact(
     normaliser: Normaliser,
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
+    types: TypeVocabulary = TypeVocabulary(()),
+    heads: TypeHeads | None = None,
     precision: Precision = "int8",
 ) -> Bundle:
     """Write the bundle to the folder `out`.
@@ -79,6 +84,9 @@ def export_compact(
     if precision == "int8":
         tie_table(out / "decoder.onnx", DECODER_TABLE)
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
+    if heads is not None:
+        write_types(types, out / TYPES)
+        heads.to_numpy().save(out / type_heads.FILE)
     shape = {**model.decoder.shape.as_dict(), "pieces": len(kept)}
     return seal(out, manifest.model_copy(update={"backbone": "compact", "precision": precision, "model": shape}))
 

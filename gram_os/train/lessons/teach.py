@@ -96,7 +96,7 @@ def teach(
         vectors = embed(encoder, tokenizer, queries, most=QUERY_TOKENS)
         return TrainingTexts(queries, teacher.query_targets(own, vectors))
 
-    title_targets = teacher.title_targets(teacher.vectors, _other_texts(mined))
+    title_targets = teacher.title_targets(teacher.vectors, other_texts(mined))
     values = value_vectors(mined, teacher.vectors)
     examples = TrainingSet(code_queries(clicked), code_queries(texts), TrainingTexts(titles, title_targets))
     return TeacherAnswer(examples, values)
@@ -142,7 +142,7 @@ def add_click_codes(
     return replace(examples, clicked=clicked, titles=TrainingTexts(examples.titles.texts, titles)), found
 
 
-def _other_texts(mined: MinedCatalogue) -> sparse.csr_matrix:
+def other_texts(mined: MinedCatalogue) -> sparse.csr_matrix:
     """Values in the products' other texts: float (products, columns)."""
     rows: list[int] = []
     columns: list[int] = []

@@ -124,6 +124,20 @@ class Thesaurus:
         return Sense(synset.lemmas, tuple(broader), synset.domain, rank, synset.instance)
 
 
+def is_kind_of(thesaurus: Thesaurus, narrow: str, broad: str, *, levels: int = 3, senses: int = 3) -> bool:
+    """Say whether one of the first meanings of a noun has the other noun among its broader words, some levels up.
+
+    levels: how far up. senses: how many meanings count at each level.
+    """
+    if levels == 0:
+        return False
+    broader = {word for sense in thesaurus.synonyms(narrow) if sense.rank <= senses for word in sense.broader}
+    singular = {broad, broad.removesuffix("s")}
+    return not singular.isdisjoint(broader) or any(
+        is_kind_of(thesaurus, word, broad, levels=levels - 1, senses=1) for word in broader
+    )
+
+
 def read_thesaurus(folder: Path) -> Thesaurus:
     """Read WordNet's nouns out of a folder, or out of the folder `dict` in it. `noun.exc` may be missing.
 

@@ -1,0 +1,206 @@
+"""Gives each product of a catalogue its type: hard EM between the names in titles and a linear classifier.
+
+A title offers names; their places say which is likely. A classifier reads the whole product (vector of the title, own
+values, words of descriptions, which fields are filled) and learns from the choice. It answers for products that it has
+not learned from (two folds), and the choice is made again with its answer. So "Messenger notebook case 12 in" becomes
+a case like the cases it resembles, and "EliteBook 2530p" a notebook although no word says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.cluster.vq import kmeans2
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gram_os.arrays import FloatArray, IntArray
+from gram_os.train.mining.catalogue import MinedCatalogue
+from gram_os.train.types.lexicon import Candidate, TypeLexicon
+
+LEAST_PRODUCTS: Final = 3  # products of a type; a rarer name is read as its end: "roaster oven" as "oven"
+_ROUNDS, _FOLDS, _EPOCHS, _BATCH = 3, 2, 5, 1024
+_GROUP = 12  # products without a name that are named together
+_RANK = 320  # dimensions of a product's words for the classifier
+_SURE, _UNLIKELY = (
+    0.8,
+    0.01,
+)  # P of the classifier's own choice, and of the title's, before the first replaces the second
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The types of a catalogue and of its products.
+
+    names: the types' names, ascending. types: int64 (products,), places in `names`. probabilities: float32 (products,),
+    of the chosen type under the classifier and the title. named: whether the title or a field names the type.
+    """
+
+    names: Sequence[str]
+    types: IntArray
+    probabilities: FloatArray
+    named: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """An open taxonomy's categories as types that a catalogue may have.
+
+    names: each category's first name, normalised. vectors: float32 (categories, width), unit length.
+    """
+
+    names: Sequence[str]
+    vectors: FloatArray
+
+    @cached_property
+    def centred(self) -> FloatArray:
+        """The vectors less their mean, of unit length."""
+        off = self.vectors - self.vectors.mean(0)
+        found: FloatArray = off / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9)
+        return found
+
+
+def label_products(
+    mined: MinedCatalogue,
+    lexicon: TypeLexicon,
+    vectors: FloatArray,
+    texts: sparse.csr_matrix,
+    categories: Categories | None = None,
+) -> Labels:
+    """Give each product a type.
+
+    vectors: float32 (products, width), unit length, of the titles. texts: float (products, any), words of further
+    texts. categories: what products are named by whose texts name no type, group by group: a title alone says too
+    little to the encoder ("Galaxy S10 6.1 in"), a dozen of them together say enough.
+    """
+    found = [lexicon.find_candidates(place) for place in range(len(mined.products))]
+    candidates = [[Candidate(name, 0.0) for name in field[:1]] or row
+                  for field, row in zip(lexicon.fields, found, strict=True)]  # fmt: skip
+    features = _features(mined, vectors, texts)
+    unnamed = np.array([place for place, row in enumerate(candidates) if not row], np.int64)
+    groups = _group(features[unnamed]) if len(unnamed) else []
+    if categories is not None:
+        centre = vectors.mean(0)
+        for group in groups:
+            if (name := _name_group(vectors[unnamed[group]], categories, centre)) is not None:
+                for place in unnamed[group].tolist():
+                    candidates[place] = [Candidate(name, 0.0)]
+    counts = Counter(row[0].name for row in candidates if row)
+    names = sorted(name for name, n in counts.items() if n >= LEAST_PRODUCTS and not lexicon.is_generic(name))
+    places = {name: at for at, name in enumerate(names)}
+    offers = [_place_candidates(row, places) for row in candidates]
+    chosen = np.array([min(offer, key=offer.__getitem__) if offer else -1 for offer in offers], np.int64)
+    folds = np.random.default_rng(0).integers(0, _FOLDS, len(offers))
+    log_probs = np.empty((len(offers), len(names)), np.float32)
+    for _ in range(_ROUNDS):
+        for fold in range(_FOLDS):
+            model = _fit(features[(folds != fold) & (chosen >= 0)], chosen[(folds != fold) & (chosen >= 0)], len(names))
+            log_probs[folds == fold] = _predict(model, features[folds == fold])
+        chosen = np.array([_choose(offer, row) for offer, row in zip(offers, log_probs, strict=True)], np.int64)
+    is_named = np.array([bool(row) for row in found])
+    named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
+    return Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
+
+
+def _group(features: FloatArray) -> list[IntArray]:
+    """Part products into groups of some `_GROUP` that resemble each other, by k-means; places of each group."""
+    count = max(1, len(features) // _GROUP)
+    _, owners = kmeans2(features, count, iter=12, minit="++", seed=0, missing="warn")
+    return [np.flatnonzero(owners == group) for group in range(count) if (owners == group).any()]
+
+
+def _name_group(vectors: FloatArray, categories: Categories, centre: FloatArray) -> str | None:
+    """Return the name of the category that a group's mean is nearest to, None where that is in doubt.
+
+    In doubt: the nearest category is another one when the catalogue's mean title and the mean category are taken off.
+    vectors: the titles of the group. centre: float32 (width,), the catalogue's mean title.
+    """
+    mean = vectors.mean(0)
+    plain = int((categories.vectors @ mean).argmax())
+    centred = int((categories.centred @ (mean - centre)).argmax())
+    return categories.names[plain] if categories.names[plain] == categories.names[centred] else None
+
+
+def _place_candidates(candidates: Sequence[Candidate], places: Mapping[str, int]) -> dict[int, float]:
+    """Return place -> penalty of the names that are types, or whose ends are."""
+    found: dict[int, float] = {}
+    for candidate in candidates:
+        words = candidate.name.split()
+        ends = (" ".join(words[start:]) for start in range(len(words)))
+        place = next((places[end] for end in ends if end in places), None)
+        if place is not None:
+            found[place] = min(candidate.penalty, found.get(place, candidate.penalty))
+    return found
+
+
+def _choose(offer: Mapping[int, float], log_probs: FloatArray) -> int:
+    """Choose a product's type: the best of the title's, unless the classifier is sure that it is another one."""
+    best = int(log_probs.argmax())
+    if not offer:
+        return best
+    own = max(offer, key=lambda place: float(log_probs[place]) - offer[place])
+    sure = log_probs[best] > np.log(_SURE) and log_probs[own] - offer[own] < np.log(_UNLIKELY)
+    return best if sure else own
+
+
+def _features(mined: MinedCatalogue, vectors: FloatArray, texts: sparse.csr_matrix) -> FloatArray:
+    """Return the title's vector and the product's words in `_RANK` dimensions: float32 (products, any)."""
+    fields = sorted({name for product in mined.products for name in product.fields})
+    at = {name: column for column, name in enumerate(fields)}
+    rows = [sorted(at[name] for name in product.fields) for product in mined.products]
+    filled = sparse.csr_matrix(
+        (np.ones(sum(map(len, rows)), np.float32), np.concatenate([np.array(r, np.int32) for r in rows]),
+         np.concatenate(([0], np.cumsum([len(r) for r in rows])))), shape=(len(rows), len(fields)),
+    )  # fmt: skip
+    words = sparse.hstack([mined.own, 0.5 * texts, 0.7 * filled], format="csr").astype(np.float32)
+    held = np.asarray((words > 0).sum(0)).ravel()
+    words = words[:, held >= LEAST_PRODUCTS]
+    words = words @ sparse.diags(np.sqrt(np.log(len(rows) / held[held >= LEAST_PRODUCTS]) + 1e-3).astype(np.float32))
+    length = np.sqrt(np.asarray(words.multiply(words).sum(1))).ravel()
+    words = sparse.diags((1 / np.maximum(length, 1e-6)).astype(np.float32)) @ words
+    found: FloatArray = np.hstack([vectors, 1.5 * _reduce(words, min(_RANK, *words.shape))]).astype(np.float32)
+    return found
+
+
+def _reduce(words: sparse.csr_matrix, rank: int) -> FloatArray:
+    """Return the rows in `rank` dimensions that keep most of their inner products: float32 (rows, rank).
+
+    A randomised range finder with one power iteration (arXiv 0909.4061, algorithm 4.4) projects the columns. An exact
+    decomposition takes minutes here.
+    """
+    drawn = np.random.default_rng(0).standard_normal((words.shape[1], rank)).astype(np.float32)
+    basis, _ = np.linalg.qr(words.T @ (words @ drawn))  # (columns, rank)
+    reduced: FloatArray = words @ basis
+    return reduced
+
+
+def _fit(features: FloatArray, types: IntArray, count: int) -> nn.Linear:
+    """Fit a softmax regression. The same data gives the same model."""
+    torch.manual_seed(0)
+    model = nn.Linear(features.shape[1], count)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=1e-3)
+    x, y = torch.from_numpy(features), torch.from_numpy(types)
+    for epoch in range(_EPOCHS):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * (1 - epoch / _EPOCHS)
+        for rows in torch.split(torch.randperm(len(x)), _BATCH):
+            loss: Tensor = functional.cross_entropy(8 * model(x[rows]), y[rows])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+    return model
+
+
+@torch.inference_mode()
+def _predict(model: nn.Linear, features: FloatArray) -> FloatArray:
+    found: FloatArray = functional.log_softmax(8 * model(torch.from_numpy(features)), -1).numpy()
+    return found

@@ -1,0 +1,239 @@
+"""Which words and phrases of a catalogue name product types.
+
+A word is a head when the tagger, a taxonomy or a thesaurus says that things are called so. A phrase is a name when it
+ends in a head and when it is a category of the taxonomy, a noun of the thesaurus, a value of a category field, or a
+span that the tagger marks often. Works on titles and tagged spans. Knows no model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gram_os.catalogue import Product
+from gram_os.text.attribute import AttributeType
+from gram_os.text.heads import Phrase, split_phrases
+from gram_os.text.normalise import Normaliser
+from gram_os.text.own_values import field_values, long_texts
+from gram_os.text.tagger import Span
+from gram_os.train.mining.catalogue import MinedCatalogue
+from gram_os.train.types.names import NameWords, split_names
+from gram_os.train.types.taxonomy import Taxonomy
+from gram_os.train.types.thesaurus import Thesaurus, is_kind_of
+
+log = logging.getLogger(__name__)
+
+LONGEST: Final = 4  # words of a name
+_TEXT: Final = 80  # characters of a description that name the product, if any do
+_BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
+_LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
+#: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
+THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
+#: Heads that say nothing by themselves. With a modifier they do: "rack accessory".
+_GENERIC_WORDS: Final = (
+    "accessory part supply product good item equipment piece other set pack component solution service type size style "
+    "series replacement kit unit system device line group option bundle edition package feature use design number "
+    "collection assortment container lot pair roll sheet"
+)
+#: What a number may count. "50 sheets" says how much of the product there is.
+_UNITS: Final = (
+    "pc pcs piece sheet page pack set outlet port roll pair user license year month day count copy cell pin pole way"
+)
+#: Words about the state of a product. The tagger takes them for things, and WordNet has nouns of the same spelling.
+_CONDITIONS: Final = (
+    "original genuine compatible new used refurbished remanufactured renewed standard basic premium professional "
+    "generic supported replacement other misc miscellaneous none various"
+)
+
+
+@dataclass(frozen=True)
+class TypeSources:
+    """What people know of product types beside the catalogue. Each may be missing."""
+
+    taxonomy: Taxonomy | None = None
+    thesaurus: Thesaurus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A name in a title. penalty: how unlikely its place makes it, in natural logarithms, 0 or above."""
+
+    name: str
+    penalty: float
+
+
+class TypeLexicon:
+    """The heads and names of one catalogue.
+
+    taxonomy_names: names of the taxonomy's categories, normalised. field_names: values of category fields.
+    """
+
+    def __init__(self, mined: MinedCatalogue, sources: TypeSources):
+        normaliser = mined.normaliser
+        self._normaliser = normaliser
+        self._thesaurus = sources.thesaurus
+        self.taxonomy_names = frozenset(_category_names(sources.taxonomy, normaliser))
+        self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
+        self._name_words = {word for name in self.taxonomy_names for word in name.split()}
+        self._generic = {normaliser.value(word) for word in _GENERIC_WORDS.split()}
+        self.phrases = [_title_phrases(p, s, normaliser) for p, s in zip(mined.products, mined.spans, strict=True)]
+        self._mined = mined
+        self._spans, self._ends = _count_spans(mined.spans, normaliser)
+        self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
+        self._units = {normaliser.value(word) for word in _UNITS.split()}
+        self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
+        self._colours = _field_words(mined, AttributeType.COLOUR)
+        self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
+        self._things: dict[str, bool] = {}
+        self._field_counts: Counter[str] = Counter()
+        self._heads = {word for word in self._uses if self._is_head(word)}
+        self.category_fields = _choose_fields(mined, self)
+        self.fields = [_read_types(product, self.category_fields, normaliser) for product in mined.products]
+        self._field_counts.update(name for names in self.fields for name in names)
+
+    def is_generic(self, name: str) -> bool:
+        """Say whether a name says nothing by itself: "kit"."""
+        return " " not in name and name in self._generic
+
+    def is_name(self, name: str) -> bool:
+        """Say whether a normalised phrase names a product type."""
+        words = name.split()
+        if self._field_counts[name] > 1 and words[-1] not in self._colours:
+            return True
+        if words[-1] not in self._heads or len(set(words)) < len(words) or not self._colours.isdisjoint(words[:-1]):
+            return False
+        if len(words) == 1 or name in self.taxonomy_names or self._is_thing(name):
+            return True
+        heads = sum(word in self._heads for word in words)
+        return self._spans[name] >= _LEAST_SPANS and heads <= 2 and all(map(self._is_known, words[:-1]))
+
+    def find_candidates(self, place: int) -> list[Candidate]:
+        """Return the names in the title of the product at a place, each once, likeliest places first.
+
+        The last name of a phrase costs nothing, an earlier one 3 for each name behind it. A phrase behind "for" costs
+        2.5, each phrase with a name before it .7, and a generic name 2. Where a title has no name, the beginnings of
+        the product's other texts are read.
+        """
+        found = self._read_phrases(self.phrases[place])
+        if not found:
+            texts = long_texts(self._mined.products[place], self._mined.texts)
+            found = self._read_phrases([p for text in texts for p in split_phrases(text[:_TEXT], self._normaliser)])
+        return sorted((Candidate(*item) for item in found.items()), key=lambda candidate: candidate.penalty)
+
+    def _read_phrases(self, phrases: Sequence[Phrase]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        before = 0
+        for phrase in phrases:
+            names = [n for n in self._names_of(phrase) if not (phrase.counted and n == phrase.words[0] in self._units)]
+            for rank, name in enumerate(self._without_kinds(names)):
+                penalty = 3.0 * rank + 0.7 * before + 2.5 * (phrase.role == "linked") + 2.0 * self.is_generic(name)
+                penalty += 3.0 * (phrase.counted and name == phrase.words[0])
+                found[name] = min(penalty, found.get(name, penalty))
+            before += bool(names)
+        return found
+
+    def _without_kinds(self, names: Sequence[str]) -> Sequence[str]:
+        """Leave out a last name that says what kind of thing the one before it is: the PC of "notebook PC"."""
+        if len(names) > 1 and self._thesaurus is not None:
+            words = names[1].split()
+            if any(is_kind_of(self._thesaurus, " ".join(words[start:]), names[0]) for start in range(len(words))):
+                return names[1:]
+        return names
+
+    def _names_of(self, phrase: Phrase) -> Iterator[str]:
+        """Yield the names of a phrase from its end to its beginning, without overlaps, the longest at each place."""
+        words, stop = phrase.words, len(phrase.words)
+        while stop > 0:
+            starts = range(max(0, stop - LONGEST), stop)
+            start = next((at for at in starts if self.is_name(" ".join(words[at:stop]))), None)
+            if start is None:
+                stop -= 1
+                continue
+            yield " ".join(words[start:stop])
+            stop = start
+
+    def _is_head(self, word: str) -> bool:
+        if len(word) < 2 or word in self._colours or word in self._conditions:
+            return False
+        share = self._ends[word] / max(self._uses[word], self._ends[word])
+        is_category = word in self.taxonomy_names or (self._heads_of_names[word] > 2 and self._is_thing(word))
+        if not self.taxonomy_names and self._thesaurus is None:
+            return share >= 0.4 and self._ends[word] > 2
+        known = self._heads_of_names[word] > 0 or self._is_thing(word)
+        last = self._last[word] / self._uses[word]
+        return (share >= 0.25 and self._ends[word] > 1 and known) or (share >= 0.05 and last >= 0.1 and is_category)
+
+    def _is_thing(self, name: str) -> bool:
+        """Say whether the thesaurus knows a name as something that can be sold, in one of its first two meanings."""
+        if self._thesaurus is None:
+            return False
+        if name not in self._things:
+            senses = [sense for sense in self._thesaurus.synonyms(name) if sense.rank <= 2 and not sense.instance]
+            self._things[name] = any(sense.domain in THINGS for sense in senses)
+        return self._things[name]
+
+    def _is_known(self, word: str) -> bool:
+        """Say whether a modifier is a word of the language, and no name of a series."""
+        if not self._name_words and self._thesaurus is None:
+            return True
+        return word in self._name_words or (self._thesaurus is not None and bool(self._thesaurus.synonyms(word)))
+
+
+def _category_names(taxonomy: Taxonomy | None, normaliser: Normaliser) -> Iterator[str]:
+    if taxonomy is not None:
+        words = NameWords(category.name for category in taxonomy)
+        for category in taxonomy:
+            for name in split_names(category.name, words):
+                if value := normaliser.value(name):
+                    yield value
+
+
+def _title_phrases(product: Product, spans: Sequence[Span], normaliser: Normaliser) -> list[Phrase]:
+    """Return the phrases of a title without the brand at its beginning."""
+    title = product.title
+    stops = [span.end for span in spans if span.type is AttributeType.BRAND and span.start < _BRAND_PLACE]
+    rest = title[max(stops) :] if stops and max(stops) < 2 * _BRAND_PLACE else title
+    return split_phrases(rest, normaliser) or split_phrases(title, normaliser)
+
+
+def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
+    """Return the category fields whose values name things: half of them end in a head, and no value is most of them."""
+    chosen = []
+    for name in [name for name, kind in mined.attributes.items() if kind is AttributeType.PRODUCT_TYPE]:
+        counts = Counter(value for p in mined.products for value in _read_types(p, [name], mined.normaliser))
+        named = sum(n for value, n in counts.items() if lexicon.is_name(value) or lexicon.is_name(value.split()[-1]))
+        if counts and named >= 0.5 * counts.total() and max(counts.values()) < 0.9 * counts.total():
+            chosen.append(name)
+        else:
+            log.warning("field '%s' is not used as a category: its values name no product types", name)
+    return chosen
+
+
+def _read_types(product: Product, fields: Iterable[str], normaliser: Normaliser) -> list[str]:
+    """Return the values of some fields of a product that are words."""
+    values = field_values(product, dict.fromkeys(fields, AttributeType.PRODUCT_TYPE), normaliser)
+    return [value for value, _ in values if not any(map(str.isdigit, value)) and value.count(" ") < LONGEST]
+
+
+def _count_spans(rows: Iterable[Sequence[Span]], normaliser: Normaliser) -> tuple[Counter[str], Counter[str]]:
+    """Count the products in which the tagger marks a product type, by its phrase and by its last word."""
+    spans: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
+    for row in rows:
+        found = {normaliser.value(span.text) for span in row if span.type is AttributeType.PRODUCT_TYPE}
+        plain = {value for value in found if value and not any(map(str.isdigit, value))}
+        spans.update(plain)
+        ends.update({value.split()[-1] for value in plain})
+    return spans, ends
+
+
+def _field_words(mined: MinedCatalogue, kind: AttributeType) -> set[str]:
+    """Return the words that are a whole value of a field of one type, in at least three products."""
+    fields = {name: found for name, found in mined.attributes.items() if found is kind}
+    counts: Counter[str] = Counter()
+    for product in mined.products:
+        counts.update({value for value, _ in field_values(product, fields, mined.normaliser) if " " not in value})
+    return {word for word, n in counts.items() if n > 2}
