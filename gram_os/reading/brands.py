@@ -14,6 +14,18 @@ from typing import Final
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary
 
+#: Types of words that are a property behind a brand, and no series: "cat6", "black".
+_PROPERTIES: Final = frozenset(
+    {
+        AttributeType.COLOUR,
+        AttributeType.FUNCTION,
+        AttributeType.MATERIAL,
+        AttributeType.SALES_SPECIFICATION,
+        AttributeType.SCENARIO,
+        AttributeType.STYLE,
+        AttributeType.TECHNICAL_SPECIFICATION,
+    }
+)
 _NAMES: Final = frozenset({AttributeType.BRAND, AttributeType.SERIES, AttributeType.MODEL})
 _ALWAYS: Final = 0.8  # share of a word's products that hold the longer value, before the word is a part of that name
 
@@ -42,7 +54,7 @@ class Brands:
         for first, rest, whole in _split_names(dictionary):
             if dictionary.counts[dictionary.tokens[whole]] >= _ALWAYS * dictionary.counts[dictionary.tokens[first]]:
                 complete.setdefault(first, whole)
-            else:
+            elif dictionary.type_of(rest) not in _PROPERTIES:
                 series[first].add(rest)
         return cls(complete, {brand: frozenset(values) for brand, values in series.items()})
 

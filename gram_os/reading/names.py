@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gram_os.text.heads import Phrase, Role, TypeNames
+from gram_os.text.normalise import Normaliser
 
 #: What the place of a name costs, in natural logarithms.
 EARLIER: Final = 3.0  # for each name behind it in its phrase: "battery" in "battery charger"
@@ -18,13 +19,17 @@ BEHIND: Final = 0.7  # for each phrase with a name before its own
 GENERIC: Final = 2.0  # it says nothing by itself: "kit"
 COUNTED: Final = 3.0  # a number stands right before it: "50 sheets"
 
-_GENERIC: Final = (
+_GENERIC_WORDS: Final = (
     "accessory part supply product good item equipment piece other set pack component solution service type size style "
     "series replacement kit unit system device line group option bundle edition package feature use design number "
-    "collection assortment box case container lot pair roll sheet"
+    "collection assortment container lot pair roll sheet"
 )
-#: Names that say nothing by themselves. With a modifier they do: "rack accessory".
-GENERIC_NAMES: Final = frozenset(_GENERIC.split())
+_UNIT_WORDS: Final = (
+    "pc pcs piece sheet page pack set outlet port roll pair user license year month day count copy cell pin pole way"
+)
+_STEMS: Final = Normaliser()
+_GENERIC: Final = frozenset(map(_STEMS.value, _GENERIC_WORDS.split()))
+_UNITS: Final = frozenset(map(_STEMS.value, _UNIT_WORDS.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +49,46 @@ def find_names(phrases: Sequence[Phrase], names: TypeNames) -> list[NameInText]:
     """Return the names in the phrases of a text, each once, likeliest places first.
 
     The last name of a phrase costs nothing. An earlier one costs `EARLIER` for each name behind it. A phrase behind a
-    linking word costs `LINKED`, and each phrase with a name before it `BEHIND`.
+    linking word costs `LINKED`, and each phrase with a name before it `BEHIND`. A generic word counts as a name behind
+    others, although it may name no type: in "lens kit" the lens is an earlier name. What a number counts is no name:
+    "50 sheets" says how much there is.
     """
     found: dict[str, NameInText] = {}
     before = 0
     for phrase in phrases:
-        here = list(_names_of(phrase, names))
+        here = [
+            (name, types)
+            for name, types in list_names(phrase, names)
+            if not (phrase.counted and name == phrase.words[0] and _STEMS.value(name) in _UNITS)
+        ]
         for rank, (name, types) in enumerate(here):
             penalty = EARLIER * rank + BEHIND * before + LINKED * (phrase.role is Role.LINKED)
-            penalty += GENERIC * (name in GENERIC_NAMES) + COUNTED * (phrase.counted and name == phrase.words[0])
-            if name not in found or penalty < found[name].penalty:
+            penalty += GENERIC * is_generic(name) + COUNTED * (phrase.counted and name == phrase.words[0])
+            if types and (name not in found or penalty < found[name].penalty):
                 found[name] = NameInText(name, types, penalty)
         before += bool(here)
     return sorted(found.values(), key=lambda named: named.penalty)
 
 
-def _names_of(phrase: Phrase, names: TypeNames) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the names of a phrase from its end to its beginning, without overlaps, the longest at each place."""
+def is_generic(name: str) -> bool:
+    """Say whether a name says nothing by itself. With a modifier it does: "rack accessory".
+
+    >>> is_generic("accessories"), is_generic("rack accessory")
+    (True, False)
+    """
+    return " " not in name and _STEMS.value(name) in _GENERIC
+
+
+def list_names(phrase: Phrase, names: TypeNames) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the names of a phrase from its end to its beginning, without overlaps, the longest at each place.
+
+    A generic word that names no type comes with none.
+    """
     words, stop = phrase.words, len(phrase.words)
     while stop > 0:
         for start in range(max(0, stop - names.longest), stop):
             name = " ".join(words[start:stop])
-            if types := names.find(name):
+            if (types := names.find(name)) or (start == stop - 1 and is_generic(name)):
                 yield name, types
                 stop = start
                 break

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from gram_os.arrays import FloatArray
-from gram_os.reading.names import NameInText, find_names
+from gram_os.reading.names import NameInText, find_names, list_names
 from gram_os.text.attribute import Side
 from gram_os.text.heads import Phrase, find_heads
 from gram_os.text.product_types import TypeVocabulary
@@ -27,6 +27,8 @@ UNLIKELY: Final = 0.01
 LEAST: Final = 0.5
 #: The share of a query's distribution that the types of its head get.
 HEAD_SHARE: Final = 0.7
+#: The same where a generic word stands behind the head: "battery kit".
+GENERIC_SHARE: Final = 0.3
 QUERY_TYPES: Final = 10  # types that a query may have
 _LIKELY = 50  # types that are looked at when a broader one is wanted; the others hold no mass
 
@@ -68,7 +70,8 @@ def settle_type(
     model is sure of another type (`SURE`, `UNLIKELY`). Without a name the model's best type is taken, or a broader one.
 
     A query: the types of its head get `HEAD_SHARE`, in proportion to the root of their numbers of products. The head is
-    the last name of the first phrase that has one. The model's distribution gets the rest.
+    the last name of the first phrase that has one. Behind it a generic word leaves it `GENERIC_SHARE`. The model's
+    distribution gets the rest.
 
     >>> from gram_os.text.normalise import Normaliser
     >>> from gram_os.text.heads import split_phrases
@@ -161,15 +164,18 @@ def _broaden(best: int, vocabulary: TypeVocabulary, log_probs: FloatArray) -> Ty
 def _read_query(phrases: Sequence[Phrase], vocabulary: TypeVocabulary, log_probs: FloatArray | None) -> TypeReading:
     """Mix the types of a query's head with the model's distribution."""
     head = next(iter(find_heads(phrases, vocabulary)), None)
+    share = HEAD_SHARE
+    if head is not None and next(list_names(phrases[head.phrase], vocabulary))[0] != head.name:
+        share = GENERIC_SHARE
     shares: dict[int, float] = defaultdict(float)
     if log_probs is not None:
-        left = 1.0 if head is None else 1.0 - HEAD_SHARE
+        left = 1.0 if head is None else 1.0 - share
         for place in np.argsort(-log_probs, kind="stable")[:QUERY_TYPES].tolist():
             shares[place] += left * exp(float(log_probs[place]))
     if head is not None:
         roots = {place: max(vocabulary.types[place].products, 1) ** 0.5 for place in head.types}
         for place, root in roots.items():
-            shares[place] += HEAD_SHARE * root / sum(roots.values())
+            shares[place] += share * root / sum(roots.values())
     top = sorted(shares, key=lambda place: (-shares[place], place))[:QUERY_TYPES]
     total = sum(shares[place] for place in top) or inf
     named = frozenset(() if head is None else head.types)

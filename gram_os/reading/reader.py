@@ -207,13 +207,15 @@ class TextReader:
         if brand:
             yield brand, _T.BRAND
         known = not brands or any(series in self._brands.series.get(own, ()) for own in brands)
-        if series and known:
+        if series and known and not (self.types and self.types.find(series)):
             yield series, _T.SERIES
 
     def _admit(
         self, found: Sequence[TypedValue], settled: set[AttributeType], said: Probabilities
     ) -> Iterator[TypedValue]:
         """Yield the generated values that pass the relevance filter and contradict nothing."""
+        if not self.thresholds:
+            return
         held = {value.type for value in found}
         units = {unit_of(value.value) for value in found if is_measure(value.value)}
         known = {value.value for value in found}

@@ -78,6 +78,8 @@ def test_the_place_of_a_name_has_its_price() -> None:
         "laptop": pytest.approx(2 * BEHIND + LINKED),
     }
     assert penalties("12 label accessory") == {"accessory": GENERIC, "label": EARLIER + COUNTED}
+    assert penalties("battery kits") == {"battery": EARLIER}  # the generic word takes its place and names no type
+    assert penalties("50 sheets") == {}
     assert penalties("cable, cable") == {"cable": 0}
 
 
@@ -138,6 +140,13 @@ def test_types_of_one_name_share_by_the_root_of_their_products() -> None:
     reading = _read("case", side=Side.QUERY)
     assert [NAMES[share.place] for share in reading.types] == ["notebook case", "phone case"]
     assert [share.probability for share in reading.types] == pytest.approx([6 / 8, 2 / 8])  # roots of 36 and 4
+
+
+def test_a_generic_word_behind_the_head_leaves_more_to_the_model() -> None:
+    reading = _read("battery kit", {"charger": 0.8}, side=Side.QUERY)
+    shares = {NAMES[share.place]: share.probability for share in reading.types}
+    assert shares["charger"] == pytest.approx(0.7 * 0.8)
+    assert shares["battery"] == pytest.approx(0.3 + 0.7 * 0.2 / 9)
 
 
 def test_a_vague_query_has_the_models_types_and_no_name() -> None:
