@@ -5,19 +5,25 @@ Knows phrases and names. Knows no products and no probabilities of a model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
+from gram_os.text.attribute import AttributeType
+from gram_os.text.dictionary import AttributeDictionary
 from gram_os.text.heads import Phrase, Role, TypeNames
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import TypeVocabulary
 
 #: What the place of a name costs, in natural logarithms.
 EARLIER: Final = 3.0  # for each name behind it in its phrase: "battery" in "battery charger"
 LINKED: Final = 2.5  # its phrase stands behind a linking word: "laptop" in "case for laptop"
 BEHIND: Final = 0.7  # for each phrase with a name before its own
 GENERIC: Final = 2.0  # it says nothing by itself: "kit"
-COUNTED: Final = 3.0  # a number stands right before it: "50 sheets"
+COUNTED: Final = 3.0  # a number stands right before it: "50 labels"
+SYNONYM: Final = 1.5  # titles rarely mean a type by a synonym: "set" for a mount
 
 _GENERIC_WORDS: Final = (
     "accessory part supply product good item equipment piece other set pack component solution service type size style "
@@ -30,6 +36,60 @@ _UNIT_WORDS: Final = (
 _STEMS: Final = Normaliser()
 _GENERIC: Final = frozenset(map(_STEMS.value, _GENERIC_WORDS.split()))
 _UNITS: Final = frozenset(map(_STEMS.value, _UNIT_WORDS.split()))
+
+
+#: Types of values that are no product type, although a taxonomy may call one so: "wireless" is a radio in WordNet.
+_PROPERTIES: Final = frozenset(
+    {
+        AttributeType.AUDIENCE,
+        AttributeType.BRAND,
+        AttributeType.COLOUR,
+        AttributeType.FUNCTION,
+        AttributeType.MATERIAL,
+        AttributeType.TECHNICAL_SPECIFICATION,
+    }
+)
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names of a vocabulary as texts use them.
+
+    A synonym that the dictionary knows as a brand, a colour or another property names no type. The last word of
+    several names is a name for all of them, although no type is called so: "case" for "notebook case".
+
+    >>> from gram_os.text.product_types import ProductType
+    >>> types = TypeVocabulary((ProductType("camera case", 9), ProductType("notebook case", 25, (), ("sleeve",))))
+    >>> names = KnownNames(types)
+    >>> names.find("sleeve"), names.find("case"), names.find("camera")
+    ((1,), (1, 0), ())
+    """
+
+    vocabulary: TypeVocabulary
+    dictionary: AttributeDictionary | None = None
+
+    @property
+    def longest(self) -> int:
+        """The largest number of words in a name."""
+        return self.vocabulary.longest
+
+    def find(self, name: str) -> tuple[int, ...]:
+        """Return the types of a name, the one with the most products first."""
+        found = self.vocabulary.find(name)
+        kind = None if self.dictionary is None else self.dictionary.type_of(name)
+        if found and (name in self.vocabulary.places or kind not in _PROPERTIES):
+            return found
+        return self._ends.get(name, ())
+
+    @cached_property
+    def _ends(self) -> Mapping[str, tuple[int, ...]]:
+        ends: dict[str, list[int]] = defaultdict(list)
+        order = sorted(range(len(self.vocabulary)), key=lambda place: -self.vocabulary.types[place].products)
+        for place in order:
+            before, _, last = self.vocabulary.types[place].name.rpartition(" ")
+            if before and not is_generic(last):
+                ends[last].append(place)
+        return {word: tuple(places) for word, places in ends.items()}
 
 
 @dataclass(frozen=True, slots=True)

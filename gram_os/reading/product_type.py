@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from gram_os.arrays import FloatArray
-from gram_os.reading.names import NameInText, find_names, list_names
+from gram_os.reading.names import LINKED, SYNONYM, KnownNames, NameInText, find_names, list_names
 from gram_os.text.attribute import Side
-from gram_os.text.heads import Phrase, find_heads
+from gram_os.text.heads import Phrase, Role, TypeNames
 from gram_os.text.product_types import TypeVocabulary
 
 #: The model replaces the title's best name when P of its own choice is above the first number and P of the name, its
@@ -27,9 +27,10 @@ UNLIKELY: Final = 0.01
 LEAST: Final = 0.5
 #: The share of a query's distribution that the types of its head get.
 HEAD_SHARE: Final = 0.7
-#: The same where a generic word stands behind the head: "battery kit".
-GENERIC_SHARE: Final = 0.3
+#: The same for a name that may be no head: a generic word stands behind it ("battery kit"), or "for" before it.
+DOUBTFUL_SHARE: Final = 0.3
 QUERY_TYPES: Final = 10  # types that a query may have
+_OWN: Final = 2.0  # how much more a type's own name means it than the types that have it for a synonym
 _LIKELY = 50  # types that are looked at when a broader one is wanted; the others hold no mass
 
 
@@ -59,18 +60,21 @@ def settle_type(
     log_probs: FloatArray | None = None,
     field_types: Sequence[str] = (),
     side: Side = Side.TITLE,
+    names: TypeNames | None = None,
 ) -> TypeReading:
     """Say what a product is (`Side.TITLE`) or what a query asks for (`Side.QUERY`).
 
     log_probs: float32 (types,), natural logarithms, of the model; None where no model says anything. field_types: the
-    normalised values of a product's category fields; of a path its elements, broadest first.
+    normalised values of a product's category fields; of a path its elements, broadest first. names: the vocabulary's
+    names as texts use them, by default all of them.
 
     A product: the last field value that names a type wins. A narrower type that the title names refines it. Without
-    such a value the best name of the title wins, by the model's probability and the name's place, except where the
-    model is sure of another type (`SURE`, `UNLIKELY`). Without a name the model's best type is taken, or a broader one.
+    such a value the best name of the title wins, by the model's probability and the name's place. Both give way where
+    the model is sure of another type (`SURE`, `UNLIKELY`). Without a name the model's best type is taken, or a broader
+    one.
 
     A query: the types of its head get `HEAD_SHARE`, in proportion to the root of their numbers of products. The head is
-    the last name of the first phrase that has one. Behind it a generic word leaves it `GENERIC_SHARE`. The model's
+    the last name of the first phrase that has one. A name that may be no head gets `DOUBTFUL_SHARE`. The model's
     distribution gets the rest.
 
     >>> from gram_os.text.normalise import Normaliser
@@ -84,20 +88,27 @@ def settle_type(
     """
     if not len(vocabulary):
         return TypeReading()
+    names = names or KnownNames(vocabulary)
     if side is Side.QUERY:
-        return _read_query(phrases, vocabulary, log_probs)
-    names = find_names(phrases, vocabulary)
-    field = next((found for value in reversed(field_types) if (found := vocabulary.find(value))), ())
-    return _settle_by_field(field, names, vocabulary, log_probs) if field else _settle(names, vocabulary, log_probs)
+        return _read_query(phrases, vocabulary, names, log_probs)
+    found = find_names(phrases, names)
+    field = next((types for value in reversed(field_types) if (types := vocabulary.find(value))), ())
+    return _settle_by_field(field, found, vocabulary, log_probs) if field else _settle(found, vocabulary, log_probs)
 
 
 def _settle_by_field(
     field: Sequence[int], names: Sequence[NameInText], vocabulary: TypeVocabulary, log_probs: FloatArray | None
 ) -> TypeReading:
-    """Take the type of a field's value, or a narrower one that the title names at a head."""
+    """Take the type of a field's value, or a narrower one that the title names at a head.
+
+    A field that the model is sure to be wrong does not count: a "type" may be the type of something else.
+    """
     offers = _offer(names, vocabulary)
     place = field[0] if log_probs is None else max(field, key=lambda at: float(log_probs[at]))
-    narrower = [at for at in offers if at != place and place in vocabulary.with_broader(at)]
+    if log_probs is not None and _is_refuted(place, vocabulary, log_probs):
+        return _settle(names, vocabulary, log_probs)
+    heads = [at for at, offer in offers.items() if offer.penalty < LINKED]
+    narrower = [at for at in heads if at != place and place in vocabulary.with_broader(at)]
     place = min(narrower, key=lambda at: _cost(offers[at], at, log_probs), default=place)
     return TypeReading((TypeShare(place, 1.0, named=True),), offers[place].name if place in offers else "")
 
@@ -118,14 +129,25 @@ def _settle(names: Sequence[NameInText], vocabulary: TypeVocabulary, log_probs: 
     return TypeReading((share,), offers[chosen].name if chosen in offers else "")
 
 
+def _is_refuted(place: int, vocabulary: TypeVocabulary, log_probs: FloatArray) -> bool:
+    """Say whether the model is sure of another type, which is neither broader nor narrower."""
+    best = int(log_probs.argmax())
+    related = best in vocabulary.with_broader(place) or place in vocabulary.with_broader(best)
+    return not related and log_probs[best] > log(SURE) and float(log_probs[place]) < log(UNLIKELY)
+
+
 def _offer(names: Sequence[NameInText], vocabulary: TypeVocabulary) -> dict[int, NameInText]:
-    """Return type -> the best name that a text gives it. Of several types of one name the rarer ones cost more."""
+    """Return type -> the best name that a text gives it.
+
+    A synonym costs `SYNONYM`. Of several types of one name the rarer ones cost more.
+    """
     offers: dict[int, NameInText] = {}
     for named in names:
         most = max(vocabulary.types[place].products for place in named.types)
         for place in named.types:
             rarer = 0.5 * log((1 + most) / (1 + vocabulary.types[place].products))
-            offer = NameInText(named.name, named.types, named.penalty + rarer)
+            synonym = SYNONYM * (vocabulary.types[place].name != named.name)
+            offer = NameInText(named.name, named.types, named.penalty + rarer + synonym)
             if place not in offers or offer.penalty < offers[place].penalty:
                 offers[place] = offer
     return offers
@@ -161,23 +183,46 @@ def _broaden(best: int, vocabulary: TypeVocabulary, log_probs: FloatArray) -> Ty
     return TypeShare(place, min(sums[place], 1.0), named=False)
 
 
-def _read_query(phrases: Sequence[Phrase], vocabulary: TypeVocabulary, log_probs: FloatArray | None) -> TypeReading:
+def _read_query(
+    phrases: Sequence[Phrase], vocabulary: TypeVocabulary, names: TypeNames, log_probs: FloatArray | None
+) -> TypeReading:
     """Mix the types of a query's head with the model's distribution."""
-    head = next(iter(find_heads(phrases, vocabulary)), None)
-    share = HEAD_SHARE
-    if head is not None and next(list_names(phrases[head.phrase], vocabulary))[0] != head.name:
-        share = GENERIC_SHARE
+    head = _find_head(phrases, names)
     shares: dict[int, float] = defaultdict(float)
     if log_probs is not None:
-        left = 1.0 if head is None else 1.0 - share
+        left = 1.0 if head is None else 1.0 - head.share
         for place in np.argsort(-log_probs, kind="stable")[:QUERY_TYPES].tolist():
             shares[place] += left * exp(float(log_probs[place]))
     if head is not None:
         roots = {place: max(vocabulary.types[place].products, 1) ** 0.5 for place in head.types}
+        if head.name in vocabulary.places:
+            roots[vocabulary.places[head.name]] *= _OWN
         for place, root in roots.items():
-            shares[place] += share * root / sum(roots.values())
+            shares[place] += head.share * root / sum(roots.values())
     top = sorted(shares, key=lambda place: (-shares[place], place))[:QUERY_TYPES]
     total = sum(shares[place] for place in top) or inf
     named = frozenset(() if head is None else head.types)
     types = tuple(TypeShare(place, shares[place] / total, named=place in named) for place in top)
     return TypeReading(types, "" if head is None else head.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The head of a query. share: of the distribution."""
+
+    name: str
+    types: tuple[int, ...]
+    share: float
+
+
+def _find_head(phrases: Sequence[Phrase], names: TypeNames) -> _Head | None:
+    """Return the last name of the first phrase that has one; of a phrase behind "for" where no other has one."""
+    for linked in (False, True):
+        for phrase in phrases:
+            if (phrase.role is Role.LINKED) is linked:
+                here = list(list_names(phrase, names))
+                found = next(((name, types) for name, types in here if types), None)
+                if found is not None:
+                    is_head = not linked and here[0] == found
+                    return _Head(*found, share=HEAD_SHARE if is_head else DOUBTFUL_SHARE)
+    return None

@@ -15,6 +15,7 @@ from gram_os.arrays import FloatArray
 from gram_os.catalogue import Product
 from gram_os.reading.brands import Brands
 from gram_os.reading.combine import SLOTS, combine
+from gram_os.reading.names import KnownNames
 from gram_os.reading.placed_values import PlacedValue, is_measure, is_standard, place_values, unit_of
 from gram_os.reading.product_type import LEAST, TypeReading, settle_type
 from gram_os.text.attribute import AttributeType, Side, TypedValue
@@ -106,6 +107,10 @@ class TextReader:
         return Brands.of(self.dictionary)
 
     @cached_property
+    def _names(self) -> KnownNames:
+        return KnownNames(self.types or TypeVocabulary(()), self.dictionary)
+
+    @cached_property
     def _type_words(self) -> frozenset[str]:
         """The words of the types' names and synonyms. They are known words, even where no title holds them."""
         kinds = () if self.types is None else self.types.types
@@ -123,12 +128,26 @@ class TextReader:
         if self.types is None:
             return self._known_types([v for v, kind in stated if kind is _T.PRODUCT_TYPE], placed, said)
         phrases = _drop_brand(split_phrases(title, self.normaliser), [v for v, kind in stated if kind is _T.BRAND])
-        reading = settle_type(phrases, self.types, said.log_probs, list(self._category_names(product)))
+        fields = list(self._category_names(product))
+        reading = settle_type(phrases, self.types, said.log_probs, fields, names=self._names)
         if not reading.name and not any(share.named for share in reading.types):
             beginnings = [text[:_BEGINNING] for text in long_texts(product, self.texts)]
             more = [phrase for text in beginnings for phrase in split_phrases(text, self.normaliser)]
-            reading = settle_type(more, self.types, said.log_probs)
-        return list(_name_type(reading, self.types)) if reading.types else []
+            reading = settle_type(more, self.types, said.log_probs, names=self._names)
+        return list(self._name_type(reading)) if reading.types else []
+
+    def _name_type(self, reading: TypeReading) -> Iterator[TypedValue]:
+        """Yield the names of what a product is: the type's, the text's own name of it, and the broader ones.
+
+        "Case" is broader than "notebook case", also where no type is called so.
+        """
+        types, share = self._names.vocabulary, reading.types[0]
+        first, *broader = (types.types[place].name for place in types.with_broader(share.place))
+        end = first.split()[-1]
+        names = [first, *([reading.name] if reading.name else []), *broader]
+        names += [end] if len(self._names.find(end)) > 1 and end not in types.places else []
+        for name in dict.fromkeys(names):
+            yield TypedValue(name, _T.PRODUCT_TYPE, share.probability, own=share.named)
 
     def _category_names(self, product: Product) -> Iterator[str]:
         """Yield the values of a product's category fields, the elements of a path one by one, broadest first."""
@@ -160,18 +179,19 @@ class TextReader:
         if self.types is None:
             known = self._known_types((), placed, said)
             return known, known[:2]
-        reading = settle_type(split_phrases(text, self.normaliser), self.types, said.log_probs, side=Side.QUERY)
+        phrases = split_phrases(text, self.normaliser)
+        reading = settle_type(phrases, self.types, said.log_probs, side=Side.QUERY, names=self._names)
         asked = [
             TypedValue(self.types.types[share.place].name, _T.PRODUCT_TYPE, share.probability, own=share.named)
             for share in reading.types
         ]
         heads = [kind for kind in asked[:1] if (kind.probability or 0.0) >= LEAST]
-        if reading.name:
-            own = TypedValue(
-                reading.name, _T.PRODUCT_TYPE, sum(s.probability for s in reading.types if s.named), own=True
-            )
-            heads = [kind for kind in heads if kind.own and kind.value != own.value] + [own]
-            asked += [own] if all(kind.value != own.value for kind in asked) else []
+        likely = sum(share.probability for share in reading.types if share.named)
+        if likely >= LEAST and all(word in self.words.counts for word in reading.name.split()):
+            own = TypedValue(reading.name, _T.PRODUCT_TYPE, likely, own=True)
+            known = {kind.value for kind in asked}
+            heads += [own] if own.value not in {kind.value for kind in heads} else []
+            asked += [own] if own.value not in known else []
         return asked, heads
 
     def _type_values(
@@ -231,16 +251,6 @@ class TextReader:
 
 #: Types that a title may add to, whatever the product's fields state.
 _OPEN: Final = frozenset({_T.TECHNICAL_SPECIFICATION, _T.SALES_SPECIFICATION, _T.SERIES, _T.MODEL})
-
-
-def _name_type(reading: TypeReading, types: TypeVocabulary) -> Iterator[TypedValue]:
-    """Yield the names of what a product is: the type's, the text's own name of it, and the broader ones."""
-    share = reading.types[0]
-    first, *broader = (types.types[place].name for place in types.with_broader(share.place))
-    yield TypedValue(first, _T.PRODUCT_TYPE, share.probability, own=share.named)
-    for name in dict.fromkeys([*([reading.name] if reading.name else []), *broader]):
-        if name != first:
-            yield TypedValue(name, _T.PRODUCT_TYPE, share.probability, own=share.named)
 
 
 def _state(

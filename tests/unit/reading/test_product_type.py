@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from gram_os.arrays import FloatArray
-from gram_os.reading.names import BEHIND, COUNTED, EARLIER, GENERIC, LINKED, find_names
+from gram_os.reading.names import BEHIND, COUNTED, EARLIER, GENERIC, LINKED, KnownNames, find_names
 from gram_os.reading.product_type import TypeReading, settle_type
-from gram_os.text.attribute import Side
+from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.dictionary import AttributeDictionary
 from gram_os.text.heads import split_phrases
 from gram_os.text.normalise import Normaliser
 from gram_os.text.product_types import ProductType, TypeVocabulary
@@ -121,7 +122,20 @@ def test_a_category_field_wins() -> None:
     assert (_name(reading), reading.name, reading.types[0].probability) == ("notebook", "laptop", 1.0)
 
 
+def test_a_field_that_the_model_refutes_does_not_count() -> None:
+    sure = {"battery": 0.95, "notebook": 0.001}
+    assert _name(_read("Acme battery", sure, ("notebook",))) == "battery"
+    assert _name(_read("Acme", {"patch cable": 0.95, "cable": 0.001}, ("cable",))) == "cable"  # broader, so no doubt
+    assert _name(_read("Acme", {"cable": 0.95, "patch cable": 0.001}, ("patch cable",))) == "patch cable"
+
+
+def test_a_synonym_in_a_title_counts_less_than_a_name() -> None:
+    assert _name(_read("laptop, cable")) == "cable"  # 1.5 against .7
+    assert _name(_read("laptop, cable", {"notebook": 0.6, "cable": 0.2})) == "notebook"
+
+
 def test_a_title_refines_a_field() -> None:
+    assert _name(_read("Acme cable for patch cable", None, ("cable",))) == "cable"
     assert _name(_read("Acme patch cable", None, ("cable",))) == "patch cable"
     assert _name(_read("Acme cable", None, ("patch cable",))) == "patch cable"
 
@@ -164,3 +178,38 @@ def test_an_empty_vocabulary_says_nothing() -> None:
 def test_probabilities_are_proper() -> None:
     reading = _read("Battery, cable", {"cable": 0.6, "battery": 0.1})
     assert log(1e-9) < log(reading.types[0].probability) <= 0
+
+
+def test_the_last_word_of_several_names_is_a_name_of_all() -> None:
+    vocabulary = TypeVocabulary(
+        tuple(
+            ProductType(name, n) for name, n in (("camera bag", 9), ("gift bag", 16), ("tool kit", 9), ("trip kit", 9))
+        )
+    )
+    names = KnownNames(vocabulary)
+    assert names.find("bag") == (1, 0)  # the one with more products first
+    assert names.find("kit") == ()  # a generic word
+    reading = settle_type(split_phrases("bag for camera", NORMALISER), vocabulary, side=Side.QUERY)
+    assert [share.probability for share in reading.types] == pytest.approx([4 / 7, 3 / 7])
+    assert reading.name == "bag"
+
+
+def test_a_synonym_that_is_a_property_names_no_type() -> None:
+    radio = TypeVocabulary((ProductType("radio", 9, (), ("wireless", "tuner")), ProductType("steel", 9)))
+    types = (AttributeType.MATERIAL, AttributeType.FUNCTION)
+    names = KnownNames(radio, AttributeDictionary(("steel", "wireless"), types, (5, 5)))
+    assert [names.find(name) for name in ("wireless", "tuner", "radio", "steel")] == [(), (0,), (0,), (1,)]
+
+
+def test_a_name_behind_for_is_a_doubtful_head() -> None:
+    reading = _read("gadget for laptops", {"charger": 0.8}, side=Side.QUERY)
+    shares = {NAMES[share.place]: share.probability for share in reading.types}
+    assert shares["charger"] == pytest.approx(0.7 * 0.8)
+    assert shares["notebook"] == pytest.approx(0.3 + 0.7 * 0.2 / 9)
+    assert NAMES[_read("cable for laptops", side=Side.QUERY).types[0].place] == "cable"
+
+
+def test_a_types_own_name_means_it_more_than_those_that_borrow_it() -> None:
+    shared = TypeVocabulary((ProductType("radio", 144, (), ("tuner",)), ProductType("tuner", 81)))
+    reading = settle_type(split_phrases("tuner", NORMALISER), shared, side=Side.QUERY)
+    assert [share.probability for share in reading.types] == pytest.approx([18 / 30, 12 / 30])  # 2 * 9 against 12
