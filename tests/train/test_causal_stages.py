@@ -232,7 +232,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
 
     stages = ["sft", "co-train-1", "align"]
     assert list(first.seconds) == [
-        "tags", "mine", "codes", "sft", "relevance", *stages[1:], "coded-titles", "pair", "export",
+        "tags", "mine", "types", "codes", "sft", "relevance", *stages[1:], "coded-titles", "pair", "export",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["co-train-1"]["candidates"] > 0
@@ -280,7 +280,7 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
 
 def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSource, tmp_path: Path) -> None:
     trained = run_training(PRODUCTS, recipe, tmp_path)
-    assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "export"}
+    assert set(trained.seconds) == {"tags", "mine", "types", "codes", "sft", "export"}
     assert trained.bundle.manifest.pair == PairWeights()
     (coded,) = load_generator(tmp_path, device="cpu", threads=1).code_queries(["black toner"])
     assert any(not scored.own for scored in coded.weights)
@@ -289,7 +289,7 @@ def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSo
     assert recipe.causal is not None
     other = shutil.copytree(recipe.causal.model, tmp_path / "model")
     moved = recipe.model_copy(update={"causal": CausalSettings(str(other))})
-    for scale, cached in ((1.0, ["tags", "mine", "codes", "sft"]), (0.5, ["tags", "mine", "codes"])):
+    for scale, cached in ((1.0, ["tags", "mine", "types", "codes", "sft"]), (0.5, ["tags", "mine", "types", "codes"])):
         with torch.no_grad():
             changed = copy.deepcopy(source)
             changed.model.lm_head.weight.mul_(scale)

@@ -36,8 +36,8 @@ def test_two_processes_train_one_bundle(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     stages = {path.name.rpartition("-")[0] for path in (tmp_path / "out" / "work").glob("*-*")}
     assert stages == {
-        "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair",
-        "tag-branch",
+        "tags", "mine", "types", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles",
+        "pair", "tag-branch", "type-heads",
     }  # fmt: skip
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert {answer["id"] for answer in answers} == {Bundle.load(tmp_path / "out").id}

@@ -48,7 +48,7 @@ def test_every_setting_of_a_recipe_is_some_stages() -> None:
 
 def test_a_change_reaches_what_depends_on_it_and_nothing_else(tmp_path: Path) -> None:
     recipe = Recipe()
-    after_sft = {"co-train-1", "align", "coded-titles", "pair", "tag-branch"}
+    after_sft = {"co-train-1", "align", "coded-titles", "pair", "tag-branch", "type-heads"}
     pair = recipe.model_copy(update={"pair": replace(recipe.pair, loss="margin")})
     assert _changed(pair, tmp_path) == {"pair"}
     transfer = recipe.model_copy(update={"initial_codes": replace(recipe.initial_codes, transfer=False)})

@@ -71,7 +71,7 @@ def test_a_bundle_without_clicks_codes_as_torch_does(
     assert generated
     encoded = [generator.bundle.dictionary.encode(c.code) for c in generated]
     assert all(tokens in generator.bundle.trie for tokens in encoded if tokens is not None)
-    assert set(trained.seconds) == {"tags", "mine", "codes", "sft", "tag-branch", "export"}
+    assert set(trained.seconds) == {"tags", "mine", "types", "codes", "sft", "tag-branch", "type-heads", "export"}
 
 
 def test_the_bundles_tagger_is_the_one_that_was_trained(tagger_checkpoint: Path, tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_with_clicks_every_stage_runs_once_and_reports(tagger_checkpoint: Path, 
     first = run_training(PRODUCTS, recipe, tmp_path, feedback=FEEDBACK)
 
     assert list(first.seconds) == [
-        "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles", "pair",
-        "tag-branch", "export",
+        "tags", "mine", "types", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles",
+        "pair", "tag-branch", "type-heads", "export",
     ]  # fmt: skip
     reports = cast("dict[str, dict[str, Any]]", first.reports)
     assert reports["codes"]["shared"] > 0

@@ -66,16 +66,16 @@ def test_dry_run_prints_the_stages_and_writes_nothing(catalogue: str, tmp_path: 
     assert not (tmp_path / "out").exists()
     plan = json.loads(run(*words, "--json").out)
     assert [stage["stage"] for stage in plan["stages"]] == [
-        "tagger", "tags", "mine", "codes", "sft", "tag-branch", "export",
+        "tagger", "tags", "mine", "types", "codes", "sft", "tag-branch", "type-heads", "export",
     ]  # fmt: skip
     assert {stage["state"] for stage in plan["stages"]} == {"runs"}
     assert plan["stages"][2] == plan["stages"][2] | {"reads": ["products", "tags"], "makes": "mined"}
-    assert "clicks" not in plan["stages"][3]["reads"]
+    assert "clicks" not in plan["stages"][4]["reads"]
     assert plan["estimated_seconds"] == pytest.approx(sum(s["estimated_seconds"] for s in plan["stages"]), abs=7)
     clicks = tmp_path / "clicks.tsv"
     clicks.write_text("query\tproduct_id\n" + "".join(f"lamp {n}\t{n}\n" for n in range(40)))
     plan = json.loads(run(*words, "--json", "--clicks", str(clicks)).out)
     assert [stage["stage"] for stage in plan["stages"]] == [
-        "tagger", "tags", "mine", "matching", "codes", "sft", "relevance", "co-train-1", "align", "coded-titles",
-        "pair", "tag-branch", "export",
+        "tagger", "tags", "mine", "types", "matching", "codes", "sft", "relevance", "co-train-1", "align",
+        "coded-titles", "pair", "tag-branch", "type-heads", "export",
     ]  # fmt: skip
