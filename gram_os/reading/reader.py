@@ -189,9 +189,9 @@ class TextReader:
         likely = sum(share.probability for share in reading.types if share.named)
         if likely >= LEAST and all(word in self.words.counts for word in reading.name.split()):
             own = TypedValue(reading.name, _T.PRODUCT_TYPE, likely, own=True)
-            known = {kind.value for kind in asked}
+            already = {kind.value for kind in asked}
             heads += [own] if own.value not in {kind.value for kind in heads} else []
-            asked += [own] if own.value not in known else []
+            asked += [own] if own.value not in already else []
         return asked, heads
 
     def _type_values(
