@@ -64,12 +64,15 @@ def _export_compact(inputs: StageInputs, out: Path) -> None:
 
 def _export_causal(inputs: StageInputs, out: Path) -> None:
     backbone, mined = open_causal(inputs, inputs.folder("model")), open_mined(inputs)
+    types = inputs.find("types")
+    learned = open_types(types) if types else None
     backbone.source.model.cpu()
     manifest = _manifest(inputs, {})
     _remove_bundle(out)
     bundle = export_causal(
         backbone.source, out, manifest, dictionary=mined.dictionary, vocabulary=mined.vocabulary,
         normaliser=mined.normaliser, trie=backbone.codes_trie, sample=_sample(mined), precision=inputs.recipe.precision,
+        types=learned.vocabulary if learned else TypeVocabulary(()),
     )  # fmt: skip
     _log_gap(compare_causal(backbone.source, bundle, [product.title for product in mined.products[:16]]))
 

@@ -50,7 +50,10 @@ class LearnedTypes:
 
 
 def find_types(inputs: StageInputs, folder: Path) -> None:
-    """The type of each product, the vocabulary of types, and the lessons of the type heads."""
+    """The type of each product, the vocabulary of types, and the lessons of the type heads.
+
+    A catalogue whose texts name no type has an empty vocabulary and no lessons. A warning says so.
+    """
     mined, recipe = open_mined(inputs), inputs.recipe
     sources = TypeSources(
         read_taxonomy(recipe.types.taxonomy) if recipe.types.taxonomy else None,
@@ -64,6 +67,11 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
     titles = embed(encoder, tokenizer, [product.title for product in mined.products], most=TITLE_TOKENS)
     lexicon = TypeLexicon(mined, sources)
     labels = label_products(mined, lexicon, titles, other_texts(mined), _name_categories(sources, mined, embed_names))
+    if not labels.names:
+        log.warning("no product types were found: no title and no category field names one; the bundle has none")
+        write_types(TypeVocabulary(()), folder / TYPES)
+        write_report(folder, {"types": 0, "named_products": 0.0, "category_fields": lexicon.category_fields})
+        return
     vocabulary, bridge = build_bridge(labels, titles, sources, mined.normaliser, embed_names)
     queries = synthetic_queries(mined, recipe.synthesis.queries, recipe.synthesis.seed)
     words = [word for word in tokenizer.get_vocab() if word.isalpha() and word.isascii() and len(word) > 3]
@@ -82,16 +90,21 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
     )  # fmt: skip
 
 
-def open_types(folder: Path) -> LearnedTypes:
-    """Open what `find_types` left in a folder."""
+def open_types(folder: Path) -> LearnedTypes | None:
+    """Open what `find_types` left in a folder. None where it found no types."""
+    if not (folder / _LABELS).exists():
+        return None
     with np.load(folder / _LABELS) as file:
         types, vectors = file["types"], file["vectors"]
     return LearnedTypes(read_types(folder / TYPES), types, vectors, TypeLessons.load(folder))
 
 
 def learn_types(inputs: StageInputs, folder: Path) -> None:
-    """The type heads, over the encoder as the stages before left it."""
-    backbone, found = open_compact(inputs, inputs.folder("model")), open_types(inputs.folder("types"))
+    """The type heads, over the encoder as the stages before left it. None where there are no types."""
+    found = open_types(inputs.folder("types"))
+    if found is None:
+        return
+    backbone = open_compact(inputs, inputs.folder("model"))
     settings, titles = inputs.recipe.types.heads, [product.title for product in open_mined(inputs).products]
     encoder = backbone.model.encoder.eval()
     vectors = {
@@ -114,8 +127,10 @@ def learn_types(inputs: StageInputs, folder: Path) -> None:
         write_report(folder, {"titles_with_their_type": round(float(np.mean(answers == found.types)), 4)})
 
 
-def open_heads(folder: Path) -> TypeHeads:
-    """Open the heads that `learn_types` left in a folder."""
+def open_heads(folder: Path) -> TypeHeads | None:
+    """Open the heads that `learn_types` left in a folder. None where there are no types."""
+    if not (folder / _HEADS).exists():
+        return None
     state = load_file(folder / _HEADS)
     types, width = state["types.0.weight"].shape
     heads = TypeHeads(width, types, state["into.0.weight"].shape[0])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
 from gram_os.model.causal_lm import GRAPH, CausalLm
 from gram_os.model.decode import beam_search
 from gram_os.model.prompts import PROMPTS_VERSION, PromptEncoder
@@ -17,6 +17,7 @@ from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import TypeVocabulary, write_types
 from gram_os.train.export.causal_fp16 import halve
 from gram_os.train.export.causal_graph import tree_graph
 from gram_os.train.export.causal_int8 import quantise_rows
@@ -39,17 +40,21 @@ def export_causal(
     normaliser: Normaliser,
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
+    types: TypeVocabulary = TypeVocabulary(()),
     precision: Precision = "int8",
 ) -> Bundle:
     """Write the bundle to the folder `out`.
 
     trie: the codes that may be generated, in the LM's tokens. sample: texts of both sides; they show int8 which numbers
-    between the layers are large, and fp16 whether they are too large. Raises InputError when the model is not of the
+    between the layers are large, and fp16 whether they are too large. types: the catalogue's product types. A causal LM
+    has no type heads, so only the names in a text tell its types. Raises InputError when the model is not of the
     Llama family, and for fp16 as `halve` does.
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
+    if len(types):
+        write_types(types, out / TYPES)
     texts = _read_sample(source, trie, sample) if precision == "int8" else []
     graph = tree_graph(source.model, texts)
     if precision == "int8":

@@ -8,6 +8,7 @@ a case like the cases it resembles, and "EliteBook 2530p" a notebook although no
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def label_products(
     texts: sparse.csr_matrix,
     categories: Categories | None = None,
 ) -> Labels:
-    """Give each product a type.
+    """Give each product a type. A catalogue whose texts name no type has no types, and each product has the place -1.
 
     vectors: float32 (products, width), unit length, of the titles. texts: float (products, any), words of further
     texts. categories: what products are named by whose texts name no type, group by group: a title alone says too
@@ -94,6 +95,8 @@ def label_products(
                     candidates[place] = [Candidate(name, 0.0)]
     counts = Counter(row[0].name for row in candidates if row)
     names = sorted(name for name, n in counts.items() if n >= LEAST_PRODUCTS and not lexicon.is_generic(name))
+    if not names:
+        return Labels((), np.full(len(found), -1, np.int64), np.zeros(len(found), np.float32), [False] * len(found))
     places = {name: at for at, name in enumerate(names)}
     offers = [_place_candidates(row, places) for row in candidates]
     chosen = np.array([min(offer, key=offer.__getitem__) if offer else -1 for offer in offers], np.int64)
@@ -112,7 +115,9 @@ def label_products(
 def _group(features: FloatArray) -> list[IntArray]:
     """Part products into groups of some `_GROUP` that resemble each other, by k-means; places of each group."""
     count = max(1, len(features) // _GROUP)
-    _, owners = kmeans2(features, count, iter=12, minit="++", seed=0, missing="warn")
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore")  # equal products leave groups empty; those are left out
+        _, owners = kmeans2(features, count, iter=12, minit="++", seed=0, missing="warn")
     return [np.flatnonzero(owners == group) for group in range(count) if (owners == group).any()]
 
 
@@ -125,7 +130,8 @@ def _name_group(vectors: FloatArray, categories: Categories, centre: FloatArray)
     mean = vectors.mean(0)
     plain = int((categories.vectors @ mean).argmax())
     centred = int((categories.centred @ (mean - centre)).argmax())
-    return categories.names[plain] if categories.names[plain] == categories.names[centred] else None
+    name = categories.names[plain]
+    return name if name and name == categories.names[centred] else None
 
 
 def _place_candidates(candidates: Sequence[Candidate], places: Mapping[str, int]) -> dict[int, float]:
@@ -182,12 +188,14 @@ def _reduce(words: sparse.csr_matrix, rank: int) -> FloatArray:
 
 
 def _fit(features: FloatArray, types: IntArray, count: int) -> nn.Linear:
-    """Fit a softmax regression. The same data gives the same model."""
+    """Fit a softmax regression. The same data gives the same model. Without data all types are equally likely."""
     torch.manual_seed(0)
     model = nn.Linear(features.shape[1], count)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=1e-3)
+    if not len(features):
+        return model
     x, y = torch.from_numpy(features), torch.from_numpy(types)
     for epoch in range(_EPOCHS):
         for group in optimizer.param_groups:
