@@ -69,7 +69,7 @@ def build_library(options: argparse.Namespace) -> Library:
         expansions,
         foreign,
         make_missing=not options.report_only,
-        gram_weight=options.gram_weight,
+        lexical_weight=options.lexical_weight,
     )
 
 
@@ -103,10 +103,10 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="only try the settings of a peer, on the held-out train queries",
     )
     add(
-        "--gram-weight",
+        "--lexical-weight",
         type=float,
-        default=Library.gram_weight,
-        help="weight of GRAM in the row 'hybrid', where BM25's is 1; the recipe's [serving] gram_weight "
+        default=Library.lexical_weight,
+        help="weight of BM25 in the row 'hybrid', where GRAM's is 1; the recipe's [serving] lexical_weight "
         "(default %(default)g)",
     )
     add("--winner", default="hybrid", help="the row that is tested against every other (default hybrid)")

@@ -46,7 +46,7 @@ def make_bundle(
     folder: Path,
     *,
     pair: PairWeights = PAIR,
-    gram_weight: float = 1.0,
+    lexical_weight: float = 1.0,
     query_values: int = 0,
     title_values: int = 0,
 ) -> Bundle:
@@ -75,7 +75,7 @@ def make_bundle(
         title_values=title_values,
         query_values=query_values,
         pair=pair,
-        gram_weight=gram_weight,
+        lexical_weight=lexical_weight,
     )
     return seal(folder, manifest)
 
@@ -84,7 +84,7 @@ def make_generator(
     folder: Path,
     *,
     pair: PairWeights = PAIR,
-    gram_weight: float = 1.0,
+    lexical_weight: float = 1.0,
     query_values: int = 0,
     title_values: int = 0,
     seed: int = 0,
@@ -92,7 +92,7 @@ def make_generator(
 ) -> Generator:
     """Make a generator of that bundle. Its model is a table."""
     bundle = make_bundle(
-        folder, pair=pair, gram_weight=gram_weight, query_values=query_values,
+        folder, pair=pair, lexical_weight=lexical_weight, query_values=query_values,
         title_values=title_values,
     )  # fmt: skip
     return Generator(bundle, TableModel(len(VALUES), seed), workers=workers)

@@ -18,7 +18,6 @@ from benchmarks.peers.interface import DEPTH
 from benchmarks.peers.statistics import CUTS
 from gram_os.arrays import DoubleArray, IntArray
 from gram_os.errors import InputError
-from gram_os.query_pipeline.fusion import fuse_scores
 from gram_os.relevance import JudgmentSet, Ranking, Run
 from gram_os.relevance.results import FIRST_PAGE
 
@@ -65,15 +64,23 @@ def fuse_runs(name: str, runs: Sequence[Run], form: Form, weights: Sequence[floa
     return Run(name, rankings)
 
 
-def fuse_as_product(name: str, runs: Sequence[Run], weights: Sequence[float]) -> Run:
-    """Fuse as `gram-os search --mode hybrid` fuses the hits of its branches."""
+def add_scores(name: str, runs: Sequence[Run], weights: Sequence[float], *, depth: int = DEPTH) -> Run:
+    """Add the scores up as `gram-os search --mode hybrid` does, each times its run's weight. Equal sums go by id.
+
+    The product adds them over the whole catalogue, and a run holds its best `depth` products. So a product that a full
+    run lacks has at most the run's last score there, and gets it. In a shorter run it gets 0.
+    """
     rankings = {}
     for query_id in dict.fromkeys(id_ for run in runs for id_ in run.rankings):
-        found = [run.rankings.get(query_id, Ranking((), ())) for run in runs]
-        branches = [dict(zip(ranking.product_ids, ranking.scores, strict=True)) for ranking in found]
-        fused = fuse_scores(branches, weights)
-        best = list(fused)[:DEPTH]
-        rankings[query_id] = Ranking(tuple(best), tuple(fused[id_] for id_ in best))
+        total = dict.fromkeys((id_ for run in runs for id_ in run.product_ids(query_id)), 0.0)
+        for run, weight in zip(runs, weights, strict=True):
+            found = run.rankings.get(query_id, Ranking((), ()))
+            scores = dict(zip(found.product_ids, found.scores, strict=True))
+            lacking = min(scores.values()) if len(scores) >= depth else 0.0
+            for id_ in total:
+                total[id_] += weight * scores.get(id_, lacking)
+        best = sorted(total, key=lambda id_: (-total[id_], id_))[:depth]
+        rankings[query_id] = Ranking(tuple(best), tuple(total[id_] for id_ in best))
     return Run(name, rankings)
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.peers.fusion import Fusion, cross_validated_fusion, fuse_as_product, fuse_ranks, fuse_runs
+from benchmarks.peers.fusion import Fusion, add_scores, cross_validated_fusion, fuse_ranks, fuse_runs
 from benchmarks.peers.interface import Benchmark, Peer
 from benchmarks.peers.run_cache import Part, load_run, obtain_run, run_path
 from gram_os.errors import InputError
@@ -19,7 +19,7 @@ from gram_os.relevance import Run
 from gram_os.train.recipe import ServingRecipe
 
 # "rank": by reciprocal ranks. "chosen": with form and weights that are chosen inside train. "product": as `gram-os`
-# fuses BM25 and GRAM, by the recipe's weight.
+# adds BM25, times the recipe's weight, to the pair score.
 Way = Literal["rank", "chosen", "product"]
 
 
@@ -127,7 +127,7 @@ class Library:
     foreign: Mapping[tuple[str, Part], Sequence[Path]] = field(default_factory=dict)
     rows: Mapping[str, Row | FusedRow] = field(default_factory=lambda: ROWS)
     make_missing: bool = True
-    gram_weight: float = ServingRecipe().gram_weight
+    lexical_weight: float = ServingRecipe().lexical_weight
 
     @cached_property
     def fusions(self) -> dict[tuple[str, int], Fusion]:
@@ -180,7 +180,7 @@ class Library:
         if row.way == "rank":
             return fuse_ranks(name, runs)
         if row.way == "product":
-            return fuse_as_product(name, runs, [1.0, self.gram_weight])
+            return add_scores(name, runs, [self.lexical_weight, 1.0])
         if (name, seed) not in self.fusions:
             held_out = [self.run(branch, Part.HELD_OUT, seed) for branch in row.branches]
             self.fusions[name, seed] = cross_validated_fusion(held_out, self._held_out.dev.judgments)

@@ -146,15 +146,20 @@ def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) ->
 
 
 def build_codes_query(
-    codes: str, weights: str, query_weights: Mapping[str, float], query_codes: Sequence[str]
+    codes: str,
+    weights: str,
+    query_weights: Mapping[str, float],
+    query_codes: Sequence[str],
+    lexical: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the search by code. A document's score is the sum over shared codes: weight in the query * in the document.
 
     codes, weights: the names of the two fields. query_weights: code -> its weight in the query. The weight holds the
     code's idf over the whole index already, so scores do not depend on the shard. query_codes: what `codes` is searched
-    for. One of the two must not be empty.
+    for. lexical: one more clause, which finds documents by their words and adds its score to the sum. One of the three
+    must not be empty.
 
-    The last clause finds codes that somebody added to `codes` by hand, without a weight. They come behind all others,
+    The clause on `codes` finds codes that somebody added there by hand, without a weight. They come behind all others,
     because the clause adds `HAND_WRITTEN` to each hit, which is less than the weights are exact to.
 
     >>> build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5}, ["toner | xerox"])["bool"]["should"]
@@ -164,6 +169,8 @@ def build_codes_query(
     clauses = [build_weight_query(weights, code, weight) for code, weight in query_weights.items()]
     if query_codes:
         clauses.append({"terms": {codes: list(query_codes), "boost": HAND_WRITTEN}})
+    if lexical is not None:
+        clauses.append(dict(lexical))
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
@@ -178,26 +185,44 @@ def build_weight_query(weights: str, code: str, boost: float = 1.0) -> dict[str,
     return {"rank_feature": {"field": f"{weights}.{feature_name(code)}", "linear": {}, "boost": round(boost, 5)}}
 
 
-def build_text_query(field: str, text: str) -> dict[str, Any]:
-    """Build the lexical search: BM25 on a field."""
-    return {"match": {field: {"query": text}}}
+def build_text_query(field: str, text: str, boost: float = 1.0) -> dict[str, Any]:
+    """Build the lexical search: BM25 on a field, times the boost.
+
+    >>> build_text_query("title", "black toner", 0.25)
+    {'match': {'title': {'query': 'black toner', 'boost': 0.25}}}
+    """
+    return {"match": {field: {"query": text} if boost == 1 else {"query": text, "boost": boost}}}
+
+
+def build_ids_query(ids: Iterable[str], scored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Build the search for documents by their ids. `scored` gives their scores; 0 where it does not find a document.
+
+    >>> build_ids_query(["7"], {"match": {"title": {"query": "toner"}}})
+    {'bool': {'filter': [{'ids': {'values': ['7']}}], 'should': [{'match': {'title': {'query': 'toner'}}}]}}
+    """
+    named = {"ids": {"values": list(dict.fromkeys(ids))}}
+    return {"bool": {"filter": [named], "should": [] if scored is None else [dict(scored)]}}
 
 
 def build_search(
     query: Mapping[str, Any],
     size: int,
     *,
+    start: int = 0,
     filters: Sequence[Mapping[str, Any]] = (),
     fields: Sequence[str] = (),
     source: Sequence[str] | bool = False,
 ) -> dict[str, Any]:
-    """Build a search for the best `size` documents. Equal scores stand in the index's order. Filters do not score.
+    """Build a search for the documents `start` to `start + size`, best first. Filters do not score.
 
-    source: fields of the document to return, True for all. fields: fields to return as lists under `fields`.
+    Equal scores stand in the index's order. Hits are not counted, so the cluster may skip documents that cannot be
+    among the best. source: fields of the document to return, True for all. fields: fields to return as lists under
+    `fields`.
     """
     body = {"bool": {"must": [query], "filter": list(filters)}} if filters else dict(query)
     return {
         "query": body,
+        "from": start,
         "size": size,
         "_source": source,
         "fields": list(fields),

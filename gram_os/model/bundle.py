@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 from tokenizers import Tokenizer
 
 from gram_os.data import default_bundle
@@ -49,7 +49,8 @@ _NOT_IN_DOCUMENTS: Mapping[str, Any] = {
     "label": True,
     "measures": True,
     "source": True,
-    "gram_weight": True,
+    "lexical_weight": True,
+    "gram_weight": True,  # delete with the field
     "query_values": True,
     "pair": {"query", "idf_exponent", "granularity"},  # the title's weights are written with the codes
     "files": {"tag-encoder.onnx", "words.tsv"},  # the tagger's layers, and the words that mend queries
@@ -81,7 +82,8 @@ class Manifest(BaseModel):
     title_values: int = 0  # likeliest single values that a title gets as well; they cost no step of the decoder
     query_values: int = 0  # likeliest single values that a query gets as well
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
-    gram_weight: float = 3.0  # the weight of GRAM in the hybrid; BM25 has 1
+    lexical_weight: NonNegativeFloat = 0.12  # what a point of BM25 counts in the hybrid; a point of the pair score is 1
+    gram_weight: float | None = Field(None, exclude=True)  # of bundles before format 4: read over. Delete with format 4
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know about its graphs
     measures: Mapping[str, float] = {}  # figures of its training: recall of held-out clicks, F1 of the tagger
     source: str = ""  # the data that it was trained on, and their terms

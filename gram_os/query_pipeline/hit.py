@@ -13,9 +13,10 @@ class Hit:
     """One product that a search found: its final score and the scores behind it.
 
     pair: the pair score over the shared codes, None when no code led to the product; it has parts only when the search
-    explains. bm25: the lexical score, None when BM25 did not find the product. source: the fields of the document that
-    the caller named, None when the caller named none. index: the index that holds the document, which matters behind an
-    alias of several: each may have a product of the same id.
+    explains. bm25: the score of the words, None when the words did not find the product. In the mode hybrid `score` is
+    pair + lexical weight * bm25. The cluster gives that sum alone, so both are None unless the search explains. source:
+    the fields of the document that the caller named, None when the caller named none. index: the index that holds the
+    document, which matters behind an alias of several: each may have a product of the same id.
     """
 
     id: str

@@ -6,7 +6,7 @@ index, so the clause fits into any `_search` body. Nothing here talks to a clust
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gram_os.cluster.dsl import build_codes_query
@@ -14,8 +14,10 @@ from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.scorer import WeightedCode
 
-MAX_CLAUSES = 1000  # indices.query.bool.max_clause_count is 1,024 by default
-MAX_QUERY_CHARACTERS = 1000  # nobody types more; 100 kB of text would become thousands of clauses
+# indices.query.bool.max_clause_count is 1,024 by default, for a query's codes and words together. Nobody types that
+# many characters. Some analyzers make a word of each character.
+MAX_CLAUSES = 100
+MAX_QUERY_CHARACTERS = 900
 
 
 class CodeGenerator(Protocol):
@@ -90,19 +92,25 @@ def find_codes(coded: CodedText) -> list[str]:
 
 
 def build_clause(
-    weights: Sequence[WeightedCode], codes: Sequence[str], *, codes_field: str, weights_field: str
+    weights: Sequence[WeightedCode],
+    codes: Sequence[str],
+    *,
+    codes_field: str,
+    weights_field: str,
+    lexical: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the clause that ranks documents by `weights` and finds those with one of `codes`.
 
-    Without both it matches nothing.
+    lexical: another clause, such as a `match`; its score is added to the pair score. Without all three the clause
+    matches nothing.
 
     >>> build_clause([], [], codes_field="gram_v1.codes", weights_field="gram_v1.weights")
     {'match_none': {}}
     """
-    if not weights and not codes:
+    if not weights and not codes and lexical is None:
         return {"match_none": {}}
     by_code = {str(weighted.code.code): weighted.weight for weighted in weights}
-    return build_codes_query(codes_field, weights_field, by_code, codes)
+    return build_codes_query(codes_field, weights_field, by_code, codes, lexical)
 
 
 def rewrite_query(
@@ -112,10 +120,11 @@ def rewrite_query(
     codes_field: str,
     weights_field: str,
     idf_exponent: float = 1.0,
+    lexical: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Turn a coded query into one clause for any `_search` body; see `weigh_codes` and `build_clause`.
 
-    idf: one value for each of its `weights`.
+    idf: one value for each of its `weights`. lexical: see `build_clause`.
 
     >>> from gram_os.text.code import Code
     >>> toner = CodedText(weights=(ScoredCode(Code(("toner",)), None, own=True),))
@@ -124,4 +133,6 @@ def rewrite_query(
     {'rank_feature': {'field': 'gram_v1.weights.toner', 'linear': {}, 'boost': 2.5}}
     """
     weights = weigh_codes(coded.weights, idf, idf_exponent=idf_exponent)
-    return build_clause(weights, find_codes(coded), codes_field=codes_field, weights_field=weights_field)
+    return build_clause(
+        weights, find_codes(coded), codes_field=codes_field, weights_field=weights_field, lexical=lexical
+    )

@@ -1,7 +1,7 @@
-"""A query against one index: recall and ranking by code, and the fusion with BM25.
+"""A query against one index: recall and ranking by code, by the title's words, or by the sum of both.
 
-    text -> rewrite.py -> codes clause -> pair scores, added up by the cluster -> hits
-                                          BM25 on the title ----------------> hybrid
+    text -> rewrite.py -> clauses of the pair score --+
+    text -> match on the title, in hybrid ------------+--> one search; the cluster adds the scores up --> hits
 
 It knows the generator by a Protocol and the cluster by `Cluster`. What becomes of the text stands in rewrite.py.
 """
@@ -14,12 +14,11 @@ from enum import StrEnum
 from typing import Any
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_search, build_text_query, read_weights
+from gram_os.cluster.dsl import HAND_WRITTEN, build_ids_query, build_search, build_text_query, read_weights
 from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import InputError
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.frequencies import CodeFrequencies
-from gram_os.query_pipeline.fusion import WINDOW, fuse_scores
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, find_codes, fold_query, weigh_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
@@ -71,16 +70,10 @@ class Answer:
     weights: tuple[WeightedCode, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """A hit, and what tells its document from others: id, index and routing."""
-
-    key: tuple[str, str, str]
-    hit: Hit
-
-
 class QueryPipeline:
     """Searches one index in any of the three modes. Open one with `gram_os.open_pipeline`.
+
+    lexical_weight: what a point of BM25 counts in the mode hybrid, beside a point of the pair score.
 
     >>> import gram_os
     >>> cluster = gram_os.Cluster.connect(gram_os.load_settings().cluster)  # reads OPENSEARCH_URL
@@ -99,13 +92,13 @@ class QueryPipeline:
         generator: CodeGenerator,
         *,
         idf_exponent: float = 1.0,
-        gram_weight: float = 1.0,
+        lexical_weight: float = 1.0,
         frequencies: CodeFrequencies | None = None,
     ):
         self.fields = fields
         self._cluster = cluster
         self._generator = generator
-        self._idf_exponent, self._gram_weight = idf_exponent, gram_weight
+        self._idf_exponent, self._lexical_weight = idf_exponent, lexical_weight
         self._frequencies = frequencies or CodeFrequencies(cluster, fields.index, fields.weights)
 
     def search(
@@ -122,10 +115,11 @@ class QueryPipeline:
         """Return the hits `start` to `start + size` of a query.
 
         filters: OpenSearch clauses that every hit must meet. source: fields of the documents to return, True for all.
-        explain: fill the parts of the hits' pair scores.
+        explain: fill `pair` and `bm25` of a hybrid's hits, which takes one more request, and the parts of the pair
+        scores.
 
-        A hybrid fuses the best `WINDOW` hits of both branches (or the best `start + size`, when that is more). An empty
-        query finds nothing. Raises InputError for an offset or a size below 0, or beyond the index's result window.
+        An empty query finds nothing. Raises InputError for an offset or a size below 0, or beyond the index's result
+        window.
         """
         if start < 0 or size < 0:
             raise InputError(f"from ({start}) and size ({size}) must not be negative")
@@ -138,85 +132,71 @@ class QueryPipeline:
         text = clean_query(text)
         if not text or not size:
             return Answer(())
-        window = min(max(WINDOW, start + size), last) if mode is Mode.HYBRID else start + size
         coded = self._generator.code_queries([fold_query(text)])[0] if mode is not Mode.BM25 else CodedText()
         weights = self._weigh(coded)
-        found = self._recall(text, self._build_clause(coded, weights), mode, window, filters)
-        hits = self._rank(found, mode)[start : start + size]
-        shown = self._read_shown(hits, source, weights if explain else ())
-        return Answer(tuple(shown), coded.codes, coded.attributes, weights)
+        query = self._build_query(text, mode, coded, weights)
+        if query is None:
+            return Answer((), coded.codes, coded.attributes, weights)
+        fields = [self.fields.weights] if explain and weights else []
+        body = build_search(query, size, start=start, filters=filters, source=source, fields=fields)
+        found = self._cluster.search(self.fields.index, body)["hits"]["hits"]
+        lexical = self._read_lexical(text, found) if explain and mode is Mode.HYBRID else None
+        hits = tuple(self._read_hit(document, mode, weights, lexical) for document in found)
+        return Answer(hits, coded.codes, coded.attributes, weights)
 
     def _weigh(self, coded: CodedText) -> tuple[WeightedCode, ...]:
         """Return the query's weights for the codes that the index holds, heaviest first."""
         idf = self._frequencies.idf([str(scored.code) for scored in coded.weights])
         return weigh_codes(coded.weights, idf, idf_exponent=self._idf_exponent)
 
-    def _build_clause(self, coded: CodedText, weights: Sequence[WeightedCode]) -> Mapping[str, Any] | None:
-        """Return the search by code. None when the query has no codes."""
-        codes, fields = find_codes(coded), self.fields
-        if not codes and not weights:
+    def _build_query(
+        self, text: str, mode: Mode, coded: CodedText, weights: Sequence[WeightedCode]
+    ) -> Mapping[str, Any] | None:
+        """Return the query that finds and scores the hits. None when the mode has nothing to search for."""
+        fields, codes = self.fields, find_codes(coded)
+        if mode is Mode.BM25:
+            return self._build_words(text)
+        lexical = self._build_words(text, self._lexical_weight) if mode is Mode.HYBRID else None
+        if not codes and not weights and lexical is None:
             return None
-        return build_clause(weights, codes, codes_field=fields.codes, weights_field=fields.weights)
+        return build_clause(weights, codes, codes_field=fields.codes, weights_field=fields.weights, lexical=lexical)
 
-    def _recall(
-        self,
-        text: str,
-        clause: Mapping[str, Any] | None,
-        mode: Mode,
-        window: int,
-        filters: Sequence[Mapping[str, Any]],
-    ) -> dict[Mode, list[dict[str, Any]]]:
-        """Return the branches' hits, read in one request. clause: the search by code."""
-        fields = self.fields
-        bodies: dict[Mode, dict[str, Any]] = {}
-        if clause is not None:
-            bodies[Mode.GRAM] = build_search(clause, window, filters=filters)
-        if mode is not Mode.GRAM:
-            words = build_text_query(fields.text or fields.title, text)
-            bodies[Mode.BM25] = build_search(words, window, filters=filters)
-        answers = self._cluster.msearch(fields.index, list(bodies.values()))
-        return {branch: answer["hits"]["hits"] for branch, answer in zip(bodies, answers, strict=True)}
+    def _build_words(self, text: str, boost: float = 1.0) -> dict[str, Any]:
+        return build_text_query(self.fields.text or self.fields.title, text, boost)
 
-    def _rank(self, found: Mapping[Mode, list[dict[str, Any]]], mode: Mode) -> list[_Ranked]:
-        pairs, lexical = (
-            {_read_key(hit): float(hit["_score"]) for hit in found.get(branch, [])} for branch in (Mode.GRAM, Mode.BM25)
-        )
-        if mode is Mode.HYBRID:
-            window = min(WINDOW, self.fields.result_window)
-            final = fuse_scores([pairs, lexical], [self._gram_weight, 1.0], window=window)
-        else:
-            final = lexical if mode is Mode.BM25 else pairs  # in the cluster's order
-        return [
-            _Ranked(
-                key,
-                Hit(key[0], score, PairScore(pairs[key]) if key in pairs else None, lexical.get(key), index=key[1]),
-            )
-            for key, score in final.items()
-        ]
-
-    def _read_shown(
-        self, ranked: Sequence[_Ranked], source: Sequence[str] | bool, weights: Sequence[WeightedCode]
-    ) -> list[Hit]:
-        """Read the fields `source` of the hits that are shown, and the parts of their pair scores over `weights`."""
-        if not ranked or not (source or weights):
-            return [found.hit for found in ranked]
-        fields = [self.fields.weights] if weights else []
+    def _read_lexical(self, text: str, found: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], float]:
+        """Return the BM25 scores of documents that a search found, 0 where the words do not find them."""
+        if not found:
+            return {}
         # An id may name a document in each index of an alias, and in each shard that a routing leads to.
-        size = min(self.fields.result_window, _SAME_ID * len(ranked))
-        query = {"ids": {"values": list(dict.fromkeys(found.hit.id for found in ranked))}}
-        answer = self._cluster.search(self.fields.index, build_search(query, size, source=source, fields=fields))
-        documents = {_read_key(document): document for document in answer["hits"]["hits"]}
-        return [self._complete(found.hit, documents.get(found.key, {}), bool(source), weights) for found in ranked]
+        size = min(self.fields.result_window, _SAME_ID * len(found))
+        query = build_ids_query((document["_id"] for document in found), self._build_words(text))
+        answer = self._cluster.search(self.fields.index, build_search(query, size))
+        return {_read_key(document): float(document["_score"]) for document in answer["hits"]["hits"]}
 
-    def _complete(self, hit: Hit, document: Mapping[str, Any], source: bool, weights: Sequence[WeightedCode]) -> Hit:
-        if source:
-            hit = replace(hit, source=document.get("_source", {}))
-        if hit.pair is None:
-            return hit
+    def _read_hit(
+        self,
+        document: Mapping[str, Any],
+        mode: Mode,
+        weights: Sequence[WeightedCode],
+        lexical: Mapping[tuple[str, str, str], float] | None,
+    ) -> Hit:
+        """Read a hit of a mode. lexical: BM25 scores by document, None where nobody asked for them."""
+        score = float(document["_score"])
+        hit = Hit(document["_id"], score, source=document.get("_source"), index=document["_index"])
+        if mode is Mode.BM25:
+            return replace(hit, bm25=score)
         stored = document.get("fields", {}).get(self.fields.weights, [])
-        title = read_weights(stored, [str(w.code.code) for w in weights])
-        return replace(hit, pair=replace(hit.pair, parts=score_pair(weights, title).parts))
+        parts = score_pair(weights, read_weights(stored, [str(w.code.code) for w in weights])).parts
+        if mode is Mode.GRAM:
+            return replace(hit, pair=PairScore(score, parts))
+        if lexical is None:
+            return hit
+        bm25 = lexical.get(_read_key(document), 0.0)
+        total = max(0.0, score - self._lexical_weight * bm25)
+        found_by_code = parts or total > HAND_WRITTEN / 2
+        return replace(hit, pair=PairScore(total, parts) if found_by_code else None, bm25=bm25 or None)
 
 
-def _read_key(hit: Mapping[str, Any]) -> tuple[str, str, str]:
-    return hit["_id"], hit["_index"], hit.get("_routing", "")
+def _read_key(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    return document["_id"], document["_index"], document.get("_routing", "")

@@ -80,7 +80,7 @@ def open_pipeline(
         fields,
         generator,
         idf_exponent=manifest.pair.idf_exponent,
-        gram_weight=manifest.gram_weight,
+        lexical_weight=manifest.lexical_weight,
     )
 
 

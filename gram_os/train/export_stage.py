@@ -89,7 +89,7 @@ def _manifest(inputs: StageInputs, measures: dict[str, float]) -> Manifest:
         attributes=dict(mined.attributes), texts=tuple(mined.texts),
         decimal_comma=mined.normaliser.decimal_comma, title_codes=recipe.serving.title_codes,
         title_values=recipe.serving.title_values, query_values=recipe.serving.query_values, pair=weights,
-        gram_weight=recipe.serving.gram_weight, source=recipe.source,
+        lexical_weight=recipe.serving.lexical_weight, source=recipe.source,
         measures={name: round(value, 4) for name, value in measures.items()},
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError, model_validator
 
 from gram_os.errors import FileFormatError, InputError
 from gram_os.model.pair_weights import PairWeights
@@ -86,7 +86,7 @@ class ServingRecipe(_Part):
         return max(self.title_values, self.title_codes)
 
     pair: PairWeights = PairWeights()
-    gram_weight: float = 3.0
+    lexical_weight: NonNegativeFloat = 0.12  # of BM25 in the hybrid, beside the pair score's 1
 
 
 class Recipe(_Part):

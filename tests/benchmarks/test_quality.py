@@ -14,7 +14,7 @@ import pytest
 from benchmarks import quality
 from benchmarks.convert_homedepot import convert
 from benchmarks.peers.data import read_benchmark
-from benchmarks.peers.fusion import Form, cross_validated_fusion, fuse_ranks, fuse_runs, simplex
+from benchmarks.peers.fusion import Form, add_scores, cross_validated_fusion, fuse_ranks, fuse_runs, simplex
 from benchmarks.peers.interface import Benchmark, Rankings, Split
 from benchmarks.peers.lexical import ExpandedBm25, expand_titles, read_extra
 from benchmarks.peers.rows import FusedRow, Library, Row, RunMissingError
@@ -257,16 +257,24 @@ def test_library_fuses_each_seed_and_names_what_is_missing(tmp_path: Path) -> No
         library.run("gram", Part.DEV, 0)
 
 
-def test_the_hybrid_is_what_the_product_fuses(tmp_path: Path) -> None:
+def test_the_hybrid_is_the_sum_that_the_product_ranks_by(tmp_path: Path) -> None:
     bench = make_bench(tmp_path)
     bm25, gram = tmp_path / "bm25.trec", tmp_path / "gram.trec"
     bm25.write_text("d1\tQ0\tp0\t1\t8.0\tbm25\nd1\tQ0\tp1\t2\t6.0\tbm25\nd2\tQ0\tp3\t1\t1.0\tbm25\n")
     gram.write_text("d1\tQ0\tp1\t1\t4.0\tgram\nd1\tQ0\tp2\t2\t3.0\tgram\n")
     foreign = {("bm25", Part.DEV): [bm25], ("gram", Part.DEV): [gram]}
-    fused = Library(bench, foreign=foreign, gram_weight=2.0).run("hybrid", Part.DEV, 0)
-    # shares of the best score: p1 .75 + 2, p2 2 * .75, p0 1; where GRAM has no answer, only BM25 counts
-    assert fused.rankings["d1"] == Ranking(("p1", "p2", "p0"), (2.75, 1.5, 1.0))
-    assert fused.rankings["d2"] == Ranking(("p3",), (1.0,))
+    fused = Library(bench, foreign=foreign, lexical_weight=0.5).run("hybrid", Part.DEV, 0)
+    # GRAM plus half of BM25: p1 4 + 3, p0 4, p2 3; where GRAM has no answer, only BM25 counts
+    assert fused.rankings["d1"] == Ranking(("p1", "p0", "p2"), (7.0, 4.0, 3.0))
+    assert fused.rankings["d2"] == Ranking(("p3",), (0.5,))
+
+
+def test_a_product_that_a_full_run_lacks_gets_its_last_score() -> None:
+    runs = [make_run("gram", q1="a b"), make_run("bm25", q1="b c")]  # scores 10 and 9 each
+    full = add_scores("sum", runs, [1.0, 10.0], depth=2).rankings["q1"]
+    assert full == Ranking(("b", "a"), (9.0 + 10 * 10, 10.0 + 10 * 9))  # c: 9 + 10 * 9
+    short = add_scores("sum", runs, [1.0, 10.0], depth=3).rankings["q1"]
+    assert short == Ranking(("b", "c", "a"), (9.0 + 10 * 10, 10 * 9.0, 10.0))
 
 
 @dataclass(frozen=True)

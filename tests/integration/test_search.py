@@ -25,8 +25,7 @@ from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.model.generator import Generator
 from gram_os.query_pipeline.coder import QueryCoder
-from gram_os.query_pipeline.fusion import fuse_scores
-from gram_os.query_pipeline.rewrite import CodeGenerator, find_codes
+from gram_os.query_pipeline.rewrite import MAX_CLAUSES, CodeGenerator, find_codes
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 from gram_os.query_pipeline.search import Answer, Mode, QueryPipeline
 from gram_os.query_pipeline.systems import SYSTEM_NAMES, ModeSystem, open_pipeline
@@ -37,6 +36,7 @@ from tests.conftest import MakeIndex
 pytestmark = pytest.mark.integration
 
 QUERY = "black toner for xerox"
+LEXICAL_WEIGHT = 0.8
 COLOURS, BRANDS, KINDS = (
     ("black", "red", ""),
     ("HP", "Xerox", "Apple"),
@@ -70,7 +70,7 @@ PROPERTIES = {"title": {"type": "text", "analyzer": "english"}, "supplier": {"ty
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    return make_generator(tmp_path_factory.mktemp("bundle"), gram_weight=0.8)
+    return make_generator(tmp_path_factory.mktemp("bundle"), lexical_weight=LEXICAL_WEIGHT)
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +166,50 @@ def test_bm25_is_the_clusters(corpus: Corpus) -> None:
     assert all(hit.pair is None and hit.bm25 == hit.score for hit in answer.hits)
 
 
-def test_hybrid_is_the_fusion_of_both(corpus: Corpus) -> None:
-    answer = corpus.pipeline.search(QUERY, size=100)
-    pairs = _totals(corpus.generator, QUERY)
-    expected = fuse_scores([pairs, _bm25(corpus, QUERY)], [0.8, 1.0])
-    assert _scores(answer) == pytest.approx(expected, rel=2 * BITS)
-    assert max(hit.score for hit in answer.hits) <= 0.8 + 1.0 + 1e-9
-    assert any(hit.bm25 is None for hit in answer.hits)  # found by code alone
+@pytest.mark.parametrize("text", [QUERY, "apple mouse", "wireless 101", "cartridge", "zebra"])
+def test_hybrid_is_the_sum_of_both(corpus: Corpus, text: str) -> None:
+    pairs, lexical = _scores(corpus.pipeline.search(text, mode=Mode.GRAM, size=100)), _bm25(corpus, text)
+    sums = {id_: pairs.get(id_, 0.0) + LEXICAL_WEIGHT * lexical.get(id_, 0.0) for id_ in pairs | lexical}
+    answer = corpus.pipeline.search(text, size=100)
+    assert _scores(answer) == pytest.approx(sums, rel=1e-6)
+    assert [hit.score for hit in answer.hits] == sorted((hit.score for hit in answer.hits), reverse=True)
+    assert _scores(answer) == pytest.approx(
+        {id_: _totals(corpus.generator, text).get(id_, 0.0) + LEXICAL_WEIGHT * lexical.get(id_, 0.0) for id_ in sums},
+        rel=2 * BITS,
+    )
+
+
+def test_hybrid_says_how_its_sum_came_about_when_it_explains(corpus: Corpus) -> None:
+    pairs, lexical = _scores(corpus.pipeline.search(QUERY, mode=Mode.GRAM, size=100)), _bm25(corpus, QUERY)
+    plain = corpus.pipeline.search(QUERY, size=100)
+    assert all((hit.pair, hit.bm25) == (None, None) for hit in plain.hits)
+    explained = corpus.pipeline.search(QUERY, size=100, explain=True)
+    assert {hit.id: hit.bm25 for hit in explained.hits if hit.bm25} == pytest.approx(lexical)
+    assert {hit.id: hit.pair.total for hit in explained.hits if hit.pair} == pytest.approx(pairs, abs=1e-5)
+    assert any(hit.bm25 is None for hit in explained.hits)  # found by code alone
+
+
+def test_a_hit_of_the_words_alone_has_no_pair_score(own_corpus: Corpus) -> None:
+    _put(own_corpus, "new", "index", {"title": "toner not coded"})
+    found = {hit.id: hit for hit in own_corpus.pipeline.search("toner", size=100, explain=True).hits}
+    assert found["new"].pair is None
+    assert found["new"].bm25 == pytest.approx(_bm25(own_corpus, "toner")["new"])
+
+
+def test_hybrid_sends_one_search(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.pipeline.search(QUERY)  # counts the codes
+    bodies: list[Any] = []
+    search = corpus.cluster.search
+
+    def record(index: str, body: Any) -> Any:
+        bodies.append(body)
+        return search(index, body)
+
+    monkeypatch.setattr(corpus.cluster, "search", record)
+    monkeypatch.delattr(type(corpus.cluster), "msearch")
+    corpus.pipeline.search(QUERY, source=["title"])
+    corpus.pipeline.search(QUERY, source=["title"], mode=Mode.GRAM, explain=True)
+    assert len(bodies) == 2
 
 
 def test_parts_add_up_to_the_total_and_name_both_sides_weights(corpus: Corpus) -> None:
@@ -200,8 +237,7 @@ def test_explaining_changes_neither_hits_nor_their_fields(corpus: Corpus, source
     explained = corpus.pipeline.search(QUERY, size=40, source=source, explain=True)
     assert all(hit.pair is None or not hit.pair.parts for hit in plain.hits)
     assert any(hit.pair and hit.pair.parts for hit in explained.hits)
-    bare = [replace(h, pair=h.pair and replace(h.pair, parts=())) for h in explained.hits]
-    assert tuple(bare) == plain.hits
+    assert tuple(replace(hit, pair=None, bm25=None) for hit in explained.hits) == plain.hits
 
 
 def test_explaining_bm25_has_nothing_to_say(corpus: Corpus) -> None:
@@ -233,8 +269,7 @@ def test_filters_leave_scores_and_order_as_they_are(corpus: Corpus, mode: Mode) 
     found = corpus.pipeline.search(QUERY, mode=mode, size=100, filters=filters)
     assert set(_ids(found)) == chosen & set(_ids(everything))
     assert set(_ids(found))
-    if mode is not Mode.HYBRID:  # whose branches are measured by their best hit, which the filter may take away
-        assert found.hits == tuple(hit for hit in everything.hits if hit.id in chosen)
+    assert found.hits == tuple(hit for hit in everything.hits if hit.id in chosen)
 
 
 def test_filter_that_nothing_meets(corpus: Corpus) -> None:
@@ -319,7 +354,7 @@ def test_more_codes_than_a_query_may_have_clauses(corpus: Corpus) -> None:
     many = [replace(distinct[n % len(distinct)], weight=1 / (n + 1)) for n in range(1200)]
     pipeline = _pipeline(corpus, ManyCodes(many))
     answer = pipeline.search("x", mode=Mode.GRAM, size=100)
-    assert len(answer.weights) == 1000
+    assert len(answer.weights) == MAX_CLAUSES
     assert len(answer.hits) == len(PRODUCTS)
 
 

@@ -55,7 +55,7 @@ def test_a_change_reaches_what_depends_on_it_and_nothing_else(tmp_path: Path) ->
     assert _changed(transfer, tmp_path) == {"codes", "sft", *after_sft}
     rounds = recipe.model_copy(update={"cotraining": recipe.cotraining.model_copy(update={"rounds": 0})})
     assert _changed(rounds, tmp_path) == {"relevance", *after_sft}
-    serving = recipe.model_copy(update={"serving": recipe.serving.model_copy(update={"gram_weight": 9.0})})
+    serving = recipe.model_copy(update={"serving": recipe.serving.model_copy(update={"lexical_weight": 9.0})})
     assert _changed(serving, tmp_path) == set()  # a matter of the export, which is run always
 
 

@@ -115,7 +115,7 @@ def test_the_id_is_twelve_hexadecimal_digits(folder: Path) -> None:
         {"label": "t2"},
         {"source": "elsewhere"},
         {"measures": {}},
-        {"gram_weight": 2.0},
+        {"lexical_weight": 2.0},
         {"query_values": 3},
         {"pair": PairWeights(query=SideWeights(unknown=0.5))},
         {"pair": PairWeights(idf_exponent=0.5, granularity=(1, 2, 3))},
