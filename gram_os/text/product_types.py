@@ -37,7 +37,7 @@ class ProductType:
 
 @dataclass(frozen=True)
 class TypeVocabulary:
-    """All product types of a catalogue, ascending by name.
+    """All product types of a catalogue, in the order of their table.
 
     >>> patch = ProductType("patch cable", 5, ("cable",), ("patch cord",))
     >>> vocabulary = TypeVocabulary((ProductType("cable", 9), patch))
@@ -45,7 +45,7 @@ class TypeVocabulary:
     ((1,), (), (1, 0))
     """
 
-    types: tuple[ProductType, ...]
+    types: tuple[ProductType, ...] = ()
 
     def __len__(self) -> int:
         return len(self.types)
@@ -97,6 +97,10 @@ class TypeVocabulary:
         return closures
 
 
+#: The vocabulary of a catalogue without product types.
+NO_TYPES: Final = TypeVocabulary()
+
+
 def write_types(vocabulary: TypeVocabulary, file: Path) -> None:
     """Write the table."""
     rows = [
@@ -107,7 +111,7 @@ def write_types(vocabulary: TypeVocabulary, file: Path) -> None:
 
 
 def read_types(file: Path) -> TypeVocabulary:
-    """Read what `write_types` wrote, or what somebody made of it.
+    """Read what `write_types` wrote, or what somebody made of it. The types keep the order of their lines.
 
     Raises FileFormatError with line and cure for a row that is no type, a name that stands twice, and a broader type
     that has no row.
@@ -117,7 +121,7 @@ def read_types(file: Path) -> TypeVocabulary:
         raise FileFormatError(file, f"the first line must be {' '.join(_HEADER)}, parted by tabs", line=1)
     types = [_read_row(file, number, line) for number, line in enumerate(lines[1:], 2)]
     _check(file, types)
-    return TypeVocabulary(tuple(sorted(types, key=lambda kind: kind.name)))
+    return TypeVocabulary(tuple(types))
 
 
 def _read_row(file: Path, number: int, line: str) -> ProductType:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.text.attribute import Side
-from gram_os.text.product_types import TypeVocabulary, read_types, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary, read_types, write_types
 from gram_os.train.artifacts import open_compact, open_mined
 from gram_os.train.lessons.teach import other_texts, synthetic_queries
 from gram_os.train.loop.processes import processes
@@ -69,7 +69,7 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
     labels = label_products(mined, lexicon, titles, other_texts(mined), _name_categories(sources, mined, embed_names))
     if not labels.names:
         log.warning("no product types were found: no title and no category field names one; the bundle has none")
-        write_types(TypeVocabulary(()), folder / TYPES)
+        write_types(NO_TYPES, folder / TYPES)
         write_report(folder, {"types": 0, "named_products": 0.0, "category_fields": lexicon.category_fields})
         return
     vocabulary, bridge = build_bridge(labels, titles, sources, mined.normaliser, embed_names)

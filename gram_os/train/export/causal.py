@@ -17,7 +17,7 @@ from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import TypeVocabulary, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
 from gram_os.train.export.causal_fp16 import halve
 from gram_os.train.export.causal_graph import tree_graph
 from gram_os.train.export.causal_int8 import quantise_rows
@@ -40,7 +40,7 @@ def export_causal(
     normaliser: Normaliser,
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
-    types: TypeVocabulary = TypeVocabulary(()),
+    types: TypeVocabulary = NO_TYPES,
     precision: Precision = "int8",
 ) -> Bundle:
     """Write the bundle to the folder `out`.

@@ -25,7 +25,7 @@ from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import TypeVocabulary, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
 from gram_os.text.tagger import MAX_TOKENS
 from gram_os.train.export.graphs import DECODER_TABLE, decoder_graph, encoder_graph, tagger_graph, write_graph
 from gram_os.train.export.int8 import RowQuantisedEmbedding, tie_table, write_int8
@@ -50,7 +50,7 @@ def export_compact(
     normaliser: Normaliser,
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
-    types: TypeVocabulary = TypeVocabulary(()),
+    types: TypeVocabulary = NO_TYPES,
     heads: TypeHeads | None = None,
     precision: Precision = "int8",
 ) -> Bundle:

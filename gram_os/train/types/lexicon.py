@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
+_COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
+_LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
+_LEAST_HEADS: Final = 0.1  # of titles with a head, below which the tagger does not read their language
 _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
@@ -68,7 +71,8 @@ class Candidate:
 class TypeLexicon:
     """The heads and names of one catalogue.
 
-    taxonomy_names: names of the taxonomy's categories, normalised. field_names: values of category fields.
+    taxonomy_names: names of the taxonomy's categories, normalised. field_names: values of category fields. is_foreign:
+    whether the titles are in another language than the sources.
     """
 
     def __init__(self, mined: MinedCatalogue, sources: TypeSources):
@@ -90,9 +94,28 @@ class TypeLexicon:
         self._things: dict[str, bool] = {}
         self._field_counts: Counter[str] = Counter()
         self._heads = {word for word in self._uses if self._is_head(word)}
+        self.is_foreign = self._is_foreign(sources)
         self.category_fields = _choose_fields(mined, self)
         self.fields = [_read_types(product, self.category_fields, normaliser) for product in mined.products]
         self._field_counts.update(name for names in self.fields for name in names)
+
+    def _is_foreign(self, sources: TypeSources) -> bool:
+        if sources.taxonomy is None and sources.thesaurus is None:
+            titled = sum(any(word in self._heads for phrase in row for word in phrase.words) for row in self.phrases)
+            return titled < _LEAST_HEADS * len(self.phrases)
+        known = sum(n for word, n in self._uses.items() if self._is_known(word)) / max(self._uses.total(), 1)
+        if foreign := known < _LEAST_KNOWN[sources.thesaurus is None]:
+            log.warning(
+                "the taxonomy and the thesaurus know %d %% of the words in titles, of English ones about 80 %%; product "
+                "types come from category fields and from what the encoder understands; a taxonomy file of the "
+                "catalogue's language names more of them",
+                round(100 * known),
+            )
+        return foreign
+
+    def is_condition(self, name: str) -> bool:
+        """Say whether a name is about the state of a product: "original"."""
+        return all(word in self._conditions for word in name.split())
 
     def is_generic(self, name: str) -> bool:
         """Say whether a name says nothing by itself: "kit"."""
@@ -200,16 +223,36 @@ def _title_phrases(product: Product, spans: Sequence[Span], normaliser: Normalis
 
 
 def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
-    """Return the category fields whose values name things: half of them end in a head, and no value is most of them."""
+    """Return the category fields whose values name things. A warning names each of the others, and says why.
+
+    Values name things when half of them end in a head, or where the heads of the language are not known, when they are
+    words. A value that nearly all products share says nothing.
+    """
     chosen = []
     for name in [name for name, kind in mined.attributes.items() if kind is AttributeType.PRODUCT_TYPE]:
         counts = Counter(value for p in mined.products for value in _read_types(p, [name], mined.normaliser))
-        named = sum(n for value, n in counts.items() if lexicon.is_name(value) or lexicon.is_name(value.split()[-1]))
-        if counts and named >= 0.5 * counts.total() and max(counts.values()) < 0.9 * counts.total():
-            chosen.append(name)
+        if reason := _find_fault(counts, lexicon):
+            log.warning("field '%s' is not used as a category: %s", name, reason)
         else:
-            log.warning("field '%s' is not used as a category: its values name no product types", name)
+            chosen.append(name)
     return chosen
+
+
+def _find_fault(counts: Counter[str], lexicon: TypeLexicon) -> str:
+    """Say why the values of a field name no product types, "" where they do."""
+    if not counts:
+        return "its values are ids or sentences, and no names of things"
+    value, most = counts.most_common(1)[0]
+    if most >= _COMMON * counts.total():
+        return f"nearly all products have the value '{value}'"
+
+    def names_thing(value: str) -> bool:
+        if lexicon.is_foreign:
+            return not lexicon.is_condition(value)
+        return lexicon.is_name(value) or lexicon.is_name(value.split()[-1])
+
+    named = sum(n for value, n in counts.items() if names_thing(value))
+    return "" if named >= 0.5 * counts.total() else f"its values, such as '{value}', name no product types"
 
 
 def _read_types(product: Product, fields: Iterable[str], normaliser: Normaliser) -> list[str]:
