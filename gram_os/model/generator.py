@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate, islice
-from math import exp
+from math import exp, log
 from operator import itemgetter
 
 import numpy as np
@@ -24,7 +24,7 @@ from gram_os.model.coded import CodedText, ScoredCode, name_type, read_codes
 from gram_os.model.decode import Generated, LanguageModel, Step, beam_search, likeliest_tokens, score_sequences
 from gram_os.model.pair_weights import LEAST
 from gram_os.reading.reader import TextReader
-from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.attribute import AttributeType, Side, TypedValue
 from gram_os.text.code import MAX_CODES, Code
 from gram_os.text.markup import strip_markup
 from gram_os.text.own_values import product_values, query_values
@@ -35,6 +35,8 @@ MAX_VALUE_CHARACTERS = 100
 #: Titles that are coded together. A core's cache holds the activations of 16; batches of 64 are a fifth slower.
 BATCH = 16
 _SORTED = 256  # products that the stream sorts by the length of their titles, so that a batch pads little
+
+_LIKELY_TYPE = log(0.05)  # ln P from which a type that the model guesses is among a title's weights
 
 #: Generated codes of a title that says nothing: none, and no likely single values.
 _NOTHING: tuple[Sequence[Generated], IntArray, FloatArray] = ([], np.empty(0, np.int64), np.empty(0, np.float32))
@@ -165,32 +167,39 @@ class Generator:
             some = self._score(first, texts, [kept[at] for at in places], side, width, values)
             types = [None] * len(places) if first.types is None else first.types
             for place, weights, log_probs in zip(places, some, types, strict=True):
-                coded[place] = self._weigh_types(read_codes(self._reader, items[place], weights, log_probs), side)
+                read = read_codes(self._reader, items[place], weights, log_probs)
+                coded[place] = self._weigh_types(read, side, log_probs)
         return coded
 
-    def _weigh_types(self, coded: CodedText, side: Side) -> CodedText:
+    def _weigh_types(self, coded: CodedText, side: Side, log_probs: FloatArray | None) -> CodedText:
         """Add to a text's weights what it is about, and lessen those of a title's words for other types of things."""
         vocabulary, pair = self.bundle.product_types, self.bundle.manifest.pair
-        kinds = [kind for kind in coded.of_type(AttributeType.PRODUCT_TYPE) if kind.value in vocabulary.places]
+        kinds = {k.value: k for k in coded.of_type(AttributeType.PRODUCT_TYPE) if k.value in vocabulary.places}
         if not kinds:
             return coded
-        weights: Sequence[ScoredCode] = coded.weights
-        of_side = pair.query
-        if side is Side.TITLE:
-            of_side = pair.title
-            about = {vocabulary.places[kind.value] for kind in kinds}
-            weights = [
-                replace(scored, weight=max(scored.weight * pair.title.modifier, LEAST))
-                if scored.own and (found := vocabulary.find(str(scored.code))) and about.isdisjoint(found)
-                else scored
-                for scored in weights
-            ]
-        probabilities = [1.0 if kind.probability is None else kind.probability for kind in kinds]
+        shares = {value: 1.0 if kind.probability is None else kind.probability for value, kind in kinds.items()}
+        if side is Side.QUERY:
+            sure = 1.0 if any(kind.own for kind in kinds.values()) else sum(p * p for p in shares.values())
+            weights, of_side = coded.weights, pair.query
+        else:
+            sure, of_side = 1.0, pair.title
+            weights = tuple(self._lessen(scored, kinds) for scored in coded.weights)
+            if log_probs is not None:
+                for place in np.flatnonzero(log_probs > _LIKELY_TYPE).tolist():
+                    shares.setdefault(vocabulary.types[place].name, exp(float(log_probs[place])))
         types = [
-            ScoredCode(name_type(kind.value), (p,), own=kind.own, weight=of_side.weigh_type(p))
-            for kind, p in zip(kinds, probabilities, strict=True)
+            ScoredCode(name_type(value), (p,), value in kinds and kinds[value].own, sure * of_side.weigh_type(p))
+            for value, p in shares.items()
         ]
         return replace(coded, weights=(*weights, *types))
+
+    def _lessen(self, scored: ScoredCode, kinds: Mapping[str, TypedValue]) -> ScoredCode:
+        """Weigh a title's own value less where it names types of things, and the product is none of them."""
+        vocabulary = self.bundle.product_types
+        named = vocabulary.find(str(scored.code)) if scored.own else ()
+        if not named or any(vocabulary.types[place].name in kinds for place in named):
+            return scored
+        return replace(scored, weight=max(scored.weight * self.bundle.manifest.pair.title.modifier, LEAST))
 
     def _score(
         self, first: Step, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int

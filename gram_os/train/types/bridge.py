@@ -22,19 +22,20 @@ from gram_os.text.product_types import ProductType, TypeVocabulary
 from gram_os.train.types.labelling import Labels
 from gram_os.train.types.lexicon import THINGS, TypeSources
 from gram_os.train.types.names import NameWords, split_names
-from gram_os.train.types.thesaurus import Sense
+from gram_os.train.types.thesaurus import Sense, Thesaurus
 
 #: Texts -> unit vectors, float32 (texts, width).
 Embed = Callable[[Sequence[str]], FloatArray]
 
 _NEAREST, _TEMPERATURE = 20, 0.02  # categories of a text, and the softmax over their cosines
-_BLOCK: Final = 2048  # texts that are compared with all categories at once
+_BLOCK: Final = 1024  # texts that are compared with all categories at once
 _NAMED = 0.6  # share of a category whose name is a type's name that goes to this type
-_ALIKE = 0.3  # cosine of a type's mean title and the category that it is the same as, at least
+_ALIKE = 0.4  # cosine of a type's mean title and the category that it is the same as, at least
 _DEPENDENT: Final = frozenset({"accessory", "part", "supply", "attachment", "component", "refill"})
 _DIRECT = 0.5  # share of the encoder's own comparison with types, beside that over the taxonomy
 _REACHED = 0.2  # of a text's mass over categories that products are near; below it the encoder alone answers
 _TYPE_TEMPERATURE = 0.04
+_USUAL: Final = 2  # first meanings of a word
 _SENSES = 4  # meanings of a type's name that are compared with its products
 
 
@@ -52,11 +53,17 @@ class Bridge:
 
     def guess_types(self, vectors: FloatArray) -> FloatArray:
         """Return P(type | text) of texts by their unit vectors: float32 (texts, types)."""
+        blocks = [self._guess(vectors[start : start + _BLOCK]) for start in range(0, len(vectors), _BLOCK)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.type_vectors)), np.float32)
+
+    def _guess(self, vectors: FloatArray) -> FloatArray:
         direct = _softmax(vectors @ self.type_vectors.T / _TYPE_TEMPERATURE)
         if not len(self.category_vectors):
             return direct
         places, shares = nearest_categories(vectors, self.category_vectors)
-        over = np.einsum("qk,qkt->qt", shares, self.category_types[places])
+        rows = np.repeat(np.arange(len(vectors)), places.shape[1])
+        near = sparse.csr_matrix((shares.ravel(), (rows, places.ravel())), (len(vectors), len(self.category_vectors)))
+        over: FloatArray = near @ self.category_types
         reached = over.sum(1, keepdims=True)
         over = np.where(reached > _REACHED, over / np.maximum(reached, 1e-9), direct)
         found: FloatArray = (_DIRECT * direct + (1 - _DIRECT) * over).astype(np.float32)
@@ -82,6 +89,8 @@ def build_bridge(
     products = np.bincount(labels.types, minlength=count)
     centres = _type_centres(labels, titles)
     synonyms: list[Counter[str]] = [Counter() for _ in range(count)]
+    for name, place in labels.synonyms.items():
+        synonyms[place][name] += 1
     category_types = np.zeros((0, count), np.float32)
     categories = np.zeros((0, titles.shape[1]), np.float32)
     if sources.taxonomy is not None:
@@ -166,7 +175,13 @@ def _add_thesaurus(
         if place not in best or near > best[place][0]:
             best[place] = (near, sense)
     for place, (_, sense) in best.items():
-        synonyms[place].update(value for lemma in sense.lemmas if (value := normaliser.value(lemma)))
+        common = [lemma for lemma in sense.lemmas if _usually_means(lemma, sense, sources.thesaurus)]
+        synonyms[place].update(value for lemma in common if (value := normaliser.value(lemma)))
+
+
+def _usually_means(lemma: str, sense: Sense, thesaurus: Thesaurus) -> bool:
+    """Say whether a word has a meaning as one of its first two. A "phone" may be a headphone, but hardly ever is."""
+    return any(other.lemmas == sense.lemmas and other.rank <= _USUAL for other in thesaurus.synonyms(lemma))
 
 
 def _build_vocabulary(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -28,6 +28,12 @@ from gram_os.train.types.lexicon import Candidate, TypeLexicon
 
 LEAST_PRODUCTS: Final = 3  # products of a type; a rarer name is read as its end: "roaster oven" as "oven"
 _ROUNDS, _FOLDS, _EPOCHS, _BATCH = 3, 2, 5, 1024
+_RIVALS = 5  # types that are compared with a type before it is merged
+_ALIKE, _SAME = (
+    0.15,
+    0.4,
+)  # mean P of the other type for a type's products, before the two are one; where one is narrower
+_NEAR, _CENTRED = 0.39, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
 _GROUP = 12  # products without a name that are named together
 _RANK = 320  # dimensions of a product's words for the classifier
 _SURE, _UNLIKELY = (
@@ -42,12 +48,14 @@ class Labels:
 
     names: the types' names, ascending. types: int64 (products,), places in `names`. probabilities: float32 (products,),
     of the chosen type under the classifier and the title. named: whether the title or a field names the type.
+    synonyms: names that were merged into a type, each with the type's place.
     """
 
     names: Sequence[str]
     types: IntArray
     probabilities: FloatArray
     named: Sequence[bool]
+    synonyms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,44 @@ def label_products(
         chosen = np.array([_choose(offer, row) for offer, row in zip(offers, log_probs, strict=True)], np.int64)
     is_named = np.array([bool(row) for row in found])
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
-    return Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
+    labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
+    return _merge(labels, log_probs)
+
+
+def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
+    """Merge types that the classifier cannot tell apart and whose names share a word: toner, toner cartridge.
+
+    The rarer type becomes a synonym of the commoner one. A name that ends in another one ("laser printer") is narrower,
+    and is merged only where it means the same to the classifier. log_probs: float32 (products, types).
+    """
+    count = len(labels.names)
+    products = np.bincount(labels.types, minlength=count)
+    members = sparse.csr_matrix(
+        (np.ones(len(labels.types), np.float32), (labels.types, np.arange(len(labels.types)))),
+        (count, len(labels.types)),
+    )
+    likeness = (members @ np.exp(log_probs)) / np.maximum(products, 1)[:, None]  # mean P(column | products of the row)
+    words = [frozenset(name.split()) for name in labels.names]
+    target = np.arange(count)
+    for place in np.argsort(products, kind="stable").tolist():
+        for other in np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist():
+            narrower = labels.names[place].endswith(f" {labels.names[other]}")
+            least = _SAME if narrower else _ALIKE
+            if products[other] > products[place] and words[place] & words[other] and likeness[place, other] >= least:
+                target[place] = other
+                break
+    while not np.array_equal(target, target[target]):
+        target = target[target]
+    kept = np.flatnonzero((target == np.arange(count)) & (products > 0))
+    places = np.full(count, -1)
+    places[kept] = np.arange(len(kept))
+    merged = {labels.names[at]: int(places[target[at]]) for at in range(count) if target[at] != at}
+    return replace(
+        labels,
+        names=[labels.names[at] for at in kept.tolist()],
+        types=places[target[labels.types]],
+        synonyms={name: place for name, place in merged.items() if place >= 0},
+    )
 
 
 def _group(features: FloatArray) -> list[IntArray]:
@@ -124,14 +169,16 @@ def _group(features: FloatArray) -> list[IntArray]:
 def _name_group(vectors: FloatArray, categories: Categories, centre: FloatArray) -> str | None:
     """Return the name of the category that a group's mean is nearest to, None where that is in doubt.
 
-    In doubt: the nearest category is another one when the catalogue's mean title and the mean category are taken off.
-    vectors: the titles of the group. centre: float32 (width,), the catalogue's mean title.
+    In doubt: the cosine is small, or the nearest category is another one when the catalogue's mean title and the mean
+    category are taken off. vectors: the titles of the group. centre: float32 (width,), the catalogue's mean title.
     """
     mean = vectors.mean(0)
-    plain = int((categories.vectors @ mean).argmax())
-    centred = int((categories.centred @ (mean - centre)).argmax())
-    name = categories.names[plain]
-    return name if name and name == categories.names[centred] else None
+    off = mean - centre
+    plain = categories.vectors @ mean
+    centred = categories.centred @ off / max(float(np.linalg.norm(off)), 1e-9)
+    name = categories.names[int(plain.argmax())]
+    sure = plain.max() >= _NEAR and centred.max() >= _CENTRED
+    return name if sure and name == categories.names[int(centred.argmax())] else None
 
 
 def _place_candidates(candidates: Sequence[Candidate], places: Mapping[str, int]) -> dict[int, float]:

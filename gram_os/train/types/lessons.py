@@ -125,10 +125,11 @@ def _look_up(
 
 
 def _list_nouns(thesaurus: Thesaurus | None) -> list[str]:
-    """Return the nouns of one and two words whose commonest meaning is something that people shop for."""
+    """Return the nouns of one word that may be something to shop for, and those of two that people make."""
     if thesaurus is None:
         return []
-    return [lemma for lemma, sense in thesaurus.nouns() if sense.domain in _WANTED and lemma.count(" ") < 2]
+    nouns = ((lemma, sense) for lemma, sense in thesaurus.nouns() if sense.domain in _WANTED)
+    return [lemma for lemma, sense in nouns if " " not in lemma or (lemma.count(" ") == 1 and sense.artifact)]
 
 
 def _cut(rows: FloatArray) -> FloatArray:

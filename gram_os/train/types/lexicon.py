@@ -8,7 +8,7 @@ span that the tagger marks often. Works on titles and tagged spans. Knows no mod
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 from gram_os.catalogue import Product
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
+from gram_os.text.letters import letter_words
 from gram_os.text.normalise import Normaliser
 from gram_os.text.own_values import field_values, long_texts
 from gram_os.text.tagger import Span
@@ -39,7 +40,7 @@ THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
 _GENERIC_WORDS: Final = (
     "accessory part supply product good item equipment piece other set pack component solution service type size style "
     "series replacement kit unit system device line group option bundle edition package feature use design number "
-    "collection assortment container lot pair roll sheet"
+    "collection assortment container lot pair roll sheet box"
 )
 #: What a number may count. "50 sheets" says how much of the product there is.
 _UNITS: Final = (
@@ -80,6 +81,7 @@ class TypeLexicon:
         self._normaliser = normaliser
         self._thesaurus = sources.thesaurus
         self.taxonomy_names = frozenset(_category_names(sources.taxonomy, normaliser))
+        self._category_words = _list_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
         self._generic = {normaliser.value(word) for word in _GENERIC_WORDS.split()}
@@ -88,10 +90,12 @@ class TypeLexicon:
         self._spans, self._ends = _count_spans(mined.spans, normaliser)
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
         self._units = {normaliser.value(word) for word in _UNITS.split()}
+        self._written = _count_spellings(mined.products, normaliser)
         self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
         self._colours = _field_words(mined, AttributeType.COLOUR)
         self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
         self._things: dict[str, bool] = {}
+        self._kinds: dict[tuple[str, str], bool] = {}
         self._field_counts: Counter[str] = Counter()
         self._heads = {word for word in self._uses if self._is_head(word)}
         self.is_foreign = self._is_foreign(sources)
@@ -160,11 +164,16 @@ class TypeLexicon:
 
     def _without_kinds(self, names: Sequence[str]) -> Sequence[str]:
         """Leave out a last name that says what kind of thing the one before it is: the PC of "notebook PC"."""
-        if len(names) > 1 and self._thesaurus is not None:
-            words = names[1].split()
-            if any(is_kind_of(self._thesaurus, " ".join(words[start:]), names[0]) for start in range(len(words))):
-                return names[1:]
-        return names
+        return names[1:] if len(names) > 1 and self._is_kind(names[1], names[0]) else names
+
+    def _is_kind(self, narrow: str, broad: str) -> bool:
+        if self._thesaurus is None:
+            return False
+        if (narrow, broad) not in self._kinds:
+            words = narrow.split()
+            ends = (" ".join(words[start:]) for start in range(len(words)))
+            self._kinds[narrow, broad] = any(is_kind_of(self._thesaurus, end, broad) for end in ends)
+        return self._kinds[narrow, broad]
 
     def _names_of(self, phrase: Phrase) -> Iterator[str]:
         """Yield the names of a phrase from its end to its beginning, without overlaps, the longest at each place."""
@@ -181,13 +190,24 @@ class TypeLexicon:
     def _is_head(self, word: str) -> bool:
         if len(word) < 2 or word in self._colours or word in self._conditions:
             return False
+        if not self._is_noun(word):
+            return False
         share = self._ends[word] / max(self._uses[word], self._ends[word])
         is_category = word in self.taxonomy_names or (self._heads_of_names[word] > 2 and self._is_thing(word))
         if not self.taxonomy_names and self._thesaurus is None:
             return share >= 0.4 and self._ends[word] > 2
         known = self._heads_of_names[word] > 0 or self._is_thing(word)
         last = self._last[word] / self._uses[word]
-        return (share >= 0.25 and self._ends[word] > 1 and known) or (share >= 0.05 and last >= 0.1 and is_category)
+        is_category = is_category and last >= (0.1 if self._is_thing(word) else 0.6)
+        return (share >= 0.25 and self._ends[word] > 1 and known) or (share >= 0.05 and is_category)
+
+    def _is_noun(self, word: str) -> bool:
+        """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
+        written = self._written.get(word)
+        if self._thesaurus is None or not written:
+            return True
+        commonest = max(written, key=lambda spelling: (written[spelling], spelling))
+        return commonest in self._category_words or bool(self._thesaurus.synonyms(commonest))
 
     def _is_thing(self, name: str) -> bool:
         """Say whether the thesaurus knows a name as something that can be sold, in one of its first two meanings."""
@@ -212,6 +232,20 @@ def _category_names(taxonomy: Taxonomy | None, normaliser: Normaliser) -> Iterat
             for name in split_names(category.name, words):
                 if value := normaliser.value(name):
                     yield value
+
+
+def _list_words(taxonomy: Taxonomy | None) -> set[str]:
+    """Return the last words of the taxonomy's names, in lower case."""
+    return set() if taxonomy is None else {category.name.lower().split()[-1] for category in taxonomy}
+
+
+def _count_spellings(products: Iterable[Product], normaliser: Normaliser) -> dict[str, Counter[str]]:
+    """Count the spellings of each normalised word in titles, in lower case."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    words = Counter(word for product in products for word in letter_words(product.title.lower()))
+    for word, n in words.items():
+        found[normaliser.stem(word)][word] += n
+    return found
 
 
 def _title_phrases(product: Product, spans: Sequence[Span], normaliser: Normaliser) -> list[Phrase]:
