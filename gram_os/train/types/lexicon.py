@@ -31,7 +31,7 @@ LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
 _COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
-_LEAST_HEADS: Final = 0.1  # of titles with a head, below which the tagger does not read their language
+_LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
 _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
@@ -110,9 +110,9 @@ class TypeLexicon:
         known = sum(n for word, n in self._uses.items() if self._is_known(word)) / max(self._uses.total(), 1)
         if foreign := known < _LEAST_KNOWN[sources.thesaurus is None]:
             log.warning(
-                "the taxonomy and the thesaurus know %d %% of the words in titles, of English ones about 80 %%; product "
-                "types come from category fields and from what the encoder understands; a taxonomy file of the "
-                "catalogue's language names more of them",
+                "the taxonomy and the thesaurus know %d %% of the words in titles, of English ones about 80 %%; so "
+                "product types come from category fields and from what the encoder understands; a taxonomy file of "
+                "the catalogue's language names more of them",
                 round(100 * known),
             )
         return foreign
