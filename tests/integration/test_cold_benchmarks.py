@@ -1,4 +1,4 @@
-"""The benchmarks of head queries and of cold start, from a data folder to the JSON, on a real cluster."""
+"""The benchmarks of head queries, of cold start and of codes, from a data folder to the JSON, on a real cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cold_quality, head_queries
+from benchmarks import codes, cold_quality, head_queries
 from benchmarks.coded_index import open_coded_index
 from benchmarks.head_rules import describe_product, read_rules
 from benchmarks.peers.bge import Bge
@@ -104,3 +104,14 @@ def test_head_queries_search_the_three_modes_over_a_new_index_and_over_a_given_o
     printed = capsys.readouterr().out
     assert "+ black toner" in printed
     assert "- toner shelf" in printed
+
+
+def test_codes_of_an_index_are_those_that_are_coded_in_memory(folder: Path, cluster: Cluster, tmp_path: Path) -> None:
+    catalogue, generator = folder / "products.jsonl.gz", make_generator(tmp_path / "bundle")
+    with open_coded_index(catalogue, generator, cluster.url) as coded:
+        found = {one.product.id: one for one in codes.read_index(cluster.url, coded.index, generator.bundle)}
+    made = {one.product.id: one for one in codes.code_catalogue(generator, read_products(catalogue))}
+    assert set(found) == set(made) == set(PRODUCTS)
+    for id_, one in made.items():
+        assert (found[id_].codes, found[id_].attributes) == (one.codes, one.attributes)
+    assert found["p3"].type == "laptop"
