@@ -180,7 +180,8 @@ class Generator:
         shares = {value: 1.0 if kind.probability is None else kind.probability for value, kind in kinds.items()}
         if side is Side.QUERY:
             sure = 1.0 if any(kind.own for kind in kinds.values()) else sum(p * p for p in shares.values())
-            weights, of_side = coded.weights, pair.query
+            of_side = pair.query
+            weights = tuple(_lessen_name(coded, pair.query.modifier))
         else:
             sure, of_side = 1.0, pair.title
             weights = tuple(self._lessen(scored, kinds) for scored in coded.weights)
@@ -256,6 +257,19 @@ class Generator:
     def _probabilities(self, item: Generated) -> tuple[float, ...]:
         """Return P of each value, without the closing token."""
         return _value_probabilities(item.log_probs, self._tokeniser.value_lengths(item.tokens))
+
+
+def _lessen_name(coded: CodedText, factor: float) -> Iterator[ScoredCode]:
+    """Yield a query's weights. Those of the words that name the type asked for count `factor` times: the type counts too.
+
+    Otherwise "laptop" finds a "laptop sleeve" before any notebook.
+    """
+    own = {str(scored.code) for scored in coded.weights if scored.own}
+    names = [kind.value.split() for kind in coded.of_type(AttributeType.PRODUCT_TYPE) if kind.own]
+    words = {word for name in names if own.issuperset(name) for word in name}
+    for scored in coded.weights:
+        named = scored.own and words.issuperset(str(scored.code).split())
+        yield replace(scored, weight=max(scored.weight * factor, LEAST)) if named else scored
 
 
 def _value_probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ The pair score (GRAM section 6) of a query q and a product t is a sum over their
 - A product type (c is "product_type=notebook") counts scale P^exponent of its own, P being the probability that the
   product is one, or that the query asks for one. Words say what a text mentions, this code says what it is about. Of a
   query that names no type all types count the sum of P^2 times: a brand alone says little about what is wanted.
+- The words of a query that name the type that it asks for count `modifier` times, because the type counts for them.
 - A product's own value that names another product type ("notebook" in the title of a notebook case) counts `modifier`
   times.
 - g: the weight of the granularity, for codes of one or two values, of three, and of more.
@@ -153,7 +154,8 @@ class PairWeights(BaseModel):
         generated=Emphasis(scale=0.08, exponent=0.5),
         unknown=0.8,
         phrase=0.3,
-        type=Emphasis(scale=1.0, exponent=0.5),
+        modifier=0.4,
+        type=Emphasis(scale=0.6, exponent=0.5),
     )
     title: SideWeights = SideWeights(
         own=Emphasis(exponent=0.01), generated=Emphasis(scale=0.7, exponent=0.45), length_exponent=0.17, modifier=0.8
