@@ -260,7 +260,7 @@ class Generator:
 
 
 def _lessen_name(coded: CodedText, factor: float) -> Iterator[ScoredCode]:
-    """Yield a query's weights. Those of the words that name the type asked for count `factor` times: the type counts too.
+    """Yield a query's weights. Words that name the type asked for count `factor` times, because the type counts too.
 
     Otherwise "laptop" finds a "laptop sleeve" before any notebook.
     """
