@@ -21,7 +21,6 @@ LINKS: Final = frozenset(
     [
         "for",
         "with",
-        "w/",
         "in",
         "into",
         "from",
@@ -62,6 +61,8 @@ LINKS: Final = frozenset(
 # Signs that end a phrase. A hyphen ends one only between spaces.
 _ENDS: Final = re.compile(r"[,;:|()\[\]{}\"“”„«»•·*]|\s[-–—~]+\s|[–—]|\s/\s|\s[&+]\s|\s/|/\s|\.\s|!|\?")
 _SPACES: Final = re.compile(r"\S+")
+# "w/" and "f/" are "with" and "for". "w/o" is a word of its own, and "f/2.8" is a lens's aperture.
+_SHORT_LINK: Final = re.compile(r"(?<!\S)(?:w/(?!o(?:ut)?\b)|f/(?=\s?[^\W\d]))", re.IGNORECASE)
 
 
 class Role(StrEnum):
@@ -122,7 +123,7 @@ def split_phrases(text: str, normaliser: Normaliser) -> list[Phrase]:
             role = Role.LATER if role is Role.FIRST else role
             words.clear()
 
-    for part in _ENDS.split(text):
+    for part in _ENDS.split(_SHORT_LINK.sub("for ", text)):
         words: list[str] = []
         for written in _SPACES.findall(part):
             if written.lower() in LINKS:
