@@ -33,7 +33,7 @@ _ALIKE, _SAME = (
     0.15,
     0.4,
 )  # mean P of the other type for a type's products, before the two are one; where one is narrower
-_NEAR, _CENTRED = 0.39, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
+_NEAR, _CENTRED = 0.37, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
 _GROUP = 12  # products without a name that are named together
 _RANK = 320  # dimensions of a product's words for the classifier
 _SURE, _UNLIKELY = (

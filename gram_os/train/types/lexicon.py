@@ -193,13 +193,15 @@ class TypeLexicon:
         if not self._is_noun(word):
             return False
         share = self._ends[word] / max(self._uses[word], self._ends[word])
-        is_category = word in self.taxonomy_names or (self._heads_of_names[word] > 2 and self._is_thing(word))
         if not self.taxonomy_names and self._thesaurus is None:
             return share >= 0.4 and self._ends[word] > 2
-        known = self._heads_of_names[word] > 0 or self._is_thing(word)
-        last = self._last[word] / self._uses[word]
-        is_category = is_category and last >= (0.1 if self._is_thing(word) else 0.6)
-        return (share >= 0.25 and self._ends[word] > 1 and known) or (share >= 0.05 and is_category)
+        is_category, is_thing = word in self.taxonomy_names, self._is_thing(word)
+        last = self._last[word] / self._uses[word]  # share of uses that end a phrase
+        if share >= 0.25 and self._ends[word] > 1 and (self._heads_of_names[word] > 0 or is_thing):
+            return True
+        if is_category and is_thing and last >= 0.1:
+            return True
+        return share >= 0.05 and last >= 0.3 and (is_category or self._heads_of_names[word] > 2)
 
     def _is_noun(self, word: str) -> bool:
         """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
