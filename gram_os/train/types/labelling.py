@@ -177,7 +177,7 @@ def _name_group(vectors: FloatArray, categories: Categories, centre: FloatArray)
     plain = categories.vectors @ mean
     centred = categories.centred @ off / max(float(np.linalg.norm(off)), 1e-9)
     name = categories.names[int(plain.argmax())]
-    sure = plain.max() >= _NEAR and centred.max() >= _CENTRED
+    sure = bool(name) and plain.max() >= _NEAR and centred.max() >= _CENTRED
     return name if sure and name == categories.names[int(centred.argmax())] else None
 
 
