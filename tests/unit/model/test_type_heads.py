@@ -77,4 +77,5 @@ def test_a_file_without_heads_is_refused(tmp_path: Path, content: bytes | None) 
 def test_a_sentence_is_the_unit_mean_of_its_words() -> None:
     states: FloatArray = np.array([[[3, 0], [0, 4], [9, 9]], [[1, 1], [5, 5], [5, 5]]], np.float32)
     mask = np.array([[1, 1, 0], [0, 0, 0]], np.float32)
-    np.testing.assert_allclose(pool_sentences(states, mask), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    expected = np.array([[0.6, 0.8], [0, 0]], np.float32)
+    np.testing.assert_allclose(pool_sentences(states, mask), expected, rtol=1e-6)
