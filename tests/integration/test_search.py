@@ -404,6 +404,33 @@ def test_a_code_of_several_values_by_hand_is_found(own_corpus: Corpus) -> None:
     assert "new" not in _ids(own_corpus.pipeline.search("black toner", mode=Mode.GRAM, size=100))
 
 
+def test_hybrid_finds_codes_by_hand(own_corpus: Corpus) -> None:
+    _put(own_corpus, "new", "index", {"title": "by hand", "gram_t1": {"codes": ["hm77"]}})
+    hit = own_corpus.pipeline.search("hm77", size=100, explain=True).hits[-1]  # behind those that are guessed
+    assert (hit.id, hit.pair, hit.bm25) == ("new", PairScore(hit.score, ()), None)
+    assert hit.score == pytest.approx(HAND_WRITTEN)
+
+
+def test_hybrid_over_an_alias_of_two_indices_is_the_sum_in_each(
+    cluster: Cluster, corpus: Corpus, make_index: MakeIndex, generator: Generator
+) -> None:
+    second, alias = Corpus(cluster, make_index(properties=PROPERTIES), generator), f"test-{uuid.uuid4().hex}"
+    _put(second, "p00", "index", {"title": "not coded toner"})  # an id that both indices have
+    for index in (corpus.index, second.index):
+        cluster._client.indices.put_alias(index=index, name=alias)
+    try:
+        pipeline = open_pipeline(cluster, alias, generator=generator)
+        pairs = {(h.id, h.index): h.score for h in pipeline.search(QUERY, mode=Mode.GRAM, size=200).hits}
+        lexical = {(h.id, h.index): h.score for h in pipeline.search(QUERY, mode=Mode.BM25, size=200).hits}
+        answer = pipeline.search(QUERY, size=200, explain=True)
+    finally:
+        cluster._client.indices.delete_alias(index=[corpus.index, second.index], name=alias)
+    sums = {key: pairs.get(key, 0.0) + LEXICAL_WEIGHT * lexical.get(key, 0.0) for key in pairs | lexical}
+    assert {(hit.id, hit.index): hit.score for hit in answer.hits} == pytest.approx(sums, rel=1e-6)
+    assert {(hit.id, hit.index): hit.bm25 for hit in answer.hits if hit.bm25} == pytest.approx(lexical)
+    assert {hit.index for hit in answer.hits if hit.id == "p00"} == {corpus.index, second.index}
+
+
 def test_codes_without_weights_are_found_behind_those_that_have_them(own_corpus: Corpus) -> None:
     _put(own_corpus, "new", "index", {"title": "by hand", "gram_t1": {"codes": ["toner"]}})
     answer = own_corpus.pipeline.search("toner", mode=Mode.GRAM, size=100, explain=True)

@@ -11,6 +11,7 @@ from gram_os.cluster.dsl import (
     build_code_mapping,
     build_codes_query,
     build_count,
+    build_ids_query,
     build_index_body,
     build_search,
     build_text_query,
@@ -43,6 +44,15 @@ def test_codes_query_without_codes_or_without_weights() -> None:
         assert len(build_codes_query("gram_v1.codes", "gram_v1.weights", weights, codes)["bool"]["should"]) == 1
 
 
+def test_a_lexical_clause_joins_the_sum() -> None:
+    words = build_text_query("title", "toner", 0.12)
+    found = build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5}, ["toner"], words)["bool"]
+    alone = build_codes_query("gram_v1.codes", "gram_v1.weights", {"toner": 2.5}, ["toner"])["bool"]
+    assert found == {"should": [*alone["should"], words], "minimum_should_match": 1}
+    assert words == {"match": {"title": {"query": "toner", "boost": 0.12}}}
+    assert build_codes_query("c", "w", {}, [], words)["bool"]["should"] == [words]
+
+
 def test_weights_are_a_list_which_a_partial_update_replaces() -> None:
     assert build_weights({"toner": 1, "black | toner": 0.123456}) == [{"toner": 1, "black | toner": 0.12346}]
     assert build_weights({}) == [{}]
@@ -67,6 +77,16 @@ def test_search_without_filters_is_the_query_itself() -> None:
 def test_filters_do_not_score() -> None:
     body = build_search(build_text_query("title", "x"), 10, filters=(RED, CHEAP))
     assert body["query"] == {"bool": {"must": [{"match": {"title": {"query": "x"}}}], "filter": [RED, CHEAP]}}
+
+
+def test_search_pages_by_offset() -> None:
+    assert (build_search(RED, 10, start=20)["from"], build_search(RED, 10)["from"]) == (20, 0)
+
+
+def test_ids_query_scores_by_another_query_and_by_nothing_else() -> None:
+    named = {"ids": {"values": ["2", "1"]}}
+    assert build_ids_query(["2", "1", "2"], RED) == {"bool": {"filter": [named], "should": [RED]}}
+    assert build_ids_query(["2", "1"]) == {"bool": {"filter": [named], "should": []}}
 
 
 def test_search_asks_for_fields() -> None:

@@ -78,6 +78,18 @@ def test_a_clause_adds_up_weights_and_finds_codes_without_weights() -> None:
     }
 
 
+def test_a_lexical_clause_is_added_and_may_stand_alone() -> None:
+    words = {"match": {"title": {"query": "toner", "boost": 0.12}}}
+    clause = build_clause([WeightedCode(_scored("toner"), 2.5)], ["toner"], lexical=words, **FIELDS)
+    assert [next(iter(part)) for part in clause["bool"]["should"]] == ["rank_feature", "terms", "match"]
+    assert clause["bool"]["should"][-1] == words
+    assert rewrite_query(CodedText(), [], lexical=words, **FIELDS)["bool"]["should"] == [words]
+
+
+def test_codes_and_words_of_the_longest_query_are_fewer_than_a_cluster_takes() -> None:
+    assert MAX_CLAUSES + MAX_QUERY_CHARACTERS + 1 <= 1024  # where each character is a word
+
+
 def test_rewriting_is_weighing_and_building() -> None:
     weights, idf = (_scored("toner", 2.0), _scored("xerox"), _scored("zebra")), [1.5, 4.0, 0.0]
     coded = CodedText((_scored("toner"), _scored("toner | xerox")), (), weights)

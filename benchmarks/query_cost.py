@@ -1,0 +1,276 @@
+"""What a query costs the cluster: clauses, bytes a product, and `took` of BM25, GRAM and the hybrid as catalogues grow.
+
+python benchmarks/query_cost.py [--bundle FOLDER] [--index NAME] [--copies 1,15] [--rounds 5] [--rules FILE] [--json]
+
+The sample's judged queries and the head queries of a rules file go through all three systems, top 10, in turns and
+warm. `took` is the cluster's own time, without coding the query and without counting its codes, both of which a serving
+process remembers. For each number of copies an index of one shard is filled with that many copies of the catalogue:
+titles and code fields alone, because no other field takes part. By default the catalogue is coded first.
+
+- SYSTEM.COPIES.p50, .mean: over the queries, of each query's median over the rounds. `took` is in whole milliseconds.
+- SYSTEM.COPIES.cpu: CPU time of the node's process a query. A busy machine changes it less than `took`.
+- SYSTEM.COPIES.ratio: mean `took` of all queries in one round, divided by BM25's in the same round. Median of the
+  rounds; .low and .high are the smallest and the largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.coded_index import TIMEOUT_S, open_cluster, open_coded_index
+from benchmarks.head_rules import read_rules
+from benchmarks.measures import Measure, print_measures
+from gram_os.arrays import DoubleArray
+from gram_os.catalogue import read_judgments, read_queries
+from gram_os.cluster.client import Cluster
+from gram_os.cluster.dsl import build_code_mapping, code_field
+from gram_os.cluster.labels import LabelState, require_label
+from gram_os.data import sample_file
+from gram_os.errors import GramError
+from gram_os.model.backbone import load_generator
+from gram_os.model.generator import Generator
+from gram_os.query_pipeline.coder import QueryCoder
+from gram_os.query_pipeline.search import Mode
+from gram_os.query_pipeline.systems import open_pipeline
+from gram_os.settings import load_settings
+
+OWN_RULES = Path(__file__).with_name("own_head_rules.tsv")
+HITS = 10
+RATIO_GOAL = 4.0
+
+log = logging.getLogger(__name__)
+
+
+class RecordingCluster(Cluster):
+    """A cluster that keeps the body and the `took` of each search that is sent to it. Counts of codes are no search."""
+
+    def __init__(self, cluster: Cluster):
+        super().__init__(load_settings(cluster={"url": cluster.url, "timeout_s": TIMEOUT_S}).cluster)
+        self.bodies: list[Mapping[str, Any]] = []
+        self.took_ms = 0
+
+    def search(self, index: str, body: Mapping[str, object], **params: Any) -> dict[str, Any]:
+        """See `Cluster.search`."""
+        answer = super().search(index, body, **params)
+        self.bodies.append(body)
+        self.took_ms += int(answer["took"])
+        return answer
+
+    def node_cpu_ms(self) -> int:
+        """Return the CPU time that the nodes' processes have used since they began."""
+        nodes = self._client.nodes.stats(metric="process")["nodes"]
+        return sum(int(node["process"]["cpu"]["total_in_millis"]) for node in nodes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CodedCatalogue:
+    """The titles and code fields of a coded index: id -> what an index of copies holds of the document."""
+
+    state: LabelState
+    mapping: Mapping[str, Any]
+    documents: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, cluster: Cluster, index: str) -> CodedCatalogue:
+        """Read all documents of an index. They must fit into memory."""
+        state = require_label(cluster, index)
+        mapping = cluster.get_mapping(index)
+        title, codes = state.title_field, code_field(state.label)
+        kept = {
+            "dynamic": False,
+            "_meta": mapping["_meta"],
+            "properties": {title: mapping["properties"][title], **build_code_mapping(state.label)},
+        }
+        hits = cluster.scan(index, query={"exists": {"field": f"{codes}.source"}}, source=[title, codes])
+        return cls(state, kept, {hit["_id"]: hit["_source"] for hit in hits})
+
+
+@dataclass(slots=True)
+class Laps:
+    """Times of one system over one index. took_ms: one row a round, one column a query."""
+
+    took_ms: list[list[int]] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    def per_round(self) -> DoubleArray:
+        """Return the mean `took` of each round, float64 (rounds,)."""
+        means: DoubleArray = np.asarray(self.took_ms, np.float64).mean(axis=1)
+        return means
+
+
+@contextmanager
+def open_copies(cluster: Cluster, found: CodedCatalogue, copies: int, *, coded: bool = True) -> Iterator[str]:
+    """Yield an index of one shard with copies of the catalogue, without its code fields where `coded` is false."""
+    index = f"gram-os-benchmark-{uuid.uuid4().hex}"
+    settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "60s"}
+    cluster.create_index(index, {"settings": {"index": settings}, "mappings": found.mapping})
+    try:
+        title = found.state.title_field
+        actions = (
+            {"op": "index", "index": index, "id": f"{id_}-{copy}",
+             "body": document if coded else {title: document[title]}}
+            for copy in range(copies)
+            for id_, document in found.documents.items()
+        )  # fmt: skip
+        if refused := [item for item in cluster.bulk(actions) if not item.ok]:
+            raise GramError(f"{len(refused)} copies were refused, such as {refused[0]}")
+        cluster.refresh(index)
+        yield index
+    finally:
+        cluster.delete_index(index)
+
+
+def measure_bytes(cluster: Cluster, found: CodedCatalogue) -> float:
+    """Return the bytes that the code fields of a product take on disk, `_source` included, in one merged segment."""
+    sizes: list[int] = []
+    for coded in (True, False):
+        with open_copies(cluster, found, 1, coded=coded) as index:
+            cluster._client.indices.forcemerge(index=index, params={"max_num_segments": "1"})
+            cluster._client.indices.flush(index=index)
+            sizes.append(int(_read_stats(cluster, index)["store"]["size_in_bytes"]))
+    return float(sizes[0] - sizes[1]) / len(found.documents)
+
+
+def time_systems(
+    cluster: RecordingCluster, index: str, coder: QueryCoder, texts: Sequence[str], rounds: int
+) -> tuple[dict[Mode, Laps], list[int]]:
+    """Time all modes over an index, in turns. Returns the laps, and the number of clauses of each hybrid query.
+
+    One round without a clock comes first. Each mode goes first in turn.
+    """
+    pipeline = open_pipeline(cluster, index, generator=coder)
+    laps = {mode: Laps() for mode in Mode}
+    clauses: list[int] = []
+    order = list(Mode)
+    for lap in range(rounds + 1):
+        for mode in order:
+            cpu, tooks = cluster.node_cpu_ms(), []
+            for text in texts:
+                cluster.took_ms = 0
+                pipeline.search(text, mode=mode, size=HITS)
+                tooks.append(cluster.took_ms)
+            if lap:
+                laps[mode].took_ms.append(tooks)
+                laps[mode].cpu_ms.append((cluster.node_cpu_ms() - cpu) / len(texts))
+            elif mode is Mode.HYBRID:
+                clauses = [len(body["query"]["bool"]["should"]) for body in cluster.bodies[-len(texts) :]]
+        order = [*order[1:], order[0]]
+    return laps, clauses
+
+
+def list_measures(laps: Mapping[Mode, Laps], copies: int, *, goal: float | None) -> list[Measure]:
+    """Return the figures of the modes over one index. goal: of the hybrid's ratio."""
+    measures = []
+    lexical = laps[Mode.BM25].per_round()
+    for mode, found in laps.items():
+        name = f"{mode.value}.{copies}"
+        by_query = np.median(np.asarray(found.took_ms), axis=0)  # (queries,)
+        measures += [
+            Measure(f"{name}.p50", float(np.median(by_query)), "ms"),
+            Measure(f"{name}.mean", float(by_query.mean()), "ms"),
+            Measure(f"{name}.cpu", float(np.median(found.cpu_ms)), "ms"),
+        ]
+        if mode is Mode.BM25:
+            continue
+        ratios = found.per_round() / np.maximum(lexical, 1e-3)  # (rounds,)
+        measures += [
+            Measure(f"{name}.ratio", float(np.median(ratios)), "x", goal if mode is Mode.HYBRID else None),
+            Measure(f"{name}.ratio.low", float(ratios.min()), "x"),
+            Measure(f"{name}.ratio.high", float(ratios.max()), "x"),
+        ]
+    return measures
+
+
+def draw_texts(rules: Path) -> list[str]:
+    """Return the sample's judged queries and the head queries of a rules file, each once."""
+    judged = {judgment.query_id for judgment in read_judgments(sample_file("judgments.tsv"))}
+    sample = [query.text for query in read_queries(sample_file("queries.tsv")) if query.id in judged]
+    return list(dict.fromkeys([*sample, *(rule.query for rule in read_rules(rules))]))
+
+
+def measure(options: argparse.Namespace, generator: Generator) -> list[Measure]:
+    """Measure everything."""
+    texts = draw_texts(options.rules)
+    copies = [int(part) for part in options.copies.split(",")]
+    with ExitStack() as stack:
+        if options.index:
+            cluster, index = stack.enter_context(open_cluster(options.url)), options.index
+        else:
+            made = stack.enter_context(open_coded_index(options.products, generator, options.url))
+            cluster, index = made.cluster, made.index
+        coder = stack.enter_context(QueryCoder(generator))
+        found = CodedCatalogue.read(cluster, index)
+        measures = [
+            Measure("queries", len(texts), ""),
+            Measure("products", len(found.documents), ""),
+            Measure("code fields", measure_bytes(cluster, found), "bytes a product"),
+        ]
+        for number in copies:
+            recording = stack.enter_context(_recording(cluster))
+            with open_copies(cluster, found, number) as copied:
+                if options.merge:
+                    cluster._client.indices.forcemerge(index=copied, params={"max_num_segments": "1"})
+                segments = _read_stats(cluster, copied)["segments"]["count"]
+                log.info("%d copies, %d segments, load %.1f", number, segments, os.getloadavg()[0])
+                laps, clauses = time_systems(recording, copied, coder, texts, options.rounds)
+            if number == copies[0]:
+                measures.append(Measure("clauses.mean", float(np.mean(clauses)), ""))
+                measures.append(Measure("clauses.most", max(clauses), ""))
+            measures += [
+                Measure(f"segments.{number}", segments, ""),
+                Measure(f"load.{number}", os.getloadavg()[0], "processes"),
+                *list_measures(laps, number, goal=RATIO_GOAL if number > 1 else None),
+            ]
+    return measures
+
+
+@contextmanager
+def _recording(cluster: Cluster) -> Iterator[RecordingCluster]:
+    recording = RecordingCluster(cluster)
+    yield recording
+    recording.close()
+
+
+def _read_stats(cluster: Cluster, index: str) -> Mapping[str, Any]:
+    stats: Mapping[str, Any] = cluster._client.indices.stats(index=index)["_all"]["primaries"]
+    return stats
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print. Returns the exit code, which is 1 when the goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--bundle", type=Path, help="model folder; by default the shipped one")
+    add("--index", help="an index that the bundle has coded; by default a new one, which is deleted afterwards")
+    add("--products", type=Path, default=sample_file("products.jsonl.gz"), help="catalogue; by default the sample")
+    add("--rules", type=Path, default=OWN_RULES, help="rules file with head queries (default %(default)s)")
+    add("--copies", default="1,15", help="copies of the catalogue in an index, separated by commas")
+    add("--rounds", type=int, default=5, help="rounds of all queries through each system (default %(default)d)")
+    add("--merge", action="store_true", help="merge each index into one segment first; by default as it comes")
+    add("--url", help="a cluster; by default a node of its own")
+    add("--json", action="store_true", help="print the measures as JSON")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
+    try:
+        found = measure(options, load_generator(options.bundle))
+    except GramError as error:
+        print(f"{Path(__file__).name}: {error}", file=sys.stderr)
+        return error.exit_code
+    print_measures("What a query costs the cluster", found, as_json=options.json)
+    return int(any(each.holds is False for each in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

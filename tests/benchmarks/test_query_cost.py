@@ -1,0 +1,59 @@
+"""The benchmark of a query's cost: its figures by hand, and all of it on a small catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import query_cost
+from benchmarks.query_cost import Laps, draw_texts, list_measures
+from gram_os.cluster.client import Cluster
+from gram_os.query_pipeline.search import Mode
+from tests.bundles import make_generator
+
+
+def test_figures_are_medians_over_rounds_and_ratios_are_of_one_round() -> None:
+    laps = {
+        Mode.BM25: Laps([[1, 1], [1, 3], [2, 2]], [0.5, 1.5, 1.0]),
+        Mode.GRAM: Laps([[2, 6], [4, 4], [4, 4]], [2.0, 2.0, 2.0]),
+        Mode.HYBRID: Laps([[3, 9], [4, 4], [6, 6]], [3.0, 3.0, 9.0]),
+    }
+    found = {measure.name: measure for measure in list_measures(laps, 15, goal=2.5)}
+    assert (found["bm25.15.p50"].value, found["bm25.15.mean"].value, found["bm25.15.cpu"].value) == (1.5, 1.5, 1.0)
+    # queries: 3, 4, 6 and 9, 4, 6; rounds: 6 / 1, 4 / 2, 6 / 2
+    assert found["hybrid.15.mean"].value == (4 + 6) / 2
+    names = [f"hybrid.15.{name}" for name in ("ratio", "ratio.low", "ratio.high")]
+    assert [found[name].value for name in names] == [3.0, 2.0, 6.0]
+    assert found["hybrid.15.ratio"].holds is False
+    assert found["gram.15.ratio"].holds is None
+    assert not any(name.startswith("bm25.15.ratio") for name in found)
+
+
+def test_the_queries_are_the_judged_ones_and_the_rules(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.tsv"
+    rules.write_text(
+        "query_id\tkind\tquery\tis\tnot\taccepted\nx\ta\taa battery\tx\t\t1\ny\ta\tzebra crossing\tx\t\t1\n"
+    )
+    texts = draw_texts(rules)
+    assert len(texts) > 70
+    assert texts.count("aa battery") == 1  # the sample has it too
+    assert texts[-1] == "zebra crossing"
+
+
+@pytest.mark.integration
+def test_a_small_catalogue_is_measured_in_copies(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    titles = ["black toner for xerox", "red toner", "apple laptop", "wireless mouse"]
+    products = tmp_path / "products.jsonl"
+    products.write_text("".join(f'{{"id": "{at}", "title": "{title}"}}\n' for at, title in enumerate(titles)))
+    generator = make_generator(tmp_path / "bundle")
+    monkeypatch.setattr(query_cost, "load_generator", lambda _: generator)
+    monkeypatch.setattr(query_cost, "draw_texts", lambda _: ["black toner", "laptop"])
+    options = ["--products", str(products), "--copies", "1,3", "--rounds", "2", "--url", cluster.url]
+    query_cost.main(options)
+    printed = capsys.readouterr().out
+    for name in ("code fields", "clauses.most", "hybrid.1.p50", "hybrid.3.ratio.high", "gram.3.cpu", "segments.3"):
+        assert name in printed
+    assert not [facts for facts in cluster.get_indices("_all") if facts.name.startswith("gram-os-benchmark-")]
