@@ -37,7 +37,8 @@ MAX_MENDED = 32
 MAX_TEXT = 2000
 # "Black,Grey" and "10,100,1000" are lists, "1,000 sheets" is not. "0,5 l" is none either: its comma is masked before.
 # The commas of Arabic, Japanese and Chinese separate as well.
-_ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])|[،、，]| / ")
+# An arrow parts the elements of a category's path.
+_ITEMS = re.compile(r",(?!(?<=\d,)\d{3}[ -]?[^\W\d])|[،、，]| / |\s>\s")
 _MASK = "\ue000"  # of Unicode's private use: no text has it
 
 
@@ -89,7 +90,8 @@ def field_values(
 ) -> list[tuple[str, AttributeType]]:
     """Return the values of a product's attribute fields with their types. A list gives each of its items.
 
-    Commas and slashes with spaces around them separate the items of a text. The comma of "1,000 sheets" does not.
+    Commas separate the items of a text, and slashes and arrows with spaces around them. The comma of "1,000 sheets"
+    does not. Of a category's path ("Bags > Cases") each element is an item, the broadest comes first.
     """
     found: dict[str, AttributeType] = {}
     for text, kind in field_texts(product, attributes, decimal_comma=normaliser.decimal_comma):

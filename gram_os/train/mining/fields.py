@@ -39,21 +39,23 @@ _CONTAINERS = re.compile(
 )
 _FIELD_PREFIX = re.compile(r"^(attr(ibute)?s?[_.])?([a-z]_)?")
 
+_ARROW = re.compile(r"\s>\s")  # between the elements of a category's path
+_LEAST_SHARE = 0.01  # of the products that fill a field, before it counts
 _LEAST_PRODUCTS = 3  # that have a value in a field before it is looked for in all titles
 
 
 def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
     """Say which fields hold attribute values, and of which type.
 
-    Attribute fields hold short texts, or lists of them, that repeat and that at least 1 % of the products fill.
-    Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
+    Attribute fields hold short texts, lists of them, or paths of categories, that repeat and that at least 1 % of the
+    products fill. Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
     """
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()
     for product in products:
         strings: dict[str, list[str]] = defaultdict(list)
         for name, text in _field_strings(product.fields):
-            strings[name].append(text)
+            strings[name] += _ARROW.split(text)
         for name, found_texts in strings.items():
             filled[name] += 1
             texts[name].update(found_texts)
@@ -63,9 +65,21 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
         words = sum(len(text.split()) * n for text, n in values.items()) / max(total, 1)
         letters = sum(n for text, n in values.items() if has_word(text)) / max(total, 1)
         repeats = total / max(len(values), 1)
-        if filled[name] >= 0.01 * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
+        if filled[name] >= _LEAST_SHARE * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
             found[name] = _type_of_field(name)
     return found
+
+
+def find_number_categories(products: Sequence[Product]) -> list[str]:
+    """Return the fields that hold categories by their names, and numbers or ids by their values."""
+    filled: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    for product in products:
+        for name, value in product.fields.items():
+            if isinstance(value, str | int | float) and _type_of_field(name) is AttributeType.PRODUCT_TYPE:
+                filled[name] += 1
+                words[name] += has_word(str(value))
+    return [name for name, n in filled.items() if n >= _LEAST_SHARE * len(products) and words[name] <= 0.2 * n]
 
 
 def _field_strings(fields: Mapping[str, object], path: str = "") -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ def label_products(
     little to the encoder ("Galaxy S10 6.1 in"), a dozen of them together say enough.
     """
     found = [lexicon.find_candidates(place) for place in range(len(mined.products))]
-    candidates = [[Candidate(name, 0.0) for name in field[:1]] or row
+    candidates = [[Candidate(name, 10.0 * rank) for rank, name in enumerate(field)] or row
                   for field, row in zip(lexicon.fields, found, strict=True)]  # fmt: skip
     features = _features(mined, vectors, texts)
     unnamed = np.array([place for place, row in enumerate(candidates) if not row], np.int64)

@@ -21,6 +21,7 @@ from gram_os.text.normalise import Normaliser
 from gram_os.text.own_values import field_values, long_texts
 from gram_os.text.tagger import Span
 from gram_os.train.mining.catalogue import MinedCatalogue
+from gram_os.train.mining.fields import find_number_categories
 from gram_os.train.types.names import NameWords, split_names
 from gram_os.train.types.taxonomy import Taxonomy
 from gram_os.train.types.thesaurus import Thesaurus, is_kind_of
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
+_IDS: Final = "its values are numbers, ids or sentences, and no names of things"
 _COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
 _LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
@@ -261,12 +263,17 @@ def _title_phrases(product: Product, spans: Sequence[Span], normaliser: Normalis
 def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
     """Return the category fields whose values name things. A warning names each of the others, and says why.
 
+    Of a path the narrowest element counts.
+
     Values name things when half of them end in a head, or where the heads of the language are not known, when they are
     words. A value that nearly all products share says nothing.
     """
     chosen = []
+    for name in find_number_categories(mined.products):
+        if name not in mined.attributes:
+            log.warning("field '%s' is not used as a category: %s", name, _IDS)
     for name in [name for name, kind in mined.attributes.items() if kind is AttributeType.PRODUCT_TYPE]:
-        counts = Counter(value for p in mined.products for value in _read_types(p, [name], mined.normaliser))
+        counts = Counter(value for p in mined.products for value in _read_types(p, [name], mined.normaliser)[:1])
         if reason := _find_fault(counts, lexicon):
             log.warning("field '%s' is not used as a category: %s", name, reason)
         else:
@@ -277,7 +284,7 @@ def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
 def _find_fault(counts: Counter[str], lexicon: TypeLexicon) -> str:
     """Say why the values of a field name no product types, "" where they do."""
     if not counts:
-        return "its values are ids or sentences, and no names of things"
+        return _IDS
     value, most = counts.most_common(1)[0]
     if most >= _COMMON * counts.total():
         return f"nearly all products have the value '{value}'"
@@ -292,9 +299,9 @@ def _find_fault(counts: Counter[str], lexicon: TypeLexicon) -> str:
 
 
 def _read_types(product: Product, fields: Iterable[str], normaliser: Normaliser) -> list[str]:
-    """Return the values of some fields of a product that are words."""
+    """Return the values of some fields of a product that are words; of a path the narrowest comes first."""
     values = field_values(product, dict.fromkeys(fields, AttributeType.PRODUCT_TYPE), normaliser)
-    return [value for value, _ in values if not any(map(str.isdigit, value)) and value.count(" ") < LONGEST]
+    return [value for value, _ in reversed(values) if not any(map(str.isdigit, value)) and value.count(" ") < LONGEST]
 
 
 def _count_spans(rows: Iterable[Sequence[Span]], normaliser: Normaliser) -> tuple[Counter[str], Counter[str]]:
