@@ -1,0 +1,143 @@
+"""Which words of titles name product types, and where in a title they stand. Catalogues and nouns are of our own."""
+
+from __future__ import annotations
+
+import pytest
+
+from gram_os.train.types.lexicon import TypeLexicon, TypeSources
+from gram_os.train.types.taxonomy import Category, Taxonomy
+from tests.train.typed_catalogue import Row, make_thesaurus, mine_rows
+
+NOUNS = make_thesaurus(
+    {
+        "pc": "computer", "portable computer": "pc", "notebook": "portable computer", "computer": "", "case": "",
+        "bag": "", "battery": "", "paper": "", "sheet": "", "bed": "", "leather": "", "laptop": "portable computer",
+        "messenger": "", "cell": "", "white": "", "copy": "",
+    }
+)  # fmt: skip
+ROWS: list[Row] = [
+    ("Case Logic messenger bag black", "Case Logic", "messenger bag"),
+    ("Case Logic leather bag", "Case Logic", "leather bag"),
+    ("Okapi notebook case 14 in", "Okapi", "notebook case"),
+    ("Okapi leather notebook case", "Okapi", "notebook case"),
+    ("Zebu battery for select laptops", "Zebu", "battery"),
+    ("Zebu 6-cell battery, for notebook", "Zebu", "battery"),
+    ("Zebu EliteBook notebook PC 15 in", "Zebu", "notebook PC"),
+    ("Zebu ProBook notebook PC", "Zebu", "PC"),
+    ("Zebu notebook 17 in", "Zebu", "notebook"),
+    ("Okapi laptop", "Okapi", "laptop"),
+    ("Zebu notebook black", "Zebu", "notebook"),
+    ("Okapi laptop, black", "Okapi", "laptop"),
+    ("Okapi copy paper 50 sheets", "Okapi", "paper"),
+    ("Okapi paper, 100 sheets white", "Okapi", "paper"),
+    ("Okapi bed sheet white", "Okapi", "bed sheet"),
+    ("Okapi white sheet", "Okapi", "sheet"),
+]
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> TypeLexicon:
+    return TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=NOUNS))
+
+
+def _names(lexicon: TypeLexicon, title: str) -> list[tuple[str, float]]:
+    place = [row[0] for row in ROWS].index(title)
+    return [(candidate.name, round(candidate.penalty, 2)) for candidate in lexicon.find_candidates(place)]
+
+
+def test_the_last_name_of_a_phrase_wins(lexicon: TypeLexicon) -> None:
+    assert _names(lexicon, "Okapi leather notebook case") == [("case", 0), ("notebook", 3)]
+
+
+def test_what_stands_behind_for_is_another_thing(lexicon: TypeLexicon) -> None:
+    assert _names(lexicon, "Zebu 6-cell battery, for notebook") == [("battery", 0), ("notebook", 2.5 + 0.7)]
+
+
+def test_a_brand_at_the_beginning_is_left_out(lexicon: TypeLexicon) -> None:
+    assert [phrase.words for phrase in lexicon.phrases[0]] == [("messenger", "bag", "black")]
+    assert "case" not in dict(_names(lexicon, "Case Logic messenger bag black"))
+
+
+def test_a_kind_of_thing_behind_a_name_is_left_out() -> None:
+    notebook = ("notebook", 0)
+    assert _names(TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=NOUNS)), "Zebu ProBook notebook PC")[0] == notebook
+    other = make_thesaurus({"pc": "", "notebook": "", "case": "", "bag": "", "battery": "", "paper": "", "sheet": ""})
+    without = TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=other))  # it knows no notebook as a PC
+    assert _names(without, "Zebu ProBook notebook PC") == [("pc", 0), ("notebook", 3)]
+
+
+def test_what_a_number_counts_is_no_thing(lexicon: TypeLexicon) -> None:
+    assert [name for name, _ in _names(lexicon, "Okapi paper, 100 sheets white")] == ["paper"]
+    assert _names(lexicon, "Okapi white sheet") == [("sheet", 2)]  # a generic name
+
+
+def test_a_taxonomy_names_phrases() -> None:
+    taxonomy = Taxonomy(
+        (Category(("Bags",)), Category(("Bags", "Notebook Cases")), Category(("Bags", "Messenger Bags")))
+    )
+    lexicon = TypeLexicon(mine_rows(ROWS), TypeSources(taxonomy, NOUNS))
+    assert _names(lexicon, "Okapi leather notebook case")[0] == ("notebook case", 0)
+    assert _names(lexicon, "Case Logic messenger bag black")[0] == ("messenger bag", 0)
+    assert _names(lexicon, "Case Logic leather bag")[0] == ("bag", 0)
+
+
+def test_titles_that_name_nothing_have_no_candidate(lexicon: TypeLexicon) -> None:
+    rows = [(f"Okapi EliteBook {at}", "Okapi", "") for at in range(5)]
+    assert TypeLexicon(mine_rows(rows), TypeSources(thesaurus=NOUNS)).find_candidates(3) == []
+
+
+# ---- category fields
+
+THINGS: list[Row] = [(f"Okapi {name} m{at}", "Okapi", name) for at in range(8) for name in ("lamp", "desk", "chair")]
+
+
+def _fields(*values: object, name: str = "category", rows: int = len(THINGS)) -> list[dict[str, object]]:
+    return [{name: values[at % len(values)]} for at in range(rows)]
+
+
+def test_a_field_that_names_things_is_used() -> None:
+    lexicon = TypeLexicon(mine_rows(THINGS, _fields("Table Lamps", "Desks", "Chairs")), TypeSources())
+    assert lexicon.category_fields == ["category"]
+    assert lexicon.fields[:3] == [["table lamp"], ["desk"], ["chair"]]
+    assert lexicon.is_name("table lamp")
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_the_narrowest_element_of_a_path_names_the_product(arrow: bool) -> None:
+    paths = [["Home & Garden", "Lighting", "Table Lamps"], ["Home & Garden", "Desks"], ["Home & Garden", "Chairs"]]
+    values = [" > ".join(path) if arrow else path for path in paths]
+    lexicon = TypeLexicon(mine_rows(THINGS, _fields(*values)), TypeSources())
+    assert lexicon.category_fields == ["category"]  # "home garden" is in all products, and is no fault
+    assert lexicon.fields[0] == ["table lamp", "lighting", "home garden"]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (("Original", "Compatible", "New"), "its values, such as 'original', name no product types"),
+        (("Furniture",), "nearly all products have the value 'furniture'"),
+        ((1042, 1043, 2001), "its values are numbers, ids or sentences, and no names of things"),
+        (("cat-12", "cat-13", "cat-14"), "its values are numbers, ids or sentences, and no names of things"),
+    ],
+)
+def test_a_field_that_names_nothing_is_said_once_and_not_used(
+    values: tuple[object, ...], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lexicon = TypeLexicon(mine_rows(THINGS, _fields(*values, name="product_type")), TypeSources())
+    assert lexicon.category_fields == []
+    assert not any(lexicon.fields)
+    assert caplog.messages == [f"field 'product_type' is not used as a category: {reason}"]
+
+
+@pytest.mark.parametrize("values", [("Waschmaschinen", "Kühlschränke", "Trockner"), ("洗濯機", "冷蔵庫", "乾燥機")])
+def test_in_another_language_the_words_of_a_field_are_taken_for_things(
+    values: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [(f"Okapi KX{at} weiß", "Okapi", "") for at in range(24)]
+    assert TypeLexicon(mine_rows(rows, _fields(*values)), TypeSources()).category_fields == ["category"]
+    assert not caplog.messages
+    assert TypeLexicon(mine_rows(rows, _fields(*values)), TypeSources(thesaurus=NOUNS)).category_fields == ["category"]
+    (message,) = caplog.messages
+    assert message.startswith("the taxonomy and the thesaurus know 0 % of the words in titles")
+    english = TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=NOUNS))
+    assert not english.is_foreign
