@@ -201,7 +201,7 @@ class TypeLexicon:
         last = self._last[word] / self._uses[word]  # share of uses that end a phrase
         if share >= 0.25 and self._ends[word] > 1 and (self._heads_of_names[word] > 0 or is_thing):
             return True
-        if is_category and is_thing and last >= 0.1:
+        if is_category and is_thing and last >= 0.4:
             return True
         return share >= 0.05 and last >= 0.3 and (is_category or self._heads_of_names[word] > 2)
 
