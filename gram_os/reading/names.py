@@ -116,18 +116,27 @@ def find_names(phrases: Sequence[Phrase], names: TypeNames) -> list[NameInText]:
     found: dict[str, NameInText] = {}
     before = 0
     for phrase in phrases:
-        here = [
-            (name, types)
-            for name, types in list_names(phrase, names)
-            if not (phrase.counted and name == phrase.words[0] and _STEMS.value(name) in _UNITS)
-        ]
+        here = [(name, types) for name, types in list_names(phrase, names) if not is_amount(phrase, name)]
         for rank, (name, types) in enumerate(here):
-            penalty = EARLIER * rank + BEHIND * before + LINKED * (phrase.role is Role.LINKED)
-            penalty += GENERIC * is_generic(name) + COUNTED * (phrase.counted and name == phrase.words[0])
+            penalty = weigh_place(phrase, name, rank=rank, before=before)
             if types and (name not in found or penalty < found[name].penalty):
                 found[name] = NameInText(name, types, penalty)
         before += bool(here)
     return sorted(found.values(), key=lambda named: named.penalty)
+
+
+def weigh_place(phrase: Phrase, name: str, *, rank: int, before: int) -> float:
+    """Return what the place of a name costs, in natural logarithms.
+
+    rank: the number of names behind it in its phrase. before: the number of phrases with a name before its own.
+    """
+    penalty = EARLIER * rank + BEHIND * before + LINKED * (phrase.role is Role.LINKED)
+    return penalty + GENERIC * is_generic(name) + COUNTED * (phrase.counted and name == phrase.words[0])
+
+
+def is_amount(phrase: Phrase, name: str) -> bool:
+    """Say whether a name is only what a number counts: "50 sheets"."""
+    return phrase.counted and name == phrase.words[0] and _STEMS.value(name) in _UNITS
 
 
 def is_generic(name: str) -> bool:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gram_os.arrays import FloatArray, IntArray
+from gram_os.reading.names import is_generic
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.lexicon import Candidate, TypeLexicon
 
@@ -102,7 +103,7 @@ def label_products(
                 for place in unnamed[group].tolist():
                     candidates[place] = [Candidate(name, 0.0)]
     counts = Counter(row[0].name for row in candidates if row)
-    names = sorted(name for name, n in counts.items() if n >= LEAST_PRODUCTS and not lexicon.is_generic(name))
+    names = sorted(name for name, n in counts.items() if n >= LEAST_PRODUCTS and not is_generic(name))
     if not names:
         return Labels((), np.full(len(found), -1, np.int64), np.zeros(len(found), np.float32), [False] * len(found))
     places = {name: at for at, name in enumerate(names)}

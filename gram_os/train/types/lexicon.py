@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gram_os.catalogue import Product
+from gram_os.reading.names import is_amount, weigh_place
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
 from gram_os.text.letters import letter_words
@@ -38,16 +39,6 @@ _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is anoth
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
 THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
-#: Heads that say nothing by themselves. With a modifier they do: "rack accessory".
-_GENERIC_WORDS: Final = (
-    "accessory part supply product good item equipment piece other set pack component solution service type size style "
-    "series replacement kit unit system device line group option bundle edition package feature use design number "
-    "collection assortment container lot pair roll sheet box"
-)
-#: What a number may count. "50 sheets" says how much of the product there is.
-_UNITS: Final = (
-    "pc pcs piece sheet page pack set outlet port roll pair user license year month day count copy cell pin pole way"
-)
 #: Words about the state of a product. The tagger takes them for things, and WordNet has nouns of the same spelling.
 _CONDITIONS: Final = (
     "original genuine compatible new used refurbished remanufactured renewed standard basic premium professional "
@@ -86,12 +77,10 @@ class TypeLexicon:
         self._category_words = _list_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
-        self._generic = {normaliser.value(word) for word in _GENERIC_WORDS.split()}
         self.phrases = [_title_phrases(p, s, normaliser) for p, s in zip(mined.products, mined.spans, strict=True)]
         self._mined = mined
         self._spans, self._ends = _count_spans(mined.spans, normaliser)
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
-        self._units = {normaliser.value(word) for word in _UNITS.split()}
         self._written = _count_spellings(mined.products, normaliser)
         self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
         self._colours = _field_words(mined, AttributeType.COLOUR)
@@ -123,10 +112,6 @@ class TypeLexicon:
         """Say whether a name is about the state of a product: "original"."""
         return all(word in self._conditions for word in name.split())
 
-    def is_generic(self, name: str) -> bool:
-        """Say whether a name says nothing by itself: "kit"."""
-        return " " not in name and name in self._generic
-
     def is_name(self, name: str) -> bool:
         """Say whether a normalised phrase names a product type."""
         words = name.split()
@@ -142,8 +127,7 @@ class TypeLexicon:
     def find_candidates(self, place: int) -> list[Candidate]:
         """Return the names in the title of the product at a place, each once, likeliest places first.
 
-        The last name of a phrase costs nothing, an earlier one 3 for each name behind it. A phrase behind "for" costs
-        2.5, each phrase with a name before it .7, and a generic name 2. Where a title has no name, the beginnings of
+        A name's place costs what it costs in serving (`weigh_place`). Where a title has no name, the beginnings of
         the product's other texts are read.
         """
         found = self._read_phrases(self.phrases[place])
@@ -156,10 +140,9 @@ class TypeLexicon:
         found: dict[str, float] = {}
         before = 0
         for phrase in phrases:
-            names = [n for n in self._names_of(phrase) if not (phrase.counted and n == phrase.words[0] in self._units)]
+            names = [name for name in self._names_of(phrase) if not is_amount(phrase, name)]
             for rank, name in enumerate(self._without_kinds(names)):
-                penalty = 3.0 * rank + 0.7 * before + 2.5 * (phrase.role == "linked") + 2.0 * self.is_generic(name)
-                penalty += 3.0 * (phrase.counted and name == phrase.words[0])
+                penalty = weigh_place(phrase, name, rank=rank, before=before)
                 found[name] = min(penalty, found.get(name, penalty))
             before += bool(names)
         return found
