@@ -35,6 +35,7 @@ _ALIKE, _SAME = (
     0.4,
 )  # mean P of the other type for a type's products, before the two are one; where one is narrower
 _NEAR, _CENTRED = 0.37, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
+_LEAST_STEPS = 50  # of the classifier, whose first steps are long: a small catalogue is read more than `_EPOCHS` times
 _GROUP = 12  # products without a name that are named together
 _RANK = 320  # dimensions of a product's words for the classifier
 _SURE, _UNLIKELY = (
@@ -245,9 +246,10 @@ def _fit(features: FloatArray, types: IntArray, count: int) -> nn.Linear:
     if not len(features):
         return model
     x, y = torch.from_numpy(features), torch.from_numpy(types)
-    for epoch in range(_EPOCHS):
+    epochs = max(_EPOCHS, -(-_LEAST_STEPS // -(-len(x) // _BATCH)))
+    for epoch in range(epochs):
         for group in optimizer.param_groups:
-            group["lr"] = 0.1 * (1 - epoch / _EPOCHS)
+            group["lr"] = 0.1 * (1 - epoch / epochs)
         for rows in torch.split(torch.randperm(len(x)), _BATCH):
             loss: Tensor = functional.cross_entropy(8 * model(x[rows]), y[rows])
             optimizer.zero_grad()
