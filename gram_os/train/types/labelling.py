@@ -110,7 +110,7 @@ def label_products(
     places = {name: at for at, name in enumerate(names)}
     offers = [_place_candidates(row, places) for row in candidates]
     chosen = np.array([min(offer, key=offer.__getitem__) if offer else -1 for offer in offers], np.int64)
-    folds = np.random.default_rng(0).integers(0, _FOLDS, len(offers))
+    folds = _fold(chosen)
     log_probs = np.empty((len(offers), len(names)), np.float32)
     for _ in range(_ROUNDS):
         for fold in range(_FOLDS):
@@ -121,6 +121,14 @@ def label_products(
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
     labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
     return _merge(labels, log_probs)
+
+
+def _fold(chosen: IntArray) -> IntArray:
+    """Deal the products of each type to the folds in turn, so that a rare type is in all of them: int64 (products,)."""
+    order = np.random.default_rng(0).permutation(len(chosen))
+    folds = np.empty(len(chosen), np.int64)
+    folds[order[np.argsort(chosen[order], kind="stable")]] = np.arange(len(chosen)) % _FOLDS
+    return folds
 
 
 def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
