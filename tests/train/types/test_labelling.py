@@ -1,0 +1,141 @@
+"""What each product is: by its field, by its title, and by the products that it resembles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from gram_os.train.lessons.teach import other_texts
+from gram_os.train.types.labelling import Categories, Labels, _merge, label_products
+from gram_os.train.types.lexicon import TypeLexicon, TypeSources
+from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
+
+NOUNS = make_thesaurus(dict.fromkeys("bag battery case notebook lamp shade rucksack".split(), ""))  # noqa: SIM905
+MEANINGS = [
+    "notebook elitebook probook",
+    "case messenger sleeve",
+    "battery cell",
+    "lamp",
+    "shade",
+    "bag rucksack travelite",
+]
+embed = make_encoder(MEANINGS)
+
+
+def _label(rows: Sequence[Row], fields: Sequence[Mapping[str, object]] = (), categories: Sequence[str] = ()) -> Labels:
+    mined = mine_rows(rows, fields)
+    lexicon = TypeLexicon(mined, TypeSources(thesaurus=NOUNS))
+    named = Categories(categories, embed(categories)) if categories else None
+    return label_products(mined, lexicon, embed([row[0] for row in rows]), other_texts(mined), named)
+
+
+def _types(labels: Labels) -> list[str]:
+    return [labels.names[place] for place in labels.types]
+
+
+NOTEBOOKS: list[Row] = [(f"Zebu EliteBook notebook {at} in", "Zebu", "notebook") for at in range(12)]
+CASES: list[Row] = [(f"Okapi messenger case m{at} for notebook", "Okapi", "case") for at in range(12)]
+BATTERIES: list[Row] = [(f"Zebu cell battery b{at}", "Zebu", "battery") for at in range(12)]
+
+
+def test_the_title_names_the_type() -> None:
+    labels = _label([*NOTEBOOKS, *CASES, *BATTERIES])
+    assert labels.names == ["battery", "case", "notebook"]
+    assert _types(labels) == ["notebook"] * 12 + ["case"] * 12 + ["battery"] * 12
+    assert all(labels.named)
+    assert labels.probabilities.min() > 0.5
+
+
+def test_a_title_without_a_name_gets_the_type_of_those_that_it_resembles() -> None:
+    silent: list[Row] = [("Zebu EliteBook 2530p", "Zebu", ""), ("Okapi messenger 14 in", "Okapi", "")]
+    labels = _label([*NOTEBOOKS, *CASES, *BATTERIES, *silent])
+    assert _types(labels)[-2:] == ["notebook", "case"]
+    assert list(labels.named[-2:]) == [False, False]
+
+
+def test_a_category_field_wins_over_the_title() -> None:
+    rows = [*CASES, *BATTERIES]
+    fields = [{"category": "Bag"}] * 12 + [{"category": "Battery"}] * 12
+    labels = _label(rows, fields)
+    assert labels.names == ["bag", "battery"]
+    assert _types(labels) == ["bag"] * 12 + ["battery"] * 12
+
+
+def test_the_narrowest_element_of_a_path_wins_and_a_rare_one_gives_way_to_its_parent() -> None:
+    rows = [*CASES, *BATTERIES]
+    paths = ["Gear > Bag"] * 10 + ["Gear > Bag > Rucksack"] * 2 + ["Gear > Battery"] * 12
+    labels = _label(rows, [{"category": path} for path in paths])
+    assert labels.names == ["bag", "battery"]  # two rucksacks are no type
+    assert _types(labels) == ["bag"] * 12 + ["battery"] * 12
+
+
+def test_a_field_of_conditions_is_not_used() -> None:
+    rows = [*CASES, *BATTERIES]
+    fields = [{"type": ("Original", "Compatible")[at % 2]} for at in range(24)]
+    assert _types(_label(rows, fields)) == ["case"] * 12 + ["battery"] * 12
+
+
+def test_a_rare_name_is_read_as_its_end() -> None:
+    rows: list[Row] = [(f"Okapi lamp {at}x", "Okapi", "lamp") for at in range(9)]
+    rows += [("Okapi lava lamp", "Okapi", "lava lamp")] * 2 + [("Okapi lamp shade", "Okapi", "shade")] * 9
+    labels = _label(rows)
+    assert labels.names == ["lamp", "shade"]
+    assert _types(labels) == ["lamp"] * 11 + ["shade"] * 9
+
+
+def test_types_that_the_classifier_takes_for_each_other_are_one_if_their_names_share_a_word() -> None:
+    names = ["case", "laser printer", "printer", "toner", "toner cartridge"]
+    types = np.array([0] * 4 + [1] * 2 + [2] * 3 + [3] * 5 + [4] * 2)
+    rows = {0: [1.0, 0, 0, 0, 0], 1: [0, 0.7, 0.3, 0, 0], 2: [0, 0, 1.0, 0, 0], 3: [0, 0, 0, 1.0, 0],
+            4: [0.6, 0, 0, 0.2, 0.2]}  # fmt: skip
+    probabilities = np.array([rows[place] for place in types.tolist()], np.float32)
+    with np.errstate(divide="ignore"):
+        found = _merge(Labels(names, types, np.ones(16, np.float32), [True] * 16), np.log(probabilities))
+    # toner cartridges are toners to .2 (.15 are enough), and cases to .6, with which they share no word;
+    # laser printers are printers to .3, and a narrower type needs .4
+    assert found.names == ["case", "laser printer", "printer", "toner"]
+    assert dict(found.synonyms) == {"toner cartridge": 3}
+    assert found.types.tolist() == [0] * 4 + [1] * 2 + [2] * 3 + [3] * 7
+
+
+def test_products_that_name_nothing_are_named_together_by_a_taxonomy() -> None:
+    silent: list[Row] = [(f"Okapi Travelite t{at}", "Okapi", "") for at in range(24)]
+    labels = _label([*NOTEBOOKS, *BATTERIES, *silent], categories=["rucksack", "notebook", "lamp", ""])
+    assert _types(labels)[24:] == ["rucksack"] * 24
+    assert not any(labels.named[24:])
+
+
+def _letters(at: int) -> str:
+    return "".join("bcdfghjklmnp"[at // 12**place % 12] + "aeiou"[at % 5] for place in range(3))
+
+
+@pytest.mark.parametrize(
+    ("titles", "types"),
+    [
+        (["Okapi"] * 50, 0),
+        ([f"{at}" for at in range(50)], 0),
+        ([_letters(at) for at in range(50)], 0),
+        (["lamp"] * 50, 1),
+        (["lamp", "battery"] * 25, 2),
+        (["lamp"] * 47 + ["ワイヤレスイヤホン", "", "!"], 1),
+    ],
+    ids=["one title", "numbers", "all different", "one type", "one word", "other scripts"],
+)
+@pytest.mark.parametrize("categories", [(), ("rucksack", "lamp")])
+def test_a_poor_catalogue_has_few_types_or_none(titles: list[str], types: int, categories: tuple[str, ...]) -> None:
+    rows: list[Row] = [(title, "", title if title in ("lamp", "battery") else "") for title in titles]
+    labels = _label(rows, categories=categories)
+    assert len(labels.names) == types
+    assert labels.types.tolist() == [labels.names.index(title) if title in labels.names else min(0, types - 1)
+                                     for title in titles]  # fmt: skip
+    assert np.isfinite(labels.probabilities).all()
+
+
+def test_labels_are_the_same_in_each_run() -> None:
+    silent: list[Row] = [(f"Okapi Travelite t{at}", "Okapi", "") for at in range(30)]
+    first, second = (_label([*NOTEBOOKS, *silent], categories=["rucksack", "lamp"]) for _ in range(2))
+    assert first.names == second.names
+    np.testing.assert_array_equal(first.types, second.types)
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
