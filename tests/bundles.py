@@ -8,13 +8,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
+from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
 from gram_os.model.generator import Generator
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
 from tests.fakes import TableModel
 
 T = AttributeType
@@ -49,6 +50,7 @@ def make_bundle(
     lexical_weight: float = 1.0,
     query_values: int = 0,
     title_values: int = 0,
+    types: TypeVocabulary = NO_TYPES,
 ) -> Bundle:
     """Write a bundle of `VALUES`. Its codes: every value, every pair that begins with a brand, and two longer ones."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,8 @@ def make_bundle(
         normaliser=Normaliser({"cartridg": "cartridge", "appl": "apple", "mous": "mouse"}),
         trie=CodeTrie.build(codes),
     )
+    if len(types):
+        write_types(types, folder / TYPES)
     manifest = Manifest(
         label="t1",
         backbone="compact",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count, islice
 from math import exp, prod
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gram_os.catalogue import Product
@@ -19,6 +21,7 @@ from gram_os.model.decode import Step
 from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.product_types import ProductType, TypeVocabulary
 from tests.bundles import VALUES, make_bundle, make_generator
 from tests.fakes import TableModel
 
@@ -299,3 +302,68 @@ def test_the_model_does_not_read_texts_without_values(tmp_path: Path) -> None:
     generator = Generator(make_generator(tmp_path).bundle, model)
     generator.code_queries(["*", "zebra", "the"])
     assert model.texts == ["zebra"]
+
+
+# ---- product types
+
+TYPES = TypeVocabulary(
+    (ProductType("laptop", 9, (), ("notebook",)), ProductType("mouse", 4), ProductType("toner cartridge", 6))
+)
+TYPED = PairWeights(
+    query=SideWeights(type=Emphasis(scale=3, exponent=1)),
+    title=SideWeights(type=Emphasis(scale=2, exponent=1), modifier=0.25),
+)
+
+
+class _TypedModel(TableModel):
+    """Says of each text that it is a laptop to .7, a mouse to .26, and a cartridge to .04."""
+
+    def start(self, texts: Sequence[str], side: Side) -> Step:
+        log_probs = np.log(np.tile(np.array([0.7, 0.26, 0.04], np.float32), (len(texts), 1)))
+        return replace(super().start(texts, side), types=log_probs)
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    return Generator(make_bundle(tmp_path_factory.mktemp("typed"), pair=TYPED, types=TYPES), TableModel(len(VALUES)))
+
+
+def _weighed(coded: CodedText) -> dict[str, float]:
+    return {str(scored.code): scored.weight for scored in coded.weights}
+
+
+def test_a_titles_word_for_another_thing_weighs_less(typed: Generator, tmp_path: Path) -> None:
+    product = Product("1", "Wireless mouse for hp laptop", {})
+    with_types = _weighed(typed.code_batch([product])[0])
+    untyped = Generator(make_bundle(tmp_path, pair=TYPED), TableModel(len(VALUES)))
+    without = _weighed(untyped.code_batch([product])[0])
+    assert with_types["laptop"] == pytest.approx(without["laptop"] / 4)
+    unchanged = ["wireless", "mouse", "hp"]
+    assert [with_types[word] for word in unchanged] == [without[word] for word in unchanged]
+    assert not any(code.startswith("product_type=") for code in without)
+
+
+def test_product_types_are_among_the_weights_of_both_sides_and_meet(typed: Generator) -> None:
+    (query,) = typed.code_queries(["wireless mouse"])
+    mouse, laptop = typed.code_batch([Product("1", "hp mouse", {}), Product("2", "hp laptop for mouse", {})])
+    names = [{code for code in _weighed(coded) if "=" in code} for coded in (query, mouse, laptop)]
+    assert names == [{"product_type=mouse"}, {"product_type=mouse"}, {"product_type=laptop"}]
+    assert _weighed(query)["product_type=mouse"] == pytest.approx(3)  # its only type, so P = 1
+    assert _weighed(mouse)["product_type=mouse"] == pytest.approx(2)
+
+
+def test_a_synonym_is_its_type(typed: Generator) -> None:
+    (query,) = typed.code_queries(["notebook"])
+    (title,) = typed.code_batch([Product("1", "hp laptop", {})])
+    assert "product_type=laptop" in _weighed(query).keys() & _weighed(title).keys()
+
+
+def test_what_the_model_guesses_counts_as_far_as_it_is_sure(tmp_path: Path) -> None:
+    generator = Generator(make_bundle(tmp_path, pair=TYPED, types=TYPES), _TypedModel(len(VALUES)))
+    found = _weighed(generator.code_queries(["apple"])[0])  # a brand alone names no type
+    sure = 0.7**2 + 0.26**2 + 0.04**2
+    assert found["product_type=laptop"] == pytest.approx(3 * 0.7 * sure, rel=1e-5)
+    assert found["product_type=mouse"] == pytest.approx(3 * 0.26 * sure, rel=1e-5)
+    title = _weighed(generator.code_batch([Product("1", "apple", {})])[0])
+    kinds = {code: weight for code, weight in title.items() if "=" in code}
+    assert kinds == pytest.approx({"product_type=laptop": 2 * 0.7, "product_type=mouse": 2 * 0.26})  # .04 is too little
