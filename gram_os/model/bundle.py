@@ -165,7 +165,7 @@ class Bundle:
         if TYPES not in self.manifest.files:
             return TypeVocabulary(())
         try:
-            return read_types(file)
+            return read_types(file).normalised(self.normaliser.value)
         except FileFormatError as error:
             raise BundleError(f"{error}; export the bundle again") from error
 

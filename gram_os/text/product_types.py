@@ -9,8 +9,8 @@ products.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -67,6 +67,16 @@ class TypeVocabulary:
     def with_broader(self, place: int) -> tuple[int, ...]:
         """Return a type and all its broader types, the nearest first."""
         return self._closures[place]
+
+    def normalised(self, normalise: Callable[[str], str]) -> TypeVocabulary:
+        """Return the vocabulary with its synonyms in normalised form. A name that is not in this form is kept as it
+        is written, and its normalised form is a synonym. So whoever edits the table need not know the rules.
+        """
+        types = []
+        for kind in self.types:
+            others = dict.fromkeys(map(normalise, (*kind.synonyms, kind.name)))
+            types.append(replace(kind, synonyms=tuple(name for name in others if name and name != kind.name)))
+        return TypeVocabulary(tuple(types))
 
     @cached_property
     def _names(self) -> Mapping[str, tuple[int, ...]]:

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gram_os.arrays import FloatArray, IntArray
+from gram_os.errors import InputError
 from gram_os.text.attribute import Side
 from gram_os.text.product_types import NO_TYPES, TypeVocabulary, read_types, write_types
 from gram_os.train.artifacts import open_compact, open_mined
@@ -91,12 +92,22 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
 
 
 def open_types(folder: Path) -> LearnedTypes | None:
-    """Open what `find_types` left in a folder. None where it found no types."""
+    """Open what `find_types` left in a folder. None where it found no types.
+
+    Raises InputError where somebody added lines to the table or took lines out of it: the type heads have learned which
+    line means which type.
+    """
     if not (folder / _LABELS).exists():
         return None
     with np.load(folder / _LABELS) as file:
         types, vectors = file["types"], file["vectors"]
-    return LearnedTypes(read_types(folder / TYPES), types, vectors, TypeLessons.load(folder))
+    vocabulary = read_types(folder / TYPES)
+    if len(vocabulary) != len(vectors):
+        raise InputError(
+            f"{folder / TYPES} has {len(vocabulary)} types, and the training found {len(vectors)}; change names, broader "
+            f"types and synonyms only, or delete the folder {folder.name}, and the table is made anew"
+        )
+    return LearnedTypes(vocabulary, types, vectors, TypeLessons.load(folder))
 
 
 def learn_types(inputs: StageInputs, folder: Path) -> None:
