@@ -69,8 +69,10 @@ class TypeVocabulary:
         return self._closures[place]
 
     def normalised(self, normalise: Callable[[str], str]) -> TypeVocabulary:
-        """Return the vocabulary with its synonyms in normalised form. A name that is not in this form is kept as it
-        is written, and its normalised form is a synonym. So whoever edits the table need not know the rules.
+        """Return the vocabulary with its synonyms in normalised form.
+
+        A name that is not in this form is kept as it is written, and its normalised form is a synonym. So whoever edits
+        the table need not know the rules.
         """
         types = []
         for kind in self.types:

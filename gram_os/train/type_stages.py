@@ -104,8 +104,8 @@ def open_types(folder: Path) -> LearnedTypes | None:
     vocabulary = read_types(folder / TYPES)
     if len(vocabulary) != len(vectors):
         raise InputError(
-            f"{folder / TYPES} has {len(vocabulary)} types, and the training found {len(vectors)}; change names, broader "
-            f"types and synonyms only, or delete the folder {folder.name}, and the table is made anew"
+            f"{folder / TYPES} has {len(vocabulary)} types, and the training found {len(vectors)}; change names, "
+            f"broader types and synonyms only, or delete the folder {folder.name}, and the table is made anew"
         )
     return LearnedTypes(vocabulary, types, vectors, TypeLessons.load(folder))
 
