@@ -23,6 +23,8 @@ PRODUCTS = [
     )
     for n in range(96)
 ]
+# The same with a field that names what each product is.
+TYPED = [Product(p.id, p.title, {**p.fields, "category": KINDS[int(p.id) % 6]}) for p in PRODUCTS]
 
 
 def _click() -> Feedback:

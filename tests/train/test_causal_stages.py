@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from gram_os.arrays import IntArray
+from gram_os.catalogue import Product
 from gram_os.model.backbone import load_generator
 from gram_os.model.pair_weights import GENERATED, OWN, UNKNOWN, PairWeights
-from gram_os.text.attribute import Side
+from gram_os.text.attribute import AttributeType, Side
 from gram_os.train.artifacts import CODED_TITLES, open_backbone
 from gram_os.train.backbones.backbone import Backbone
 from gram_os.train.backbones.causal import CausalBackbone
@@ -35,7 +36,7 @@ from gram_os.train.pipeline import STAGES, Training, read_sources, run_training
 from gram_os.train.recipe import Recipe, read_recipe
 from tests.train.catalogues import PRODUCTS as FEW
 from tests.train.catalogues import SPANS
-from tests.train.clicked_catalogue import FEEDBACK, PRODUCTS, save_untrained_tagger
+from tests.train.clicked_catalogue import FEEDBACK, KINDS, PRODUCTS, TYPED, save_untrained_tagger
 from tests.train.tiny_lm import make_source, make_tokenizer, save_source
 
 pytestmark = [
@@ -279,11 +280,17 @@ def test_a_causal_lm_goes_through_all_stages(recipe: Recipe, source: CausalSourc
 
 
 def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSource, tmp_path: Path) -> None:
-    trained = run_training(PRODUCTS, recipe, tmp_path)
+    trained = run_training(TYPED, recipe, tmp_path)
     assert set(trained.seconds) == {"tags", "mine", "types", "codes", "sft", "export"}
     assert trained.bundle.manifest.pair == PairWeights()
     (coded,) = load_generator(tmp_path, device="cpu", threads=1).code_queries(["black toner"])
     assert any(not scored.own for scored in coded.weights)
+    assert [kind.name for kind in trained.bundle.product_types.types] == sorted(KINDS)
+    assert "type-heads.npz" not in trained.bundle.manifest.files  # names in the text tell its type
+    (headset,) = load_generator(tmp_path, device="cpu", threads=1).code_batch(
+        [Product("x", "hp headset for notebook", {})]
+    )
+    assert [kind.value for kind in headset.of_type(AttributeType.PRODUCT_TYPE)] == ["headset"]
 
     # The same folder with another model in it: what was learned before does not count for it.
     assert recipe.causal is not None
@@ -294,6 +301,6 @@ def test_without_clicks_there_is_sft_and_export(recipe: Recipe, source: CausalSo
             changed = copy.deepcopy(source)
             changed.model.lm_head.weight.mul_(scale)
         save_source(changed, other)
-        run_training(PRODUCTS, moved, tmp_path)
+        run_training(TYPED, moved, tmp_path)
         costs = json.loads((tmp_path / "work" / "costs.json").read_text())
         assert [cost["stage"] for cost in costs if cost["cached"]] == cached

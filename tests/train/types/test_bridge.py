@@ -92,7 +92,7 @@ def test_half_of_a_guess_comes_from_categories_and_half_from_types() -> None:
     axes = np.eye(2, dtype=np.float32)
     bridge = Bridge(axes, np.array([[0, 1], [0, 0]], np.float32), axes)
     # The first text is at type 0, and its category stands for type 1. The second one's category has no products.
-    np.testing.assert_allclose(bridge.guess_types(axes), [[0.5, 0.5], [0, 1]], atol=1e-6)
+    np.testing.assert_allclose(bridge.guess_types(axes), [[0.5, 0.5], [0.0, 1.0]], atol=1e-6)
     assert bridge.guess_types(np.zeros((0, 2), np.float32)).shape == (0, 2)
 
 

@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 
 from gram_os.errors import FileFormatError
+from gram_os.text.normalise import Normaliser
 from gram_os.text.product_types import NO_TYPES, ProductType, TypeVocabulary, read_types, write_types
 
 HEADER = "name\tproducts\tbroader\tsynonyms\n"
-CASE = ProductType("case", 9, (), ("bag",))
+CASE = ProductType("case", 2, (), ("bag",))
 NOTEBOOK = ProductType("notebook", 30, (), ("laptop", "portable computer"))
-SLEEVE = ProductType("notebook sleeve", 2, ("sleeve", "case"), ("bag",))
+SLEEVE = ProductType("notebook sleeve", 9, ("sleeve", "case"), ("bag",))
 VOCABULARY = TypeVocabulary((CASE, NOTEBOOK, SLEEVE, ProductType("sleeve", 4, ("case",), ("case",))))
 
 
 def test_a_name_means_its_own_type_first_and_a_synonym_the_commonest() -> None:
     assert VOCABULARY.find("notebook sleeve") == (2,)
     assert VOCABULARY.find("portable computer") == (1,)
-    assert VOCABULARY.find("bag") == (0, 2)  # 9 products, 2 products
+    assert VOCABULARY.find("bag") == (2, 0)  # 9 products, 2 products
     assert VOCABULARY.find("case") == (0, 3)
     assert VOCABULARY.find("computer") == ()
     assert VOCABULARY.longest == 2
@@ -38,7 +39,7 @@ def test_the_table_is_written_and_read(tmp_path: Path) -> None:
     write_types(VOCABULARY, file)
     lines = file.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "name\tproducts\tbroader\tsynonyms"
-    assert lines[3] == "notebook sleeve\t2\tsleeve | case\tbag"
+    assert lines[3] == "notebook sleeve\t9\tsleeve | case\tbag"
     assert read_types(file) == VOCABULARY
     write_types(NO_TYPES, file)
     assert read_types(file) == NO_TYPES
@@ -50,6 +51,16 @@ def test_types_keep_the_order_of_their_lines(tmp_path: Path) -> None:
     notebook, case = read_types(file).types  # each one's place is its column in the model's answer
     assert (notebook.name, case.name) == ("notebook", "case")
     assert notebook.synonyms == ("laptop", "portable")
+
+
+def test_any_spelling_of_a_name_is_understood() -> None:
+    normaliser = Normaliser({"batteri": "battery"})
+    edited = TypeVocabulary((ProductType("Batteries", 3, (), ("Power Packs", "!", "cells")), ProductType("lamp", 2)))
+    vocabulary = edited.normalised(normaliser.value)
+    assert vocabulary.types[0].synonyms == ("power pack", "cell", "battery")
+    assert vocabulary.find("battery") == vocabulary.find("power pack") == (0,)
+    assert vocabulary.types[1] == ProductType("lamp", 2)
+    assert vocabulary.normalised(normaliser.value) == vocabulary
 
 
 @pytest.mark.parametrize(
