@@ -170,7 +170,7 @@ def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
 def _group(features: FloatArray) -> list[IntArray]:
     """Part products into groups of some `_GROUP` that resemble each other, by k-means; places of each group."""
     count = max(1, len(features) // _GROUP)
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # equal products leave groups empty; those are left out
         _, owners = kmeans2(features, count, iter=12, minit="++", seed=0, missing="warn")
     return [np.flatnonzero(owners == group) for group in range(count) if (owners == group).any()]
@@ -245,14 +245,12 @@ def _reduce(words: sparse.csr_matrix, rank: int) -> FloatArray:
 
 
 def _fit(features: FloatArray, types: IntArray, count: int) -> nn.Linear:
-    """Fit a softmax regression. The same data gives the same model. Without data all types are equally likely."""
+    """Fit a softmax regression. The same data gives the same model."""
     torch.manual_seed(0)
     model = nn.Linear(features.shape[1], count)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=1e-3)
-    if not len(features):
-        return model
     x, y = torch.from_numpy(features), torch.from_numpy(types)
     epochs = max(_EPOCHS, -(-_LEAST_STEPS // -(-len(x) // _BATCH)))
     for epoch in range(epochs):
