@@ -17,7 +17,7 @@ MEANINGS = [
     "notebook elitebook probook",
     "case messenger sleeve",
     "battery cell",
-    "lamp",
+    "lamp glow",
     "shade",
     "bag rucksack travelite",
 ]
