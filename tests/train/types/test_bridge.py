@@ -45,6 +45,15 @@ def test_a_category_without_a_common_word_becomes_a_synonym_by_the_products_near
     assert found["mouse"] == ()  # "animals" is no nearer to mice than the others are
 
 
+def test_a_category_that_is_near_because_it_is_near_to_all_is_no_synonym() -> None:
+    office = make_encoder([*MEANINGS, "office"])
+    titles = ["office " * 4 + title for title in TITLES]  # nearer to "Office" than to "Laptops"
+    for names, found in ((("Laptops", "Cases"), ("laptop",)), (("Laptops", "Cases", "Office"), ())):
+        sources = TypeSources(_taxonomy(*names))
+        vocabulary, _ = build_bridge(LABELS, office(titles), sources, NORMALISER, office)
+        assert vocabulary.types[2].synonyms == found
+
+
 def test_names_of_what_belongs_to_a_thing_are_no_synonyms() -> None:
     assert _synonyms(TypeSources(_taxonomy("Laptops Accessories", "Animals")))["notebook"] == ()
 

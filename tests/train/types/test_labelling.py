@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gram_os.train.lessons.teach import other_texts
-from gram_os.train.types.labelling import Categories, Labels, _merge, label_products
+from gram_os.train.types.labelling import Categories, Labels, _merge, _name_group, label_products
 from gram_os.train.types.lexicon import TypeLexicon, TypeSources
 from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
 
@@ -100,11 +100,18 @@ def test_types_that_the_classifier_takes_for_each_other_are_one_if_their_names_s
     assert found.types.tolist() == [0] * 4 + [1] * 2 + [2] * 3 + [3] * 7
 
 
-def test_products_that_name_nothing_are_named_together_by_a_taxonomy() -> None:
+def test_products_that_name_nothing_are_named_group_by_group_by_a_taxonomy() -> None:
     silent: list[Row] = [(f"Okapi Travelite t{at}", "Okapi", "") for at in range(24)]
+    silent += [(f"Okapi Glow g{at}", "Okapi", "") for at in range(24)]
     labels = _label([*NOTEBOOKS, *BATTERIES, *silent], categories=["rucksack", "notebook", "lamp", ""])
-    assert _types(labels)[24:] == ["rucksack"] * 24
+    assert _types(labels)[24:] == ["rucksack"] * 24 + ["lamp"] * 24
     assert not any(labels.named[24:])
+
+
+def test_a_category_without_a_word_names_no_group() -> None:
+    vectors, centre = embed(["Travelite"] * 3), embed(["Travelite", "lamp", "battery"]).mean(0)
+    named = [Categories((name, "lamp"), embed(["rucksack", "lamp"])) for name in ("bag", "")]
+    assert [_name_group(vectors, categories, centre) for categories in named] == ["bag", None]
 
 
 def _letters(at: int) -> str:

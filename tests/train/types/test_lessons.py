@@ -23,9 +23,9 @@ NORMALISER = Normaliser()
 VOCABULARY = TypeVocabulary((ProductType("bag", 9, (), ("sack",)), ProductType("lamp", 16)))
 embed = make_encoder(["bag rucksack satchel", "lamp lantern"])
 AXES = np.eye(2, dtype=np.float32)
-TAXONOMY = Taxonomy((Category(("Luggage",)), Category(("Toys",)), Category(("Lights",))))
+TAXONOMY = Taxonomy((Category(("Luggage",)), Category(("Toys",)), Category(("Lights",)), Category(("Gadgets",))))
 SOURCES = TypeSources(TAXONOMY, make_thesaurus({"bag": "", "satchel": "bag", "lantern": ""}))
-BRIDGE = Bridge(np.zeros((3, 2), np.float32), np.array([[0.6, 0.2], [0.2, 0], [0, 1]], np.float32), AXES)
+BRIDGE = Bridge(np.zeros((4, 2), np.float32), np.array([[0.6, 0.2], [0.2, 0], [0, 1], [0.25, 0.25]], np.float32), AXES)
 
 
 def _lessons(words: tuple[str, ...] = (), made: tuple[tuple[str, int], ...] = ()) -> TypeLessons:
@@ -55,7 +55,9 @@ def test_a_category_is_a_lesson_where_enough_of_it_reaches_types() -> None:
     lessons = _lessons()
     assert _target(lessons, "luggage") == pytest.approx([0.75, 0.25])
     assert _target(lessons, "lights") == [0, 1]
-    assert "toys" not in lessons.queries
+    assert not {"toys", "gadgets"} & set(
+        lessons.queries
+    )  # .2 of the one reach types, and .25 of the other any one type
 
 
 def test_everyday_words_get_what_the_bridge_guesses_and_what_the_thesaurus_says() -> None:
@@ -66,6 +68,13 @@ def test_everyday_words_get_what_the_bridge_guesses_and_what_the_thesaurus_says(
     assert satchel == pytest.approx([0.7 + 0.3 * guess[0], 0.3 * guess[1]], abs=0.02)
     assert lessons.targets[lessons.queries.index("bag")].toarray().tolist() == [[1, 0]]  # a name is no guess
     assert _target(lessons, "red bag") == [1, 0]
+
+
+def test_small_shares_are_left_out() -> None:
+    alone = Bridge(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), AXES)
+    lessons = make_lessons(VOCABULARY, alone, SOURCES, NORMALISER, embed, made=(), words=("rucksack",))
+    row = lessons.targets[lessons.queries.index("rucksack")]
+    assert (row.nnz, row.toarray().tolist()) == (1, [[1.0, 0.0]])  # the other share is e^-25
 
 
 def test_lessons_go_through_their_file(tmp_path: Path) -> None:
