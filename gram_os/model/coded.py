@@ -15,6 +15,8 @@ from gram_os.reading.reader import Probabilities, TextReader
 from gram_os.text.attribute import AttributeType, TypedValue
 from gram_os.text.code import Code
 
+_TYPE = f"{AttributeType.PRODUCT_TYPE.value}="
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredCode:
@@ -77,7 +79,16 @@ def name_type(value: str) -> Code:
     >>> str(name_type("notebook"))
     'product_type=notebook'
     """
-    return Code((f"{AttributeType.PRODUCT_TYPE.value}={value}",))
+    return Code((f"{_TYPE}{value}",))
+
+
+def names_type(code: Code) -> bool:
+    """Return whether a code of `weights` is a product type, as `name_type` writes it.
+
+    >>> names_type(name_type("notebook")), names_type(Code(("notebook",)))
+    (True, False)
+    """
+    return len(code.values) == 1 and code.values[0].startswith(_TYPE)
 
 
 def read_codes(

@@ -7,17 +7,19 @@ index, so the clause fits into any `_search` body. Nothing here talks to a clust
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Any, Protocol
 
 from gram_os.cluster.dsl import build_codes_query
 from gram_os.model.bundle import Bundle
-from gram_os.model.coded import CodedText, ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode, names_type
 from gram_os.query_pipeline.scorer import WeightedCode
 
 # indices.query.bool.max_clause_count is 1,024 by default, for a query's codes and words together. Nobody types that
 # many characters. Some analyzers make a word of each character.
 MAX_CLAUSES = 100
 MAX_QUERY_CHARACTERS = 900
+MAX_GUESSES = 14  # generated codes that are sent; each one costs the cluster time on every product (docs/benchmarks.md)
 
 
 class CodeGenerator(Protocol):
@@ -62,7 +64,8 @@ def weigh_codes(
     """Weigh a query's weighted codes against one index: the query's weight times idf ** idf_exponent, heaviest first.
 
     codes: the `weights` of the coded query. idf: one value for each code, 0 for a code that no document holds. Codes
-    without idf or weight are left out, and the lightest ones above `MAX_CLAUSES`.
+    without idf or weight are left out, and the lightest ones above `MAX_CLAUSES`. Of the generated codes, product types
+    apart, the `MAX_GUESSES` heaviest are sent. They share the weight of those that are not; see `_keep_heaviest`.
 
     >>> from gram_os.text.code import Code
     >>> codes = [ScoredCode(Code((value,)), None, own=True) for value in ("toner", "xerox", "zebra")]
@@ -74,7 +77,26 @@ def weigh_codes(
         for code, value in zip(codes, idf, strict=True)
         if value > 0 and code.weight > 0
     ]
-    return tuple(sorted(weighted, key=lambda code: -code.weight)[:MAX_CLAUSES])
+    kept = [code for code in weighted if not _is_guess(code)] + _keep_heaviest(list(filter(_is_guess, weighted)))
+    return tuple(sorted(kept, key=lambda code: -code.weight)[:MAX_CLAUSES])
+
+
+def _is_guess(weighted: WeightedCode) -> bool:
+    return not weighted.code.own and not names_type(weighted.code.code)
+
+
+def _keep_heaviest(guesses: Sequence[WeightedCode]) -> list[WeightedCode]:
+    """Keep the `MAX_GUESSES` heaviest, each times sqrt(sum of all weights / sum of the kept weights).
+
+    Many light guesses together say what a query is about. Without the factor, the query's own words would outweigh them
+    more than the pair score means. A document holds few of them, so their whole weight would be too much: the square
+    root keeps the precision of head queries (docs/benchmarks.md).
+    """
+    heaviest = sorted(guesses, key=lambda code: -code.weight)[:MAX_GUESSES]
+    if len(heaviest) == len(guesses):
+        return heaviest
+    factor = sqrt(sum(code.weight for code in guesses) / sum(code.weight for code in heaviest))
+    return [WeightedCode(code.code, factor * code.weight) for code in heaviest]
 
 
 def find_codes(coded: CodedText) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from gram_os.cluster.dsl import HAND_WRITTEN, build_search
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.query_pipeline.rewrite import (
     MAX_CLAUSES,
+    MAX_GUESSES,
     MAX_QUERY_CHARACTERS,
     build_clause,
     clean_query,
@@ -27,6 +29,10 @@ FIELDS: dict[str, Any] = {"codes_field": "gram_v1.codes", "weights_field": "gram
 
 def _scored(text: str, weight: float = 1.0) -> ScoredCode:
     return ScoredCode(Code.parse(text), None, own=True, weight=weight)
+
+
+def _guess(text: str, weight: float) -> ScoredCode:
+    return ScoredCode(Code.parse(text), (0.5,), own=False, weight=weight)
 
 
 def _texts(codes: Sequence[WeightedCode]) -> list[str]:
@@ -61,6 +67,26 @@ def test_the_lightest_codes_above_the_limit_of_clauses_are_left_out() -> None:
     found = weigh_codes(codes, idf)
     assert len(found) == MAX_CLAUSES
     assert found[-1].weight == 6.0  # 5 lighter ones are out
+
+
+def test_the_lightest_guesses_are_left_out_and_the_others_get_a_part_of_their_weight() -> None:
+    own = [_scored("toner", 9.0), _scored("light", 0.001)]
+    kind = _guess("product_type=printer", 0.002)
+    guesses = [_guess(f"v{place}", float(MAX_GUESSES + 2 - place)) for place in range(MAX_GUESSES + 2)]
+    found = weigh_codes([*own, kind, *guesses], [1.0] * (len(guesses) + 3))
+    every = sum(range(1, MAX_GUESSES + 3))
+    factor = sqrt(every / (every - 1 - 2))  # the guesses of weight 1 and 2 are out
+    weights = {str(w.code.code): w.weight for w in found}
+    assert weights == pytest.approx(
+        {"toner": 9.0, "light": 0.001, "product_type=printer": 0.002}
+        | {f"v{place}": factor * (MAX_GUESSES + 2 - place) for place in range(MAX_GUESSES)}
+    )
+    assert [w.weight for w in found] == sorted(weights.values(), reverse=True)
+
+
+def test_few_guesses_keep_their_weights() -> None:
+    guesses = [_guess(f"v{place}", 1.0) for place in range(MAX_GUESSES)]
+    assert [w.weight for w in weigh_codes(guesses, [1.0] * MAX_GUESSES)] == [1.0] * MAX_GUESSES
 
 
 def test_a_clause_adds_up_weights_and_finds_codes_without_weights() -> None:
