@@ -2,26 +2,30 @@
 
 python benchmarks/query_cost.py [--bundle FOLDER] [--index NAME] [--copies 1,15] [--rounds 5] [--rules FILE] [--json]
 
-The sample's judged queries and the head queries of a rules file go through all three systems, top 10, in turns and
-warm. `took` is the cluster's own time, without coding the query and without counting its codes, both of which a serving
-process remembers. For each number of copies an index of one shard is filled with that many copies of the catalogue:
-titles and code fields alone, because no other field takes part. By default the catalogue is coded first.
+The sample's judged queries and the head queries of a rules file go through all three modes, top 10, in turns and warm,
+with the bodies that `gram-os search` sends. The figures are the cluster's own time (`took`), without coding the query
+and without counting its codes, both of which a serving process remembers. For each number of copies an index of one
+shard is filled with that many copies of the catalogue: titles and code fields alone, because no other field takes part.
+By default the catalogue is coded first.
 
-- SYSTEM.COPIES.p50, .mean: over the queries, of each query's median over the rounds. `took` is in whole milliseconds.
-- SYSTEM.COPIES.cpu: CPU time of the node's process a query. A busy machine changes it less than `took`.
-- SYSTEM.COPIES.ratio: mean `took` of all queries in one round, divided by BM25's in the same round. Median of the
-  rounds; .low and .high are the smallest and the largest.
+- MODE.COPIES.p50: median of the queries' `took`, which is in whole milliseconds.
+- MODE.COPIES.mean: `took` of one `_msearch` with all queries, one at a time, divided by their number; median of the
+  rounds. So the mean is finer than a millisecond.
+- MODE.COPIES.cpu: CPU time of the node's process a query. A busy machine changes it less.
+- MODE.COPIES.ratio: the mean of a round, divided by BM25's in the same round. Median of the rounds; .low and .high are
+  the smallest and the largest.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,6 @@ import numpy as np
 from benchmarks.coded_index import TIMEOUT_S, open_cluster, open_coded_index
 from benchmarks.head_rules import read_rules
 from benchmarks.measures import Measure, print_measures
-from gram_os.arrays import DoubleArray
 from gram_os.catalogue import read_judgments, read_queries
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_code_mapping, code_field
@@ -49,28 +52,22 @@ OWN_RULES = Path(__file__).with_name("own_head_rules.tsv")
 HITS = 10
 RATIO_GOAL = 4.0
 
+Bodies = list[Mapping[str, Any]]
+
 log = logging.getLogger(__name__)
 
 
 class RecordingCluster(Cluster):
-    """A cluster that keeps the body and the `took` of each search that is sent to it. Counts of codes are no search."""
+    """A cluster that keeps the body of each search that is sent to it. Counts of codes are no search."""
 
     def __init__(self, cluster: Cluster):
         super().__init__(load_settings(cluster={"url": cluster.url, "timeout_s": TIMEOUT_S}).cluster)
         self.bodies: list[Mapping[str, Any]] = []
-        self.took_ms = 0
 
     def search(self, index: str, body: Mapping[str, object], **params: Any) -> dict[str, Any]:
         """See `Cluster.search`."""
-        answer = super().search(index, body, **params)
         self.bodies.append(body)
-        self.took_ms += int(answer["took"])
-        return answer
-
-    def node_cpu_ms(self) -> int:
-        """Return the CPU time that the nodes' processes have used since they began."""
-        nodes = self._client.nodes.stats(metric="process")["nodes"]
-        return sum(int(node["process"]["cpu"]["total_in_millis"]) for node in nodes.values())
+        return super().search(index, body, **params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +95,11 @@ class CodedCatalogue:
 
 @dataclass(slots=True)
 class Laps:
-    """Times of one system over one index. took_ms: one row a round, one column a query."""
+    """Times of one mode over one index, a row a round. took_ms: of each query. mean_ms, cpu_ms: of a query."""
 
     took_ms: list[list[int]] = field(default_factory=list)
+    mean_ms: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
-
-    def per_round(self) -> DoubleArray:
-        """Return the mean `took` of each round, float64 (rounds,)."""
-        means: DoubleArray = np.asarray(self.took_ms, np.float64).mean(axis=1)
-        return means
 
 
 @contextmanager
@@ -142,48 +135,52 @@ def measure_bytes(cluster: Cluster, found: CodedCatalogue) -> float:
     return float(sizes[0] - sizes[1]) / len(found.documents)
 
 
-def time_systems(
-    cluster: RecordingCluster, index: str, coder: QueryCoder, texts: Sequence[str], rounds: int
-) -> tuple[dict[Mode, Laps], list[int]]:
-    """Time all modes over an index, in turns. Returns the laps, and the number of clauses of each hybrid query.
-
-    One round without a clock comes first. Each mode goes first in turn.
-    """
+def record_bodies(cluster: RecordingCluster, index: str, coder: QueryCoder, texts: Sequence[str]) -> dict[Mode, Bodies]:
+    """Return the searches that each mode sends for the queries. Raises GramError unless each query is one search."""
     pipeline = open_pipeline(cluster, index, generator=coder)
+    found: dict[Mode, Bodies] = {}
+    for mode in Mode:
+        cluster.bodies.clear()
+        for text in texts:
+            pipeline.search(text, mode=mode, size=HITS)
+        if len(cluster.bodies) != len(texts):
+            raise GramError(f"{len(texts)} queries of mode {mode} are {len(cluster.bodies)} searches")
+        found[mode] = list(cluster.bodies)
+    return found
+
+
+def time_modes(cluster: Cluster, index: str, bodies: Mapping[Mode, Bodies], rounds: int) -> dict[Mode, Laps]:
+    """Time all modes over an index, in turns. One round without a clock comes first. Each mode goes first in turn."""
     laps = {mode: Laps() for mode in Mode}
-    clauses: list[int] = []
     order = list(Mode)
     for lap in range(rounds + 1):
         for mode in order:
-            cpu, tooks = cluster.node_cpu_ms(), []
-            for text in texts:
-                cluster.took_ms = 0
-                pipeline.search(text, mode=mode, size=HITS)
-                tooks.append(cluster.took_ms)
+            cpu_ms = _read_cpu_ms(cluster)
+            body = "".join(f"{{}}\n{json.dumps(each)}\n" for each in bodies[mode])
+            answer = cluster._client.msearch(index=index, body=body, params={"max_concurrent_searches": "1"})
             if lap:
-                laps[mode].took_ms.append(tooks)
-                laps[mode].cpu_ms.append((cluster.node_cpu_ms() - cpu) / len(texts))
-            elif mode is Mode.HYBRID:
-                clauses = [len(body["query"]["bool"]["should"]) for body in cluster.bodies[-len(texts) :]]
+                number = len(bodies[mode])
+                laps[mode].took_ms.append([int(each["took"]) for each in answer["responses"]])
+                laps[mode].mean_ms.append(answer["took"] / number)
+                laps[mode].cpu_ms.append((_read_cpu_ms(cluster) - cpu_ms) / number)
         order = [*order[1:], order[0]]
-    return laps, clauses
+    return laps
 
 
 def list_measures(laps: Mapping[Mode, Laps], copies: int, *, goal: float | None) -> list[Measure]:
     """Return the figures of the modes over one index. goal: of the hybrid's ratio."""
     measures = []
-    lexical = laps[Mode.BM25].per_round()
+    lexical = np.asarray(laps[Mode.BM25].mean_ms)
     for mode, found in laps.items():
         name = f"{mode.value}.{copies}"
-        by_query = np.median(np.asarray(found.took_ms), axis=0)  # (queries,)
         measures += [
-            Measure(f"{name}.p50", float(np.median(by_query)), "ms"),
-            Measure(f"{name}.mean", float(by_query.mean()), "ms"),
+            Measure(f"{name}.p50", float(np.median(np.median(found.took_ms, axis=0))), "ms"),
+            Measure(f"{name}.mean", float(np.median(found.mean_ms)), "ms"),
             Measure(f"{name}.cpu", float(np.median(found.cpu_ms)), "ms"),
         ]
         if mode is Mode.BM25:
             continue
-        ratios = found.per_round() / np.maximum(lexical, 1e-3)  # (rounds,)
+        ratios = np.asarray(found.mean_ms) / np.maximum(lexical, 1e-3)  # (rounds,)
         measures += [
             Measure(f"{name}.ratio", float(np.median(ratios)), "x", goal if mode is Mode.HYBRID else None),
             Measure(f"{name}.ratio.low", float(ratios.min()), "x"),
@@ -216,30 +213,31 @@ def measure(options: argparse.Namespace, generator: Generator) -> list[Measure]:
             Measure("products", len(found.documents), ""),
             Measure("code fields", measure_bytes(cluster, found), "bytes a product"),
         ]
+        recording = stack.enter_context(closing(RecordingCluster(cluster)))
         for number in copies:
-            recording = stack.enter_context(_recording(cluster))
             with open_copies(cluster, found, number) as copied:
                 if options.merge:
                     cluster._client.indices.forcemerge(index=copied, params={"max_num_segments": "1"})
                 segments = _read_stats(cluster, copied)["segments"]["count"]
-                log.info("%d copies, %d segments, load %.1f", number, segments, os.getloadavg()[0])
-                laps, clauses = time_systems(recording, copied, coder, texts, options.rounds)
-            if number == copies[0]:
-                measures.append(Measure("clauses.mean", float(np.mean(clauses)), ""))
-                measures.append(Measure("clauses.most", max(clauses), ""))
+                bodies = record_bodies(recording, copied, coder, texts)
+                before = os.getloadavg()[0]
+                log.info("%d copies: %d segments, load average %.1f", number, segments, before)
+                laps = time_modes(cluster, copied, bodies, options.rounds)
+            clauses = [len(body["query"]["bool"]["should"]) for body in bodies[Mode.HYBRID]]
             measures += [
                 Measure(f"segments.{number}", segments, ""),
-                Measure(f"load.{number}", os.getloadavg()[0], "processes"),
+                Measure(f"load.{number}", before, "processes"),
+                Measure(f"clauses.{number}.mean", float(np.mean(clauses)), ""),
+                Measure(f"clauses.{number}.most", max(clauses), ""),
                 *list_measures(laps, number, goal=RATIO_GOAL if number > 1 else None),
             ]
     return measures
 
 
-@contextmanager
-def _recording(cluster: Cluster) -> Iterator[RecordingCluster]:
-    recording = RecordingCluster(cluster)
-    yield recording
-    recording.close()
+def _read_cpu_ms(cluster: Cluster) -> int:
+    """Return the CPU time that the processes of the nodes have used since they began."""
+    nodes = cluster._client.nodes.stats(metric="process")["nodes"]
+    return sum(int(node["process"]["cpu"]["total_in_millis"]) for node in nodes.values())
 
 
 def _read_stats(cluster: Cluster, index: str) -> Mapping[str, Any]:
