@@ -1,6 +1,6 @@
 """What a query costs the cluster: clauses, bytes a product, and `took` of BM25, GRAM and the hybrid as catalogues grow.
 
-python benchmarks/query_cost.py [--bundle FOLDER] [--index NAME] [--copies 1,15] [--rounds 5] [--rules FILE] [--json]
+python benchmarks/query_cost.py [--bundle FOLDER] [--index NAME] [--copies 1,15] [--rounds 15] [--rules FILE] [--json]
 
 The sample's judged queries and the head queries of a rules file go through all three modes, top 10, in turns and warm,
 with the bodies that `gram-os search` sends. The figures are the cluster's own time (`took`), without coding the query
@@ -11,7 +11,6 @@ By default the catalogue is coded first.
 - MODE.COPIES.p50: median of the queries' `took`, which is in whole milliseconds.
 - MODE.COPIES.mean: `took` of one `_msearch` with all queries, one at a time, divided by their number; median of the
   rounds. So the mean is finer than a millisecond.
-- MODE.COPIES.cpu: CPU time of the node's process a query. A busy machine changes it less.
 - MODE.COPIES.ratio: the mean of a round, divided by BM25's in the same round. Median of the rounds; .low and .high are
   the smallest and the largest.
 """
@@ -95,11 +94,10 @@ class CodedCatalogue:
 
 @dataclass(slots=True)
 class Laps:
-    """Times of one mode over one index, a row a round. took_ms: of each query. mean_ms, cpu_ms: of a query."""
+    """Times of one mode over one index, a row a round. took_ms: of each query. mean_ms: of a query."""
 
     took_ms: list[list[int]] = field(default_factory=list)
     mean_ms: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)
 
 
 @contextmanager
@@ -155,14 +153,11 @@ def time_modes(cluster: Cluster, index: str, bodies: Mapping[Mode, Bodies], roun
     order = list(Mode)
     for lap in range(rounds + 1):
         for mode in order:
-            cpu_ms = _read_cpu_ms(cluster)
             body = "".join(f"{{}}\n{json.dumps(each)}\n" for each in bodies[mode])
             answer = cluster._client.msearch(index=index, body=body, params={"max_concurrent_searches": "1"})
             if lap:
-                number = len(bodies[mode])
                 laps[mode].took_ms.append([int(each["took"]) for each in answer["responses"]])
-                laps[mode].mean_ms.append(answer["took"] / number)
-                laps[mode].cpu_ms.append((_read_cpu_ms(cluster) - cpu_ms) / number)
+                laps[mode].mean_ms.append(answer["took"] / len(bodies[mode]))
         order = [*order[1:], order[0]]
     return laps
 
@@ -176,7 +171,6 @@ def list_measures(laps: Mapping[Mode, Laps], copies: int, *, goal: float | None)
         measures += [
             Measure(f"{name}.p50", float(np.median(np.median(found.took_ms, axis=0))), "ms"),
             Measure(f"{name}.mean", float(np.median(found.mean_ms)), "ms"),
-            Measure(f"{name}.cpu", float(np.median(found.cpu_ms)), "ms"),
         ]
         if mode is Mode.BM25:
             continue
@@ -234,12 +228,6 @@ def measure(options: argparse.Namespace, generator: Generator) -> list[Measure]:
     return measures
 
 
-def _read_cpu_ms(cluster: Cluster) -> int:
-    """Return the CPU time that the processes of the nodes have used since they began."""
-    nodes = cluster._client.nodes.stats(metric="process")["nodes"]
-    return sum(int(node["process"]["cpu"]["total_in_millis"]) for node in nodes.values())
-
-
 def _read_stats(cluster: Cluster, index: str) -> Mapping[str, Any]:
     stats: Mapping[str, Any] = cluster._client.indices.stats(index=index)["_all"]["primaries"]
     return stats
@@ -254,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--products", type=Path, default=sample_file("products.jsonl.gz"), help="catalogue; by default the sample")
     add("--rules", type=Path, default=OWN_RULES, help="rules file with head queries (default %(default)s)")
     add("--copies", default="1,15", help="copies of the catalogue in an index, separated by commas")
-    add("--rounds", type=int, default=5, help="rounds of all queries through each system (default %(default)d)")
+    add("--rounds", type=int, default=15, help="rounds of all queries through each system (default %(default)d)")
     add("--merge", action="store_true", help="merge each index into one segment first; by default as it comes")
     add("--url", help="a cluster; by default a node of its own")
     add("--json", action="store_true", help="print the measures as JSON")
