@@ -66,6 +66,19 @@ class FileRecord(BaseModel):
     sha256: str
 
 
+class ValueThreshold(BaseModel):
+    """From which probability a generated value of a type is an attribute of a product.
+
+    precision: the share of right values among the `values` of held-out products that reach `least`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    least: float = Field(ge=0, le=1)
+    precision: float
+    values: int
+
+
 class Manifest(BaseModel):
     """What a bundle says about itself."""
 
@@ -81,6 +94,7 @@ class Manifest(BaseModel):
     title_codes: int = 10  # codes that the beam search gives a title
     title_values: int = 0  # likeliest single values that a title gets as well; they cost no step of the decoder
     query_values: int = 0  # likeliest single values that a query gets as well
+    thresholds: Mapping[AttributeType, ValueThreshold] = {}  # of the relevance filter; other types let nothing pass
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
     lexical_weight: NonNegativeFloat = 0.12  # what a point of BM25 counts in the hybrid; a point of the pair score is 1
     gram_weight: float | None = Field(None, exclude=True)  # of bundles before format 4: read over. Delete with format 4

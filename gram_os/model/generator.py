@@ -81,6 +81,7 @@ class Generator:
             types=bundle.product_types if len(bundle.product_types) else None,
             fields=bundle.manifest.attributes,
             texts=bundle.manifest.texts,
+            thresholds={kind: threshold.least for kind, threshold in bundle.manifest.thresholds.items()},
         )
 
     def code_queries(self, texts: Sequence[str], *, width: int = MAX_CODES) -> list[CodedText]:

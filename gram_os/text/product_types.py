@@ -18,6 +18,7 @@ from typing import Final
 from gram_os.errors import FileFormatError
 
 SEPARATOR: Final = " | "
+_LEAST_JOINED: Final = 6  # letters of a name that may be written apart or together
 _HEADER: Final = ("name", "products", "broader", "synonyms")
 
 
@@ -61,8 +62,11 @@ class TypeVocabulary:
         return max((name.count(" ") + 1 for kind in self.types for name in (kind.name, *kind.synonyms)), default=0)
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Return the types of a name or a synonym, the one with the most products first; empty for other phrases."""
-        return self._names.get(name, ())
+        """Return the types of a name or a synonym, the one with the most products first; empty for other phrases.
+
+        Words that are written apart or together are one name: "key board", "harddrive".
+        """
+        return self._names.get(name) or self._joined.get(_join(name), ())
 
     def with_broader(self, place: int) -> tuple[int, ...]:
         """Return a type and all its broader types, the nearest first."""
@@ -94,6 +98,12 @@ class TypeVocabulary:
             else tuple(row)
             for name, row in found.items()
         }
+
+    @cached_property
+    def _joined(self) -> Mapping[str, tuple[int, ...]]:
+        """The types of names without their spaces, of the shortest of several names."""
+        names = sorted(self._names, key=lambda name: (-len(name), name))
+        return {joined: self._names[name] for name in names if len(joined := _join(name)) >= _LEAST_JOINED}
 
     @cached_property
     def _closures(self) -> Sequence[tuple[int, ...]]:
@@ -146,6 +156,11 @@ def _read_row(file: Path, number: int, line: str) -> ProductType:
     if not products.isdigit():
         raise FileFormatError(file, f"{products!r} is no number of products", line=number, field="products")
     return ProductType(name, int(products), _split(broader), _split(synonyms))
+
+
+def _join(name: str) -> str:
+    """Return a name without spaces and without the s of a plural: "head phone" and `headphones` are one."""
+    return name.replace(" ", "").removesuffix("s")
 
 
 def _split(cell: str) -> tuple[str, ...]:

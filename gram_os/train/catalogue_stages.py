@@ -10,7 +10,7 @@ import numpy as np
 from gram_os.text.attribute import Side
 from gram_os.train.artifacts import CLICKED, SYNTHETIC, TITLES, VALUES, open_mined
 from gram_os.train.lessons.code_report import report_codes
-from gram_os.train.lessons.teach import add_click_codes, synthetic_queries, teach, write_texts
+from gram_os.train.lessons.teach import add_click_codes, held_out, synthetic_queries, teach, write_texts
 from gram_os.train.loop.processes import processes
 from gram_os.train.mining.catalogue import mine
 from gram_os.train.mining.store import read_spans, save_mined, write_spans
@@ -59,7 +59,10 @@ def match_encoder(inputs: StageInputs, folder: Path) -> None:
 
 
 def make_lessons(inputs: StageInputs, folder: Path) -> None:
-    """Texts of both sides with the codes that they should get, and the vectors that values start from."""
+    """Texts of both sides with the codes that they should get, and the vectors that values start from.
+
+    The titles of some products are kept for the calibration of the relevance filter.
+    """
     mined, clicks, recipe = open_mined(inputs), inputs.clicks, inputs.recipe
     synthetic = synthetic_queries(mined, recipe.synthesis.queries, recipe.synthesis.seed)
     clicked = [] if clicks is None else list(clicks.by_query)
@@ -72,4 +75,5 @@ def make_lessons(inputs: StageInputs, folder: Path) -> None:
         write_report(folder, report_codes(codes.queries.values(), codes.titles.values()).as_dict())
     write_texts(examples.clicked, folder / CLICKED)
     write_texts(examples.synthetic, folder / SYNTHETIC)
-    write_texts(examples.titles, folder / TITLES)
+    kept = [place for place in range(len(mined.products)) if place not in held_out(len(mined.products))]
+    write_texts(examples.titles.select(kept), folder / TITLES)

@@ -6,16 +6,19 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from gram_os.model.bundle import MANIFEST, Manifest, read_file_names
+from gram_os.model.backbone import load_generator
+from gram_os.model.bundle import MANIFEST, Manifest, read_file_names, seal
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import Side
 from gram_os.text.product_types import TypeVocabulary
 from gram_os.train.artifacts import open_causal, open_compact, open_mined, read_pair_weights
+from gram_os.train.calibration import calibrate
 from gram_os.train.export.causal import compare_with_torch as compare_causal
 from gram_os.train.export.causal import export_causal
 from gram_os.train.export.compact import compare_with_torch as compare_compact
 from gram_os.train.export.compact import export_compact
+from gram_os.train.lessons.teach import held_out
 from gram_os.train.loop.processes import processes
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.annotation import read_marked
@@ -32,7 +35,19 @@ def make_bundle(inputs: StageInputs, out: Path) -> None:
     """Write the bundle to the folder `out`, from the first process of a launcher."""
     if processes().is_main_process:
         (_export_causal if inputs.recipe.causal else _export_compact)(inputs, out)
+        _calibrate(inputs, out)
     processes().wait_for_everyone()
+
+
+def _calibrate(inputs: StageInputs, out: Path) -> None:
+    """Write the thresholds of the relevance filter into the manifest."""
+    generator, products = load_generator(out), open_mined(inputs).products
+    thresholds = calibrate(generator, [products[place] for place in held_out(len(products))])
+    for kind, found in thresholds.items():
+        log.info(
+            "generated values of %s count from P %.2f: %.3f of %d are right", kind.value, *found.model_dump().values()
+        )
+    seal(out, generator.bundle.manifest.model_copy(update={"thresholds": thresholds}))
 
 
 def _remove_bundle(out: Path) -> None:

@@ -66,7 +66,7 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
         return embed(encoder, tokenizer, list(texts), most=QUERY_TOKENS)
 
     titles = embed(encoder, tokenizer, [product.title for product in mined.products], most=TITLE_TOKENS)
-    lexicon = TypeLexicon(mined, sources)
+    lexicon = TypeLexicon(mined, sources, embed_names)
     labels = label_products(mined, lexicon, titles, other_texts(mined), _name_categories(sources, mined, embed_names))
     if not labels.names:
         log.warning("no product types were found: no title and no category field names one; the bundle has none")

@@ -28,6 +28,7 @@ from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.encoder import QUERY_TOKENS, TITLE_TOKENS, embed
 
 _TRANSFERRED = 0.5  # share of a clicked text's target that the other side's codes make
+_HELD_OUT = 25  # one product of so many is in no title lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class TrainingTexts:
 
     texts: Sequence[str]
     targets: Sequence[Target]
+
+    def select(self, places: Sequence[int]) -> TrainingTexts:
+        """Return some of the texts."""
+        return TrainingTexts([self.texts[place] for place in places], [self.targets[place] for place in places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class TrainingSet:
         if not self.clicked.texts:
             return 1.0
         return max(1.0, len(self.synthetic.texts) / len(self.clicked.texts))
+
+
+def held_out(count: int) -> range:
+    """Return the places of the products that no title lesson shows. They calibrate the relevance filter."""
+    return range(0, count, _HELD_OUT)
 
 
 def synthetic_queries(mined: MinedCatalogue, count: int, seed: int) -> list[SyntheticQuery]:

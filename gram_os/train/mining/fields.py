@@ -41,6 +41,9 @@ _FIELD_PREFIX = re.compile(r"^(attr(ibute)?s?[_.])?([a-z]_)?")
 
 _ARROW = re.compile(r"\s>\s")  # between the elements of a category's path
 _LEAST_SHARE = 0.01  # of the products that fill a field, before it counts
+# How often a field's values repeat, on average: less often where its name says what it holds. A marketplace has a brand
+# for every second product.
+_LEAST_REPEATS, _LEAST_NAMED_REPEATS = 3, 1.2
 _LEAST_PRODUCTS = 3  # that have a value in a field before it is looked for in all titles
 
 
@@ -48,7 +51,7 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
     """Say which fields hold attribute values, and of which type.
 
     Attribute fields hold short texts, lists of them, or paths of categories, that repeat and that at least 1 % of the
-    products fill. Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
+    products fill. A field whose name says what it holds ("brand") need not repeat as often as another one. Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
     """
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()
@@ -65,8 +68,10 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
         words = sum(len(text.split()) * n for text, n in values.items()) / max(total, 1)
         letters = sum(n for text, n in values.items() if has_word(text)) / max(total, 1)
         repeats = total / max(len(values), 1)
-        if filled[name] >= _LEAST_SHARE * len(products) and words <= 4 and letters > 0.8 and repeats >= 3:
-            found[name] = _type_of_field(name)
+        kind = _type_of_field(name)
+        least = _LEAST_REPEATS if kind is AttributeType.TECHNICAL_SPECIFICATION else _LEAST_NAMED_REPEATS
+        if filled[name] >= _LEAST_SHARE * len(products) and words <= 4 and letters > 0.8 and repeats >= least:
+            found[name] = kind
     return found
 
 

@@ -9,7 +9,7 @@ types and vectors. Knows no clicks.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,16 +21,15 @@ from gram_os.text.normalise import Normaliser
 from gram_os.text.product_types import ProductType, TypeVocabulary
 from gram_os.train.types.labelling import Labels
 from gram_os.train.types.lexicon import THINGS, TypeSources
+from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.names import NameWords, split_names
 from gram_os.train.types.thesaurus import Sense, Thesaurus
-
-#: Texts -> unit vectors, float32 (texts, width).
-Embed = Callable[[Sequence[str]], FloatArray]
 
 _NEAREST, _TEMPERATURE = 20, 0.02  # categories of a text, and the softmax over their cosines
 _BLOCK: Final = 1024  # texts that are compared with all categories at once
 _NAMED = 0.6  # share of a category whose name is a type's name that goes to this type
-_ALIKE = 0.35  # cosine of a type's mean title and the category that it is the same as, at least
+# Cosines of a type and the category that it is the same as, at least: of its mean title, and of its name.
+_ALIKE, _NAMED_ALIKE = 0.35, 0.5
 _DEPENDENT: Final = frozenset({"accessory", "part", "supply", "attachment", "component", "refill"})
 _DIRECT = 0.5  # share of the encoder's own comparison with types, beside that over the taxonomy
 _REACHED = 0.2  # of a text's mass over categories that products are near; below it the encoder alone answers
@@ -87,7 +86,7 @@ def build_bridge(
     """
     count = len(labels.names)
     products = np.bincount(labels.types, minlength=count)
-    centres = _type_centres(labels, titles)
+    centres, written = _type_centres(labels, titles), embed(labels.names)
     synonyms: list[Counter[str]] = [Counter() for _ in range(count)]
     for name, place in labels.synonyms.items():
         synonyms[place][name] += 1
@@ -95,25 +94,29 @@ def build_bridge(
     categories = np.zeros((0, titles.shape[1]), np.float32)
     if sources.taxonomy is not None:
         names = NameWords(category.name for category in sources.taxonomy)
-        written = [split_names(category.name, names) for category in sources.taxonomy]
-        normal = [[value for name in row if (value := normaliser.value(name))] for row in written]
+        phrases = [split_names(category.name, names) for category in sources.taxonomy]
+        normal = [[value for name in row if (value := normaliser.value(name))] for row in phrases]
         categories = embed([category.name for category in sources.taxonomy])
-        category_types = _align(labels, titles, categories, normal, synonyms)
+        category_types = _align(labels, titles, written, categories, normal, synonyms)
     if sources.thesaurus is not None:
         _add_thesaurus(labels.names, centres, sources, normaliser, embed, synonyms)
     vocabulary = _build_vocabulary(labels.names, products.tolist(), synonyms)
-    vectors = _unit(centres + embed(labels.names))
+    vectors = _unit(centres + written)
     return vocabulary, Bridge(categories, category_types, vectors)
 
 
 def _align(
     labels: Labels,
     titles: FloatArray,
+    written: FloatArray,
     categories: FloatArray,
     names: Sequence[Sequence[str]],
     synonyms: Sequence[Counter[str]],
 ) -> FloatArray:
-    """Return P(type | category), and note the names of categories that stand for a type."""
+    """Return P(type | category), and note the names of categories that stand for a type.
+
+    written: float32 (types, width), unit vectors of the types' names. names: of each category, normalised.
+    """
     votes = np.zeros((len(labels.names), len(categories)), np.float32)
     for start in range(0, len(titles), _BLOCK):
         places, shares = nearest_categories(titles[start : start + _BLOCK], categories)
@@ -129,7 +132,7 @@ def _align(
         for place in named:
             synonyms[place].update(name for name in row if name not in places_of and not _depends(name))
     for place, category in enumerate(_find_counterparts(labels, titles, categories)):
-        if category >= 0:
+        if category >= 0 and float(written[place] @ categories[category]) >= _NAMED_ALIKE:
             synonyms[place].update(name for name in names[category] if not _depends(name))
     found: FloatArray = shares.astype(np.float32)
     return found

@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cached_property
 from typing import Final
 
@@ -34,6 +35,7 @@ _ALIKE, _SAME = (
     0.15,
     0.4,
 )  # mean P of the other type for a type's products, before the two are one; where one is narrower
+_EQUAL = 0.8  # cosine of the mean titles of two types, less the mean of all, from which variants of a name are one type
 _NEAR, _CENTRED = 0.37, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
 _LEAST_STEPS = 50  # of the classifier, whose first steps are long: a small catalogue is read more than `_EPOCHS` times
 _GROUP = 12  # products without a name that are named together
@@ -120,7 +122,7 @@ def label_products(
     is_named = np.array([bool(row) for row in found])
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
     labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
-    return _merge(labels, log_probs)
+    return _merge(labels, log_probs, vectors)
 
 
 def _fold(chosen: IntArray) -> IntArray:
@@ -131,11 +133,13 @@ def _fold(chosen: IntArray) -> IntArray:
     return folds
 
 
-def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
-    """Merge types that the classifier cannot tell apart and whose names share a word: toner, toner cartridge.
+def _merge(labels: Labels, log_probs: FloatArray, vectors: FloatArray) -> Labels:
+    """Merge types that are one thing under two names: toner, toner cartridge; motherboard, desktop board.
 
-    The rarer type becomes a synonym of the commoner one. A name that ends in another one ("laser printer") is narrower,
-    and is merged only where it means the same to the classifier. log_probs: float32 (products, types).
+    Their names share a word, and the classifier cannot tell them apart, or their mean titles are all but the same. The
+    rarer type becomes a synonym of the commoner one. A name that ends in another one ("laser printer") is narrower,
+    and is merged only where it means the same to the classifier. log_probs: float32 (products, types). vectors: float32
+    (products, width), of the titles.
     """
     count = len(labels.names)
     products = np.bincount(labels.types, minlength=count)
@@ -144,13 +148,20 @@ def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
         (count, len(labels.types)),
     )
     likeness = (members @ np.exp(log_probs)) / np.maximum(products, 1)[:, None]  # mean P(column | products of the row)
-    words = [frozenset(name.split()) for name in labels.names]
+    means = (members @ (vectors - vectors.mean(0))) / np.maximum(products, 1)[:, None]
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    cosines = means @ means.T
     target = np.arange(count)
     for place in np.argsort(products, kind="stable").tolist():
-        for other in np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist():
-            narrower = labels.names[place].endswith(f" {labels.names[other]}")
-            least = _SAME if narrower else _ALIKE
-            if products[other] > products[place] and words[place] & words[other] and likeness[place, other] >= least:
+        rivals = [
+            *np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist(),
+            *np.flatnonzero(cosines[place] >= _EQUAL),
+        ]
+        for other in (rival for rival in rivals if products[rival] > products[place]):
+            kinship = _compare_names(labels.names[place], labels.names[other])
+            confused = likeness[place, other] >= (_SAME if kinship is _Kinship.NARROWER else _ALIKE)
+            equal = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
+            if kinship is not _Kinship.NONE and (confused or equal):
                 target[place] = other
                 break
     while not np.array_equal(target, target[target]):
@@ -165,6 +176,32 @@ def _merge(labels: Labels, log_probs: FloatArray) -> Labels:
         types=places[target[labels.types]],
         synonyms={name: place for name, place in merged.items() if place >= 0},
     )
+
+
+class _Kinship(Enum):
+    """What one name is to another. SIBLING: both have a word of their own beside a common one."""
+
+    NONE = auto()
+    NARROWER = auto()
+    VARIANT = auto()
+    SIBLING = auto()
+
+
+def _compare_names(name: str, other: str) -> _Kinship:
+    """Say what a name is to another.
+
+    "laser printer" is narrower than `printer`. "toner" is a variant of `toner cartridge`, and "motherboard" of `desktop
+    board`. "vga cable" and `monitor cable` are siblings.
+    """
+    words, others = set(name.split()), set(other.split())
+    last, other_last = name.split()[-1], other.split()[-1]
+    if name.endswith(f" {other}"):
+        return _Kinship.NARROWER
+    if last != other_last and (
+        words < others or others < words or last.endswith(other_last) or other_last.endswith(last)
+    ):
+        return _Kinship.VARIANT
+    return _Kinship.SIBLING if words & others else _Kinship.NONE
 
 
 def _group(features: FloatArray) -> list[IntArray]:

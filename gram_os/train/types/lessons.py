@@ -20,8 +20,9 @@ from gram_os.arrays import FloatArray, IntArray
 from gram_os.text.heads import find_heads, split_phrases
 from gram_os.text.normalise import Normaliser
 from gram_os.text.product_types import TypeVocabulary
-from gram_os.train.types.bridge import Bridge, Embed, spread_names
+from gram_os.train.types.bridge import Bridge, spread_names
 from gram_os.train.types.lexicon import TypeSources
+from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.thesaurus import Thesaurus
 
 _FILE: Final = "lessons.npz"

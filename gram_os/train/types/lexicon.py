@@ -23,7 +23,9 @@ from gram_os.text.own_values import field_values, long_texts
 from gram_os.text.tagger import Span
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.mining.fields import find_number_categories
+from gram_os.train.types.name_fit import LEAST_TITLES, Embed, weigh_names
 from gram_os.train.types.names import NameWords, split_names
+from gram_os.train.types.plurals import list_singulars
 from gram_os.train.types.taxonomy import Taxonomy
 from gram_os.train.types.thesaurus import Thesaurus, is_kind_of
 
@@ -36,6 +38,7 @@ _COMMON: Final = 0.9  # share of one value, above which a field says the same of
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
 _LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
 _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
+_FITS, _FITS_WELL = 0.1, 0.16  # cosines of a word and its titles without it (`weigh_names`)
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
 THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
@@ -67,9 +70,11 @@ class TypeLexicon:
 
     taxonomy_names: names of the taxonomy's categories, normalised. field_names: values of category fields. is_foreign:
     whether the titles are in another language than the sources.
+
+    embed: what says how well a word names its products; without it the words alone decide.
     """
 
-    def __init__(self, mined: MinedCatalogue, sources: TypeSources):
+    def __init__(self, mined: MinedCatalogue, sources: TypeSources, embed: Embed | None = None):
         normaliser = mined.normaliser
         self._normaliser = normaliser
         self._thesaurus = sources.thesaurus
@@ -88,6 +93,7 @@ class TypeLexicon:
         self._things: dict[str, bool] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
         self._field_counts: Counter[str] = Counter()
+        self._fit = {} if embed is None else weigh_names(self._list_ends(), normaliser, embed)
         self._heads = {word for word in self._uses if self._is_head(word)}
         self.is_foreign = self._is_foreign(sources)
         self.category_fields = _choose_fields(mined, self)
@@ -172,21 +178,39 @@ class TypeLexicon:
             yield " ".join(words[start:stop])
             stop = start
 
+    def _list_ends(self) -> dict[str, list[str]]:
+        """Return word -> the titles in which it ends a phrase, of the words that may be heads."""
+        words = {word for word, n in self._last.items() if n >= LEAST_TITLES and self._may_be_head(word)}
+        words = {word for word in words if self._heads_of_names[word] or self._is_thing(word)}
+        found: dict[str, list[str]] = defaultdict(list)
+        for product, row in zip(self._mined.products, self.phrases, strict=True):
+            for word in words.intersection(phrase.words[-1] for phrase in row):
+                found[word].append(product.title)
+        return found
+
+    def _may_be_head(self, word: str) -> bool:
+        return len(word) > 1 and word not in self._colours and word not in self._conditions and self._is_noun(word)
+
     def _is_head(self, word: str) -> bool:
-        if len(word) < 2 or word in self._colours or word in self._conditions:
-            return False
-        if not self._is_noun(word):
+        if not self._may_be_head(word):
             return False
         share = self._ends[word] / max(self._uses[word], self._ends[word])
         if not self.taxonomy_names and self._thesaurus is None:
             return share >= 0.4 and self._ends[word] > 2
-        is_category, is_thing = word in self.taxonomy_names, self._is_thing(word)
+        names, is_thing = self._heads_of_names[word], self._is_thing(word)
         last = self._last[word] / self._uses[word]  # share of uses that end a phrase
-        if share >= 0.25 and self._ends[word] > 1 and (self._heads_of_names[word] > 0 or is_thing):
+        fit = self._fit.get(word, _FITS) if self._fit else 1.0
+        if self._ends[word] > 1 and share >= 0.25:
+            if names > 2 or share >= 0.7:
+                return names > 0 or is_thing
+            if names > 0:
+                return share >= 0.5 or ((is_thing or names > 1) and fit >= _FITS)
+            return is_thing and fit >= _FITS_WELL and len(word) > 2
+        if word in self.taxonomy_names and is_thing and last >= 0.4:
+            return names > 2 or fit >= _FITS
+        if share >= 0.05 and last >= 0.3 and fit >= _FITS and (word in self.taxonomy_names or names > 2):
             return True
-        if is_category and is_thing and last >= 0.4:
-            return True
-        return share >= 0.05 and last >= 0.3 and (is_category or self._heads_of_names[word] > 2)
+        return share >= 0.03 and names > 0 and self._fit.get(word, 0.0) >= (_FITS_WELL if is_thing else 2 * _FITS_WELL)
 
     def _is_noun(self, word: str) -> bool:
         """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
@@ -222,8 +246,9 @@ def _category_names(taxonomy: Taxonomy | None, normaliser: Normaliser) -> Iterat
 
 
 def _list_words(taxonomy: Taxonomy | None) -> set[str]:
-    """Return the last words of the taxonomy's names, in lower case."""
-    return set() if taxonomy is None else {category.name.lower().split()[-1] for category in taxonomy}
+    """Return the last words of the taxonomy's names, in lower case, in the plural and in the singular."""
+    words = set() if taxonomy is None else {category.name.lower().split()[-1] for category in taxonomy}
+    return words.union(*map(list_singulars, words))
 
 
 def _count_spellings(products: Iterable[Product], normaliser: Normaliser) -> dict[str, Counter[str]]:
