@@ -54,6 +54,20 @@ def test_a_category_that_is_near_because_it_is_near_to_all_is_no_synonym() -> No
         assert vocabulary.types[2].synonyms == found
 
 
+def test_a_category_becomes_a_synonym_only_if_the_names_are_near_each_other_too() -> None:
+    # All mice are wireless USB mice, so their titles are near "USB Devices", whatever "mouse" means.
+    sources = TypeSources(_taxonomy("USB Devices", "Animals", "Laptops"))
+    for mouse, synonyms in (
+        ("wireless usb device devices mouse", ("usb device",)),
+        ("wireless usb device devices", ()),
+    ):
+        meanings = [*MEANINGS[:2], mouse, MEANINGS[3]]
+        encoder = make_encoder(meanings)
+        vocabulary, _ = build_bridge(LABELS, encoder(TITLES), sources, NORMALISER, encoder)
+        found = {kind.name: kind.synonyms for kind in vocabulary.types}
+        assert found == {"case": (), "mouse": synonyms, "notebook": ("laptop",)}
+
+
 def test_names_of_what_belongs_to_a_thing_are_no_synonyms() -> None:
     assert _synonyms(TypeSources(_taxonomy("Laptops Accessories", "Animals")))["notebook"] == ()
 

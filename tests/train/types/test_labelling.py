@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from gram_os.arrays import FloatArray, IntArray
 from gram_os.train.lessons.teach import other_texts
 from gram_os.train.types.labelling import Categories, Labels, _merge, _name_group, label_products
 from gram_os.train.types.lexicon import TypeLexicon, TypeSources
@@ -92,12 +93,60 @@ def test_types_that_the_classifier_takes_for_each_other_are_one_if_their_names_s
             4: [0.6, 0, 0, 0.2, 0.2]}  # fmt: skip
     probabilities = np.array([rows[place] for place in types.tolist()], np.float32)
     with np.errstate(divide="ignore"):
-        found = _merge(Labels(names, types, np.ones(16, np.float32), [True] * 16), np.log(probabilities))
+        found = _merge(
+            Labels(names, types, np.ones(16, np.float32), [True] * 16), np.log(probabilities), _titles(types, range(5))
+        )
     # toner cartridges are toners to .2 (.15 are enough), and cases to .6, with which they share no word;
     # laser printers are printers to .3, and a narrower type needs .4
     assert found.names == ["case", "laser printer", "printer", "toner"]
     assert dict(found.synonyms) == {"toner cartridge": 3}
     assert found.types.tolist() == [0] * 4 + [1] * 2 + [2] * 3 + [3] * 7
+
+
+def _titles(types: IntArray, meanings: Sequence[int]) -> FloatArray:
+    """Return the titles' vectors: those of types with the same number in `meanings` are equal."""
+    found: FloatArray = np.eye(max(meanings) + 1, dtype=np.float32)[np.array(meanings)[types]]
+    return found
+
+
+def _merge_sure(counts: Mapping[str, int], meanings: Mapping[str, int]) -> Labels:
+    """Merge types that the classifier tells apart: products of each type, and the meaning of its titles."""
+    types = np.repeat(np.arange(len(counts)), list(counts.values()))
+    labels = Labels(list(counts), types, np.ones(len(types), np.float32), [True] * len(types))
+    with np.errstate(divide="ignore"):
+        log_probs = np.log(np.eye(len(counts), dtype=np.float32)[types])
+    return _merge(labels, log_probs, _titles(types, [meanings[name] for name in counts]))
+
+
+def test_variants_of_one_name_are_one_type_if_their_titles_are_alike() -> None:
+    counts = {"desktop board": 5, "lamp": 4, "motherboard": 3, "toner": 2, "toner cartridge": 6}
+    found = _merge_sure(counts, {"desktop board": 0, "motherboard": 0, "toner": 1, "toner cartridge": 1, "lamp": 2})
+    assert found.names == ["desktop board", "lamp", "toner cartridge"]
+    assert dict(found.synonyms) == {"motherboard": 0, "toner": 2}  # the rarer name is a synonym of the commoner one
+    assert _types(found) == ["desktop board"] * 5 + ["lamp"] * 4 + ["desktop board"] * 3 + ["toner cartridge"] * 8
+
+
+def test_variants_of_one_name_are_two_types_if_their_titles_differ() -> None:
+    counts = {"desktop board": 5, "lamp": 4, "motherboard": 3, "toner": 2, "toner cartridge": 6}
+    found = _merge_sure(counts, {name: at for at, name in enumerate(counts)})
+    assert found.names == list(counts)
+    assert not found.synonyms
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("monitor cable", "vga cable"),  # siblings
+        ("printer", "laser printer"),  # one is narrower
+        ("laser printer", "printer"),
+        ("notebook", "lamp"),  # no word in common
+    ],
+)
+def test_other_names_stay_apart_although_their_titles_are_alike(one: str, other: str) -> None:
+    found = _merge_sure({one: 5, other: 3, "battery": 6}, {one: 0, other: 0, "battery": 1})
+    assert found.names == [one, other, "battery"]
+    assert not found.synonyms
+    assert _types(found) == [one] * 5 + [other] * 3 + ["battery"] * 6
 
 
 def test_products_that_name_nothing_are_named_group_by_group_by_a_taxonomy() -> None:

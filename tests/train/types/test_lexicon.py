@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gram_os.train.types.lexicon import TypeLexicon, TypeSources
+from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.taxonomy import Category, Taxonomy
-from tests.train.typed_catalogue import Row, make_thesaurus, mine_rows
+from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
 
 NOUNS = make_thesaurus(
     {
@@ -84,6 +85,47 @@ def test_a_taxonomy_names_phrases() -> None:
 def test_titles_that_name_nothing_have_no_candidate(lexicon: TypeLexicon) -> None:
     rows = [(f"Okapi EliteBook {at}", "Okapi", "") for at in range(5)]
     assert TypeLexicon(mine_rows(rows), TypeSources(thesaurus=NOUNS)).find_candidates(3) == []
+
+
+# ---- what the encoder says of a word and its titles
+
+WORDS = {
+    "printer": "laserjet",
+    "express": "sata",
+    "card": "sata",
+    "lamp": "laserjet",
+    "desk": "oak",
+}  # with what stands before
+SOLD = make_thesaurus(dict.fromkeys(WORDS, ""))
+KINDS = Taxonomy(tuple(Category((f"Night {name}",)) for name in ("Printers", "Expresses", "Cards", "Lamps", "Desks")))
+#: To this encoder LaserJets are printers, and what has SATA is a card. To the other one they are lamps and expresses.
+PRINTERS = make_encoder(["printer laserjet", "express", "card sata", "lamp", "desk oak"])
+EXPRESSES = make_encoder(["printer", "express sata", "card", "lamp laserjet", "desk oak"])
+
+
+def _read(marked: int, encoder: Embed | None) -> dict[str, list[str]]:
+    """Return the names in a title that ends in each word. The tagger marks 40 titles of each word, `marked` of two."""
+    rows: list[Row] = [
+        (f"Okapi {before} m{at} {word}", "Okapi", word if at < marked or word in ("card", "lamp", "desk") else "")
+        for word, before in WORDS.items()
+        for at in range(40)
+    ]
+    lexicon = TypeLexicon(mine_rows(rows), TypeSources(KINDS, SOLD), encoder)
+    places = {word: 40 * at + 39 for at, word in enumerate(WORDS)}
+    return {word: [found.name for found in lexicon.find_candidates(place)] for word, place in places.items()}
+
+
+@pytest.mark.parametrize(("marked", "without"), [(2, False), (12, True)])
+def test_a_word_that_is_seldom_marked_is_a_name_if_its_titles_are_near_it(marked: int, *, without: bool) -> None:
+    names = {word: [word] for word in WORDS}
+    assert _read(marked, PRINTERS) == {**names, "express": []}
+    assert _read(marked, EXPRESSES) == {**names, "printer": []}
+    # The words alone cannot tell the two apart.
+    assert _read(marked, None) == (names if without else {**names, "express": [], "printer": []})
+
+
+def test_a_word_that_is_marked_nearly_always_is_a_name_wherever_its_titles_are() -> None:
+    assert _read(36, PRINTERS) == _read(36, EXPRESSES) == {word: [word] for word in WORDS}
 
 
 # ---- category fields

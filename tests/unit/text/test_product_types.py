@@ -27,6 +27,47 @@ def test_a_name_means_its_own_type_first_and_a_synonym_the_commonest() -> None:
     assert (len(NO_TYPES), NO_TYPES.longest, NO_TYPES.find("case")) == (0, 0, ())
 
 
+JOINED = TypeVocabulary(
+    (
+        ProductType("keyboard", 9),
+        ProductType("hard drive", 8, (), ("hard disc",)),
+        ProductType("headphones", 7),
+        ProductType("mouse", 6),
+        ProductType("tripod", 5),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("key board", 0),
+        ("keyboards", 0),
+        ("harddrive", 1),
+        ("harddisc", 1),
+        ("head phone", 2),
+        ("headphone", 2),
+        ("tri pod", 4),
+    ],
+)
+def test_words_that_are_written_apart_or_together_are_one_name(written: str, place: int) -> None:
+    assert JOINED.find(written) == (place,)
+
+
+@pytest.mark.parametrize("written", ["mo use", "m ouse", "key", "board", "hard", "key boards x", "drive hard", ""])
+def test_short_words_and_other_words_are_not_joined(written: str) -> None:
+    assert JOINED.find(written) == ()
+
+
+def test_a_name_as_it_is_written_wins_over_a_joined_one() -> None:
+    both = TypeVocabulary(
+        (ProductType("hard drive", 9), ProductType("harddrive", 4), ProductType("disc", 2, (), ("hard drives",)))
+    )
+    assert both.find("hard drive") == (0,)
+    assert both.find("harddrive") == (1,)
+    assert both.find("hard drives") == (2,)
+
+
 def test_broader_types_come_nearest_first_and_once() -> None:
     assert VOCABULARY.with_broader(2) == (2, 3, 0)
     assert VOCABULARY.with_broader(1) == (1,)
