@@ -104,8 +104,9 @@ def test_types_that_the_classifier_takes_for_each_other_are_one_if_their_names_s
 
 
 def _titles(types: IntArray, meanings: Sequence[int]) -> FloatArray:
-    """Return the titles' vectors: those of types with the same number in `meanings` are equal."""
-    found: FloatArray = np.eye(max(meanings) + 1, dtype=np.float32)[np.array(meanings)[types]]
+    """Return the titles' vectors, which are near each other, and equal for types of the same number in `meanings`."""
+    apart = np.eye(max(meanings) + 1, dtype=np.float32)[np.array(meanings)[types]]
+    found: FloatArray = np.hstack([apart, np.full((len(types), 1), 3, np.float32)])
     return found
 
 
@@ -120,10 +121,16 @@ def _merge_sure(counts: Mapping[str, int], meanings: Mapping[str, int]) -> Label
 
 def test_variants_of_one_name_are_one_type_if_their_titles_are_alike() -> None:
     counts = {"desktop board": 5, "lamp": 4, "motherboard": 3, "toner": 2, "toner cartridge": 6}
-    found = _merge_sure(counts, {"desktop board": 0, "motherboard": 0, "toner": 1, "toner cartridge": 1, "lamp": 2})
+    meanings = {"desktop board": 0, "motherboard": 0, "toner": 1, "toner cartridge": 1, "lamp": 2}
+    found = _merge_sure(counts, meanings)
     assert found.names == ["desktop board", "lamp", "toner cartridge"]
     assert dict(found.synonyms) == {"motherboard": 0, "toner": 2}  # the rarer name is a synonym of the commoner one
     assert _types(found) == ["desktop board"] * 5 + ["lamp"] * 4 + ["desktop board"] * 3 + ["toner cartridge"] * 8
+    # However many other types there are.
+    others = {f"{letter}hat": 4 for letter in "abcdefghijkl"}
+    more = _merge_sure(others | counts, meanings | {name: 3 + at for at, name in enumerate(others)})
+    assert more.names == [*others, *found.names]
+    assert dict(more.synonyms) == {name: place + len(others) for name, place in found.synonyms.items()}
 
 
 def test_variants_of_one_name_are_two_types_if_their_titles_differ() -> None:
