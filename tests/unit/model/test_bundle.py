@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from gram_os.errors import BundleError
-from gram_os.model.bundle import FORMAT, Bundle, FileRecord, Manifest, read_file_names, seal, write_tables
+from gram_os.model.bundle import (
+    FORMAT,
+    Bundle,
+    FileRecord,
+    Manifest,
+    ValueThreshold,
+    read_file_names,
+    seal,
+    write_tables,
+)
 from gram_os.model.pair_weights import PairWeights, SideWeights
 from gram_os.model.trie import CodeTrie
 from gram_os.text.attribute import AttributeType as T
@@ -92,6 +101,31 @@ def test_the_manifest_comes_back_with_every_file_and_no_other(folder: Path) -> N
     assert manifest.files["encoder.onnx"].bytes == 700
 
 
+def test_thresholds_come_back_and_a_bundle_without_them_has_none(folder: Path) -> None:
+    assert Bundle.load(folder).manifest.thresholds == {}
+    _edit(folder, lambda content: content.pop("thresholds"))  # as bundles were written before
+    assert Bundle.load(folder).manifest.thresholds == {}
+    thresholds = {kind: ValueThreshold(least=0.02, precision=0.95, values=20) for kind in (T.STYLE, T.COLOUR)}
+    seal(folder, MANIFEST.model_copy(update={"thresholds": thresholds}))
+    assert Bundle.load(folder).manifest.thresholds == thresholds
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "place"),
+    [
+        ("colour", {"least": 1.5, "precision": 0.95, "values": 20}, "thresholds.colour.least"),
+        ("colour", {"least": -0.1, "precision": 0.95, "values": 20}, "thresholds.colour.least"),
+        ("colour", {"precision": 0.95, "values": 20}, "thresholds.colour.least"),
+        ("hue", {"least": 0.5, "precision": 0.95, "values": 20}, "thresholds.hue"),
+    ],
+)
+def test_a_wrong_threshold_is_refused_by_its_name(
+    folder: Path, kind: str, threshold: dict[str, float], place: str
+) -> None:
+    _edit(folder, lambda content: content.update(thresholds={kind: threshold}))
+    assert f"{folder / 'manifest.json'}: {place}" in _refusal(folder)
+
+
 def test_the_tokenizer_neither_pads_nor_cuts(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     file = tmp_path / "tokenizer.json"
@@ -136,6 +170,7 @@ def test_the_id_does_not_count_what_no_document_depends_on(folder: Path, change:
         {"attributes": {"brand": T.MODEL}},
         {"backbone": "causal-lm"},
         {"model": {"prompts": "2"}},
+        {"thresholds": {T.COLOUR: ValueThreshold(least=0.5, precision=0.96, values=50)}},
     ],
 )
 def test_the_id_counts_what_the_manifest_says_of_titles(folder: Path, change: dict[str, object]) -> None:

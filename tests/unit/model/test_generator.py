@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count, islice
@@ -16,6 +16,7 @@ import pytest
 from gram_os.catalogue import Product
 from gram_os.errors import GramError
 from gram_os.model.backbone import load_generator
+from gram_os.model.bundle import ValueThreshold
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.model.decode import Step
 from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator
@@ -273,6 +274,50 @@ def test_a_text_that_says_nothing_gets_nothing_from_the_model(generator: Generat
 def test_words_that_the_catalogue_does_not_know_have_codes(generator: Generator) -> None:
     assert any(not scored.own for scored in generator.code_queries(["zebra"])[0].weights)
     assert any(not scored.own for scored in generator.code_queries(["किताब"])[0].weights)
+
+
+def _attributes(generator: Generator, least: Mapping[AttributeType, float], product: Product) -> dict[str, bool]:
+    """Return the attributes of a product under a bundle with these thresholds, and whether each is its own."""
+    thresholds = {kind: ValueThreshold(least=p, precision=0.95, values=20) for kind, p in least.items()}
+    manifest = generator.bundle.manifest.model_copy(update={"thresholds": thresholds})
+    other = Generator(replace(generator.bundle, manifest=manifest), TableModel(len(VALUES)))
+    (coded,), (stream,) = other.code_batch([product]), other.code_products([product])
+    assert coded == stream
+    return {found.value: found.own for found in coded.attributes}
+
+
+def test_a_generated_value_is_an_attribute_from_the_threshold_of_its_type(tmp_path: Path) -> None:
+    generator = make_generator(tmp_path, title_values=len(VALUES))
+    product = Product("1", "zebra", {})
+    likely = {str(scored.code): scored.probability for scored in generator.code_batch([product])[0].weights}
+    (wireless, black, red) = (likely[value] for value in ("wireless", "black", "red"))
+    assert wireless is not None
+    assert black is not None
+    assert red is not None
+    function, colour = AttributeType.FUNCTION, AttributeType.COLOUR
+    assert _attributes(generator, {}, product) == {}
+    assert _attributes(generator, {function: wireless}, product) == {"wireless": False}
+    assert _attributes(generator, {function: wireless + 1e-6}, product) == {}
+    assert _attributes(generator, {colour: max(black, red)}, product) == {"black" if black > red else "red": False}
+    both = _attributes(generator, {colour: max(black, red), function: wireless}, product)
+    assert both == {"wireless": False, "black" if black > red else "red": False}
+    # What the product states itself needs no threshold, and of its colour it states one.
+    stated = Product("1", "red zebra", {})
+    assert _attributes(generator, {colour: 0.0}, stated) == {"red": True}
+
+
+def test_thresholds_change_no_query_and_no_weight(tmp_path: Path) -> None:
+    generator = make_generator(tmp_path, title_values=len(VALUES))
+    thresholds = {
+        kind: ValueThreshold(least=0, precision=1, values=20) for kind in (AttributeType.COLOUR, AttributeType.BRAND)
+    }
+    manifest = generator.bundle.manifest.model_copy(update={"thresholds": thresholds})
+    other = Generator(replace(generator.bundle, manifest=manifest), TableModel(len(VALUES)))
+    assert other.code_queries(["zebra", "black toner"]) == generator.code_queries(["zebra", "black toner"])
+    product = Product("1", "zebra", {})
+    (left,), (right,) = other.code_batch([product]), generator.code_batch([product])
+    assert left.weights == right.weights
+    assert left.attributes != right.attributes
 
 
 def test_texts_that_say_nothing_change_no_other_text(generator: Generator) -> None:

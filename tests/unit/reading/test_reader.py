@@ -179,6 +179,39 @@ def test_generated_values_pass_a_filter() -> None:
     assert _title("Black case", said=said).attributes == _title("Black case").attributes
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("new", T.MODIFIER),
+        ("gift", T.OTHER),
+        ("bestseller", T.MARKETING_TERM),
+        ("rechargeable battery", T.TECHNICAL_SPECIFICATION),  # no measure and no standard
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="thresholds of such types stop the reader with ValueError, or are let through")
+def test_generated_values_that_say_little_are_no_attributes(value: str, kind: AttributeType) -> None:
+    reader = replace(READER, dictionary=AttributeDictionary((value,), (kind,), (9,)), thresholds={kind: 0.5})
+    assert _title("Cable", reader, Probabilities({}, {value: 0.9})) == _title("Cable", reader)
+
+
+@pytest.mark.xfail(strict=True, reason="a reader looks for no more words than the longest written name has")
+def test_a_name_written_apart_is_read_where_all_names_are_one_word() -> None:
+    reader = replace(
+        READER, types=TypeVocabulary((ProductType("keyboard", 9),)), words=Vocabulary({"key": 9, "board": 9})
+    )
+    assert _values(_title("Xerox key board", reader), T.PRODUCT_TYPE)[:1] == ["keyboard"]
+    assert _values(_query("key board", reader), T.PRODUCT_TYPE)[:1] == ["keyboard"]
+
+
+def test_names_are_read_that_are_written_apart_or_together() -> None:
+    types = TypeVocabulary((ProductType("keyboard", 9), ProductType("hard drive", 9)))
+    words = Vocabulary({"key": 9, "board": 9, "harddrive": 9})
+    reader = replace(READER, types=types, words=words, normaliser=Normaliser({"harddriv": "harddrive"}))
+    for written, name in (("key board", "keyboard"), ("harddrive", "hard drive")):
+        assert _values(_title(f"Xerox {written} 3 m", reader), T.PRODUCT_TYPE)[0] == name
+        assert _values(_query(f"xerox {written}", reader), T.PRODUCT_TYPE)[0] == name
+
+
 def test_a_generated_measure_contradicts_no_other() -> None:
     dictionary = AttributeDictionary(("8 gb", "9 m"), (T.TECHNICAL_SPECIFICATION,) * 2, (3, 3))
     reader = replace(READER, dictionary=dictionary, thresholds={T.TECHNICAL_SPECIFICATION: 0.5})
