@@ -93,7 +93,8 @@ class Generator:
         """
         bundle = self.bundle
         texts = [_plain(text) for text in texts]
-        own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary) for text in texts]
+        known = self._reader.type_words
+        own = [query_values(text, bundle.normaliser, self._dictionary, bundle.vocabulary, known) for text in texts]
         return self._code(texts, own, Side.QUERY, width=width, values=bundle.manifest.query_values)
 
     def code_products(self, products: Iterable[Product], *, batch: int = BATCH) -> Iterator[CodedText]:

@@ -81,6 +81,10 @@ class KnownNames:
             return found
         return self._ends.get(name, ())
 
+    def says_more(self, word: str) -> bool:
+        """Say whether a word beside a name may make it the name of something else. A known property does not."""
+        return self.dictionary is None or self.dictionary.type_of(word) not in _PROPERTIES
+
     @cached_property
     def _ends(self) -> Mapping[str, tuple[int, ...]]:
         ends: dict[str, list[int]] = defaultdict(list)

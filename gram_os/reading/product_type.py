@@ -16,7 +16,7 @@ import numpy as np
 from gram_os.arrays import FloatArray
 from gram_os.reading.names import LINKED, SYNONYM, KnownNames, NameInText, find_names, list_names
 from gram_os.text.attribute import Side
-from gram_os.text.heads import Phrase, Role, TypeNames
+from gram_os.text.heads import Phrase, Role
 from gram_os.text.product_types import TypeVocabulary
 
 #: The model replaces the title's best name when P of its own choice is above the first number and P of the name, its
@@ -27,7 +27,8 @@ UNLIKELY: Final = 0.01
 LEAST: Final = 0.5
 #: The share of a query's distribution that the types of its head get.
 HEAD_SHARE: Final = 0.7
-#: The same for a name that may be no head: a generic word stands behind it ("battery kit"), or "for" before it.
+#: The same for a name that may be no head: a generic word stands behind it ("battery kit"), or "for" before it. And for
+#: a name that is only the end of a longer phrase: a "pen drive" is some drive, the model says which.
 DOUBTFUL_SHARE: Final = 0.3
 QUERY_TYPES: Final = 10  # types that a query may have
 _OWN: Final = 2.0  # how much more a type's own name means it than the types that have it for a synonym
@@ -60,7 +61,7 @@ def settle_type(
     log_probs: FloatArray | None = None,
     field_types: Sequence[str] = (),
     side: Side = Side.TITLE,
-    names: TypeNames | None = None,
+    names: KnownNames | None = None,
 ) -> TypeReading:
     """Say what a product is (`Side.TITLE`) or what a query asks for (`Side.QUERY`).
 
@@ -74,7 +75,8 @@ def settle_type(
     one.
 
     A query: the types of its head get `HEAD_SHARE`, in proportion to the root of their numbers of products. The head is
-    the last name of the first phrase that has one. A name that may be no head gets `DOUBTFUL_SHARE`. The model's
+    the last name of the first phrase that has one. A name that may be no head, or that leaves words of its phrase
+    unread, gets `DOUBTFUL_SHARE`. In the second case narrower types share it, by the model's probabilities. The model's
     distribution gets the rest.
 
     >>> from gram_os.text.normalise import Normaliser
@@ -184,7 +186,7 @@ def _broaden(best: int, vocabulary: TypeVocabulary, log_probs: FloatArray) -> Ty
 
 
 def _read_query(
-    phrases: Sequence[Phrase], vocabulary: TypeVocabulary, names: TypeNames, log_probs: FloatArray | None
+    phrases: Sequence[Phrase], vocabulary: TypeVocabulary, names: KnownNames, log_probs: FloatArray | None
 ) -> TypeReading:
     """Mix the types of a query's head with the model's distribution."""
     head = _find_head(phrases, names)
@@ -194,11 +196,8 @@ def _read_query(
         for place in np.argsort(-log_probs, kind="stable")[:QUERY_TYPES].tolist():
             shares[place] += left * exp(float(log_probs[place]))
     if head is not None:
-        roots = {place: max(vocabulary.types[place].products, 1) ** 0.5 for place in head.types}
-        if head.name in vocabulary.places:
-            roots[vocabulary.places[head.name]] *= _OWN
-        for place, root in roots.items():
-            shares[place] += head.share * root / sum(roots.values())
+        for place, share in _share_head(head, vocabulary, log_probs).items():
+            shares[place] += head.share * share
     top = sorted(shares, key=lambda place: (-shares[place], place))[:QUERY_TYPES]
     total = sum(shares[place] for place in top) or inf
     named = frozenset(() if head is None else head.types)
@@ -208,14 +207,29 @@ def _read_query(
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The head of a query. share: of the distribution."""
+    """The head of a query. share: of the distribution. is_end: whether its phrase says more than the name."""
 
     name: str
     types: tuple[int, ...]
     share: float
+    is_end: bool
 
 
-def _find_head(phrases: Sequence[Phrase], names: TypeNames) -> _Head | None:
+def _share_head(head: _Head, vocabulary: TypeVocabulary, log_probs: FloatArray | None) -> Mapping[int, float]:
+    """Share the mass of a head among its types."""
+    roots = {place: max(vocabulary.types[place].products, 1) ** 0.5 for place in head.types}
+    if head.name in vocabulary.places:
+        roots[vocabulary.places[head.name]] *= _OWN
+    if head.is_end and log_probs is not None:
+        ends = f" {head.name}"
+        narrower = [at for at, kind in enumerate(vocabulary.types) if kind.name.endswith(ends) and at not in roots]
+        roots.update({place: max(vocabulary.types[place].products, 1) ** 0.5 for place in narrower})
+        roots = {place: root * exp(float(log_probs[place])) for place, root in roots.items()}
+    total = sum(roots.values()) or inf
+    return {place: root / total for place, root in roots.items()}
+
+
+def _find_head(phrases: Sequence[Phrase], names: KnownNames) -> _Head | None:
     """Return the last name of the first phrase that has one; of a phrase behind "for" where no other has one."""
     for linked in (False, True):
         for phrase in phrases:
@@ -224,5 +238,7 @@ def _find_head(phrases: Sequence[Phrase], names: TypeNames) -> _Head | None:
                 found = next(((name, types) for name, types in here if types), None)
                 if found is not None:
                     is_head = not linked and here[0] == found
-                    return _Head(*found, share=HEAD_SHARE if is_head else DOUBTFUL_SHARE)
+                    unread = set(phrase.words) - set(found[0].split())
+                    is_end = any(names.says_more(word) for word in unread)
+                    return _Head(*found, HEAD_SHARE if is_head and not is_end else DOUBTFUL_SHARE, is_end)
     return None

@@ -96,7 +96,7 @@ class TextReader:
 
     def read_query(self, text: str, said: Probabilities) -> Reading:
         """Read a query: the types that it may ask for, and the values that it states, misspelt ones mended."""
-        mended = mend_words(text, self.normaliser, self.words, self._type_words)
+        mended = mend_words(text, self.normaliser, self.words, self.type_words)
         placed = place_values(mended, self.normaliser, self.dictionary)
         types, heads = self._ask_types(mended, placed, said)
         own = [_own(one.value, one.type, said) for one in self._type_values(placed, (), heads) if one.type]
@@ -111,7 +111,7 @@ class TextReader:
         return KnownNames(self.types or TypeVocabulary(()), self.dictionary)
 
     @cached_property
-    def _type_words(self) -> frozenset[str]:
+    def type_words(self) -> frozenset[str]:
         """The words of the types' names and synonyms. They are known words, even where no title holds them."""
         kinds = () if self.types is None else self.types.types
         return frozenset(word for kind in kinds for name in (kind.name, *kind.synonyms) for word in name.split())

@@ -43,21 +43,28 @@ _MASK = "\ue000"  # of Unicode's private use: no text has it
 
 
 def query_values(
-    text: str, normaliser: Normaliser, dictionary: AttributeDictionary, vocabulary: Vocabulary
+    text: str,
+    normaliser: Normaliser,
+    dictionary: AttributeDictionary,
+    vocabulary: Vocabulary,
+    known: Container[str] = (),
 ) -> list[str]:
-    """Return a query's own values: words, measures, known phrases, and what its unknown words may stand for."""
+    """Return a query's own values: words, measures, known phrases, and what its unknown words may stand for.
+
+    known: words that are none of the catalogue's and stand for nothing else: "mice" is no misspelt "micr".
+    """
     tokens = normaliser.tokens(text)
     words = [token.value for token in tokens]
     found = dict.fromkeys(words)
     for token in tokens:
         found.update(dict.fromkeys(token.parts))
-    found.update(dict.fromkeys(_mended(normaliser.fold(text), tokens, vocabulary)))
+    found.update(dict.fromkeys(_mended(normaliser.fold(text), tokens, vocabulary, known)))
     found.update(dict.fromkeys(dictionary.phrases(words)))
     found.update(dict.fromkeys(vocabulary.join(words)))
     return list(found)
 
 
-def _mended(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Iterator[str]:
+def _mended(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary, known: Container[str]) -> Iterator[str]:
     """Yield what the unknown words of a query may stand for.
 
     A misspelt word is mended as it is written, because its stem is often further away: "bateri" is further from
@@ -65,7 +72,7 @@ def _mended(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> Ite
     stem alone mends 284.
     """
     for token in tokens[:MAX_MENDED]:
-        if token.value not in vocabulary.counts:
+        if token.value not in vocabulary.counts and token.value not in known:
             yield from vocabulary.mend(folded[token.start : token.end]) or vocabulary.mend(token.value)
 
 

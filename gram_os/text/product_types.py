@@ -159,8 +159,8 @@ def _read_row(file: Path, number: int, line: str) -> ProductType:
 
 
 def _join(name: str) -> str:
-    """Return a name without spaces and without the s of a plural: "head phone" and `headphones` are one."""
-    return name.replace(" ", "").removesuffix("s")
+    """Return a name without spaces and without the s of plurals: "head phone" and `headphones` are one."""
+    return "".join(word.removesuffix("s") for word in name.split())
 
 
 def _split(cell: str) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def detect_attributes(products: Sequence[Product]) -> dict[str, AttributeType]:
     """Say which fields hold attribute values, and of which type.
 
     Attribute fields hold short texts, lists of them, or paths of categories, that repeat and that at least 1 % of the
-    products fill. A field whose name says what it holds ("brand") need not repeat as often as another one. Numbers, flags, dates and free text are no attributes. The type comes from the field's name.
+    products fill. A field whose name says what it holds ("brand") need not repeat as often as another one. Numbers,
+    flags, dates and free text are no attributes. The type comes from the field's name.
     """
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     filled: Counter[str] = Counter()

@@ -37,6 +37,8 @@ _IDS: Final = "its values are numbers, ids or sentences, and no names of things"
 _COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
 _LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
+_LEAST_PAIRS: Final = 8  # titles in which two words are a phrase, before they are a name without the tagger
+_SHORTEST_NOUN: Final = 4  # letters; units are shorter
 _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
 _FITS, _FITS_WELL = 0.1, 0.16  # cosines of a word and its titles without it (`weigh_names`)
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
@@ -88,6 +90,10 @@ class TypeLexicon:
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
         self._written = _count_spellings(mined.products, normaliser)
         self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
+        self._pairs = Counter(
+            pair for row in self.phrases for pair in {" ".join(p.words) for p in row if len(p.words) == 2}
+        )
+        self._brands = _field_words(mined, AttributeType.BRAND)
         self._colours = _field_words(mined, AttributeType.COLOUR)
         self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
         self._things: dict[str, bool] = {}
@@ -128,7 +134,15 @@ class TypeLexicon:
         if len(words) == 1 or name in self.taxonomy_names or self._is_thing(name):
             return True
         heads = sum(word in self._heads for word in words)
+        if len(words) == 2 and self._pairs[name] >= _LEAST_PAIRS and self._is_noun_beside(words[0]):
+            return True
         return self._spans[name] >= _LEAST_SPANS and heads <= 2 and all(map(self._is_known, words[:-1]))
+
+    def _is_noun_beside(self, word: str) -> bool:
+        """Say whether a word may tell kinds of a thing apart: a noun that is no unit, brand or head."""
+        if self._thesaurus is None or len(word) < _SHORTEST_NOUN or word in self._brands or word in self._heads:
+            return False
+        return bool(self._thesaurus.synonyms(word))
 
     def find_candidates(self, place: int) -> list[Candidate]:
         """Return the names in the title of the product at a place, each once, likeliest places first.
@@ -209,6 +223,8 @@ class TypeLexicon:
         if word in self.taxonomy_names and is_thing and last >= 0.4:
             return names > 2 or fit >= _FITS
         if share >= 0.05 and last >= 0.3 and fit >= _FITS and (word in self.taxonomy_names or names > 2):
+            return True
+        if word in self.taxonomy_names and is_thing and names > 2 and share >= 0.05 and word not in self._fit:
             return True
         return share >= 0.03 and names > 0 and self._fit.get(word, 0.0) >= (_FITS_WELL if is_thing else 2 * _FITS_WELL)
 
