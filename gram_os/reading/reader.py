@@ -246,6 +246,9 @@ class TextReader:
                 continue
             if (kind in SETTLED and kind in held) or (is_measure(value) and unit_of(value) in units):
                 continue
+            if not _is_attribute(value, kind, None):
+                continue
+            held.add(kind)
             yield TypedValue(value, kind, probability, own=False)
 
 

@@ -58,8 +58,8 @@ class TypeVocabulary:
 
     @cached_property
     def longest(self) -> int:
-        """The number of words in the longest name or synonym."""
-        return max((name.count(" ") + 1 for kind in self.types for name in (kind.name, *kind.synonyms)), default=0)
+        """The most words that a name or a synonym may be written in: one may be written apart ("key board")."""
+        return max((name.count(" ") + 2 for kind in self.types for name in (kind.name, *kind.synonyms)), default=0)
 
     def find(self, name: str) -> tuple[int, ...]:
         """Return the types of a name or a synonym, the one with the most products first; empty for other phrases.

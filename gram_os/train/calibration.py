@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from gram_os.catalogue import Product
 from gram_os.model.bundle import Bundle, ValueThreshold
 from gram_os.model.generator import Generator
+from gram_os.reading.reader import UNTYPED
 from gram_os.text.attribute import AttributeType
 from gram_os.text.own_values import field_values, product_values
 
@@ -29,7 +32,8 @@ def calibrate(generator: Generator, products: Sequence[Product]) -> dict[Attribu
     threshold when no probability parts enough right values from wrong ones; then none of its values pass.
     """
     bundle = generator.bundle
-    products = products[:: max(1, -(-len(products) // _MOST_PRODUCTS))]
+    step = max(1.0, len(products) / _MOST_PRODUCTS)
+    products = [products[int(at * step)] for at in range(int(len(products) / step))]
     answers: dict[AttributeType, list[tuple[float, bool]]] = defaultdict(list)
     titles = [Product(product.id, product.title, {}) for product in products]
     for product, coded in zip(products, generator.code_batch(titles), strict=True):
@@ -37,7 +41,7 @@ def calibrate(generator: Generator, products: Sequence[Product]) -> dict[Attribu
         true = _list_true(product, bundle)
         for scored in coded.weights:
             kind = bundle.dictionary.type_of(str(scored.code)) if len(scored.code.values) == 1 else None
-            if kind in stated and not scored.own and scored.probability is not None:
+            if kind in stated and kind not in UNTYPED and not scored.own and scored.probability is not None:
                 answers[kind].append((scored.probability, str(scored.code) in true))
     found = {kind: _find_threshold(answers[kind]) for kind in AttributeType if kind in answers}
     return {kind: threshold for kind, threshold in found.items() if threshold is not None}
@@ -51,10 +55,12 @@ def _list_true(product: Product, bundle: Bundle) -> set[str]:
 
 
 def _find_threshold(answers: Iterable[tuple[float, bool]]) -> ValueThreshold | None:
-    """Return the least probability whose values reach `PRECISION`, None without one."""
-    right, best = 0, None
-    for number, (probability, is_right) in enumerate(sorted(answers, reverse=True), 1):
-        right += is_right
+    """Return the least probability whose values reach `PRECISION`, None without one. Equal ones pass together."""
+    right = number = 0
+    best = None
+    for probability, group in groupby(sorted(answers, reverse=True), key=itemgetter(0)):
+        marks = [is_right for _, is_right in group]
+        right, number = right + sum(marks), number + len(marks)
         if number >= _LEAST_VALUES and right >= PRECISION * number:
-            best = ValueThreshold(least=round(probability, 4), precision=round(right / number, 4), values=number)
+            best = ValueThreshold(least=probability, precision=round(right / number, 4), values=number)
     return best

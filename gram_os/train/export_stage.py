@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,10 +43,12 @@ def make_bundle(inputs: StageInputs, out: Path) -> None:
 def _calibrate(inputs: StageInputs, out: Path) -> None:
     """Write the thresholds of the relevance filter into the manifest."""
     generator, products = load_generator(out), open_mined(inputs).products
-    thresholds = calibrate(generator, [products[place] for place in held_out(len(products))])
+    titles = Counter(product.title for product in products)  # a title that is another product's too was taught
+    places = [place for place in held_out(len(products)) if titles[products[place].title] == 1]
+    thresholds = calibrate(generator, [products[place] for place in places])
     for kind, found in thresholds.items():
         log.info(
-            "generated values of %s count from P %.2f: %.3f of %d are right", kind.value, *found.model_dump().values()
+            "generated values of %s count from P %.4f: %.3f of %d are right", kind.value, *found.model_dump().values()
         )
     seal(out, generator.bundle.manifest.model_copy(update={"thresholds": thresholds}))
 

@@ -153,15 +153,14 @@ def _merge(labels: Labels, log_probs: FloatArray, vectors: FloatArray) -> Labels
     cosines = means @ means.T
     target = np.arange(count)
     for place in np.argsort(products, kind="stable").tolist():
-        rivals = [
-            *np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist(),
-            *np.flatnonzero(cosines[place] >= _EQUAL),
-        ]
+        equal = np.flatnonzero(cosines[place] >= _EQUAL)
+        rivals = np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist()
+        rivals += equal[np.argsort(-cosines[place, equal], kind="stable")].tolist()
         for other in (rival for rival in rivals if products[rival] > products[place]):
             kinship = _compare_names(labels.names[place], labels.names[other])
             confused = likeness[place, other] >= (_SAME if kinship is _Kinship.NARROWER else _ALIKE)
-            equal = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
-            if kinship is not _Kinship.NONE and (confused or equal):
+            same = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
+            if kinship is not _Kinship.NONE and (confused or same):
                 target[place] = other
                 break
     while not np.array_equal(target, target[target]):

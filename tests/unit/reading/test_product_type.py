@@ -141,13 +141,21 @@ def test_a_title_refines_a_field() -> None:
 
 
 def test_a_query_mixes_its_head_with_the_model() -> None:
-    reading = _read("black laptop for travel", {"notebook": 0.5, "battery": 0.4}, side=Side.QUERY)
+    reading = _read("laptop for travel", {"notebook": 0.5, "battery": 0.4}, side=Side.QUERY)
     shares = {NAMES[share.place]: share.probability for share in reading.types}
     assert shares["notebook"] == pytest.approx(0.7 + 0.3 * 0.5)
     assert shares["battery"] == pytest.approx(0.3 * 0.4)
     assert reading.name == "laptop"
     assert [NAMES[share.place] for share in reading.types if share.named] == ["notebook"]
     assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_name_that_leaves_words_unread_leaves_more_to_the_model() -> None:
+    reading = _read("travel case", {"charger": 0.6, "phone case": 0.3}, side=Side.QUERY)
+    shares = {NAMES[share.place]: share.probability for share in reading.types}
+    assert shares["charger"] == pytest.approx(0.7 * 0.6)
+    assert shares["phone case"] > 0.7 * 0.3 + 0.3 * 0.5  # the model prefers it among the cases
+    assert reading.name == "case"
 
 
 def test_types_of_one_name_share_by_the_root_of_their_products() -> None:

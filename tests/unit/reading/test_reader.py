@@ -188,13 +188,11 @@ def test_generated_values_pass_a_filter() -> None:
         ("rechargeable battery", T.TECHNICAL_SPECIFICATION),  # no measure and no standard
     ],
 )
-@pytest.mark.xfail(strict=True, reason="thresholds of such types stop the reader with ValueError, or are let through")
 def test_generated_values_that_say_little_are_no_attributes(value: str, kind: AttributeType) -> None:
     reader = replace(READER, dictionary=AttributeDictionary((value,), (kind,), (9,)), thresholds={kind: 0.5})
     assert _title("Cable", reader, Probabilities({}, {value: 0.9})) == _title("Cable", reader)
 
 
-@pytest.mark.xfail(strict=True, reason="a reader looks for no more words than the longest written name has")
 def test_a_name_written_apart_is_read_where_all_names_are_one_word() -> None:
     reader = replace(
         READER, types=TypeVocabulary((ProductType("keyboard", 9),)), words=Vocabulary({"key": 9, "board": 9})
