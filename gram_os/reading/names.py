@@ -51,6 +51,12 @@ _PROPERTIES: Final = frozenset(
 )
 
 
+#: Types of values that only narrow what is wanted. A function may name another thing: a "shaving machine".
+_NARROWING: Final = frozenset(
+    {AttributeType.AUDIENCE, AttributeType.BRAND, AttributeType.COLOUR, AttributeType.MATERIAL}
+)
+
+
 @dataclass(frozen=True)
 class KnownNames:
     """The names of a vocabulary as texts use them.
@@ -82,8 +88,8 @@ class KnownNames:
         return self._ends.get(name, ())
 
     def says_more(self, word: str) -> bool:
-        """Say whether a word beside a name may make it the name of something else. A known property does not."""
-        return self.dictionary is None or self.dictionary.type_of(word) not in _PROPERTIES
+        """Say whether a word beside a name may make it the name of something else. A brand or a colour does not."""
+        return self.dictionary is None or self.dictionary.type_of(word) not in _NARROWING
 
     @cached_property
     def _ends(self) -> Mapping[str, tuple[int, ...]]:

@@ -119,10 +119,27 @@ def label_products(
             model = _fit(features[(folds != fold) & (chosen >= 0)], chosen[(folds != fold) & (chosen >= 0)], len(names))
             log_probs[folds == fold] = _predict(model, features[folds == fold])
         chosen = np.array([_choose(offer, row) for offer, row in zip(offers, log_probs, strict=True)], np.int64)
+    chosen = _drop_rare(chosen, offers, log_probs)
     is_named = np.array([bool(row) for row in found])
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
     labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
     return _merge(labels, log_probs, vectors)
+
+
+def _drop_rare(chosen: IntArray, offers: Sequence[Mapping[int, float]], log_probs: FloatArray) -> IntArray:
+    """Choose again where a type kept fewer than `LEAST_PRODUCTS` products: a "USB stick" is no `stick` of its own.
+
+    Changes the columns of these types in `log_probs`.
+    """
+    rare = np.flatnonzero(np.bincount(chosen, minlength=log_probs.shape[1]) < LEAST_PRODUCTS).tolist()
+    if len(rare) == log_probs.shape[1]:
+        return chosen
+    log_probs[:, rare] = -np.inf
+    found = chosen.copy()
+    for place in np.flatnonzero(np.isin(chosen, rare)).tolist():
+        kept = {kind: penalty for kind, penalty in offers[place].items() if kind not in rare}
+        found[place] = _choose(kept, log_probs[place])
+    return found
 
 
 def _fold(chosen: IntArray) -> IntArray:
