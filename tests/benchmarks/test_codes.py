@@ -133,10 +133,11 @@ def test_types_are_compared_with_category_paths() -> None:
         ("lamp", []),  # no path: left out
     ]
     products = [
-        _coded([], number=at, fields={"category": path}, product_type=[kind]) for at, (kind, path) in enumerate(paths)
+        _coded([], number=at, fields={"category": path}, product_type=[kind, "cable"])
+        for at, (kind, path) in enumerate(paths)
     ]
-    share, count = measure_categories(products, "category", taxonomy, NORMALISER)
-    assert (share.value, count.value) == (3 / 5, 5)
+    share, any_share, count = measure_categories(products, "category", taxonomy, NORMALISER)
+    assert (share.value, any_share.value, count.value) == (3 / 5, 4 / 5, 5)  # the lamp is a cable too
     with pytest.raises(InputError, match="no product has a category path"):
         measure_categories(products, "kind", taxonomy, NORMALISER)
 
