@@ -8,14 +8,15 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
+from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.generator import Generator
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary
 from tests.fakes import TableModel
 
 T = AttributeType
@@ -51,6 +52,7 @@ def make_bundle(
     query_values: int = 0,
     title_values: int = 0,
     types: TypeVocabulary = NO_TYPES,
+    type_values: TypeValues | None = None,
 ) -> Bundle:
     """Write a bundle of `VALUES`. Its codes: every value, every pair that begins with a brand, and two longer ones."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,9 +68,9 @@ def make_bundle(
         vocabulary=Vocabulary({word: 5 for name in names for word in name.split()}),
         normaliser=Normaliser({"cartridg": "cartridge", "appl": "apple", "mous": "mouse"}),
         trie=CodeTrie.build(codes),
+        types=types,
+        type_values=type_values,
     )
-    if len(types):
-        write_types(types, folder / TYPES)
     manifest = Manifest(
         label="t1",
         backbone="compact",

@@ -8,6 +8,7 @@
     words.tsv          word, products: the catalogue's vocabulary
     stems.tsv          stem, readable word: for the normaliser
     product_types.tsv  product types with their broader types and synonyms (text/product_types.py)
+    type-values.npz    values that products of each type state (reading/type_values.py): offsets, values
     type-heads.npz     of the compact backbone: P(product type | text) (type_heads.py)
 
 Loading checks format, sizes and hashes, and an error names what is wrong. Nothing in a bundle is executed or unpickled.
@@ -32,15 +33,16 @@ from gram_os.errors import BundleError, FileFormatError
 from gram_os.files.array_file import map_arrays, write_arrays
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import AttributeType
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import TypeVocabulary, read_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary, read_types, write_types
 from gram_os.text.rules import text_rules_version
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
-TYPES = "product_types.tsv"
+TYPES, TYPE_VALUES = "product_types.tsv", "type-values.npz"
 _TABLES = ("codes.npz", "dictionary.tsv", "stems.tsv", "words.tsv")
 
 # What no document depends on. Everything else counts for `Bundle.id`, new files and new fields of the manifest too.
@@ -50,10 +52,10 @@ _NOT_IN_DOCUMENTS: Mapping[str, Any] = {
     "measures": True,
     "source": True,
     "lexical_weight": True,
-    "gram_weight": True,  # delete with the field
     "query_values": True,
     "pair": {"query", "idf_exponent", "granularity"},  # the title's weights are written with the codes
-    "files": {"tag-encoder.onnx", "words.tsv"},  # the tagger's layers, and the words that mend queries
+    # The tagger's layers, the words that mend queries, and what a query's codes are checked against.
+    "files": {"tag-encoder.onnx", "words.tsv", TYPE_VALUES},
 }
 
 
@@ -96,8 +98,7 @@ class Manifest(BaseModel):
     query_values: int = 0  # likeliest single values that a query gets as well
     thresholds: Mapping[AttributeType, ValueThreshold] = {}  # of the relevance filter; other types let nothing pass
     pair: PairWeights = PairWeights()  # what codes weigh on either side of the pair score
-    lexical_weight: NonNegativeFloat = 0.12  # what a point of BM25 counts in the hybrid; a point of the pair score is 1
-    gram_weight: float | None = Field(None, exclude=True)  # of bundles before format 4: read over. Delete with format 4
+    lexical_weight: NonNegativeFloat = 0.06  # what a point of BM25 counts in the hybrid; a point of the pair score is 1
     model: Mapping[str, int | float | str] = {}  # what the backbone needs to know about its graphs
     measures: Mapping[str, float] = {}  # figures of its training: recall of held-out clicks, F1 of the tagger
     source: str = ""  # the data that it was trained on, and their terms
@@ -177,11 +178,23 @@ class Bundle:
         """The catalogue's product types; none in a bundle without them."""
         file = self.path / TYPES
         if TYPES not in self.manifest.files:
-            return TypeVocabulary(())
+            return NO_TYPES
         try:
             return read_types(file).normalised(self.normaliser.value)
         except FileFormatError as error:
             raise BundleError(f"{error}; export the bundle again") from error
+
+    @cached_property
+    def type_values(self) -> TypeValues | None:
+        """The values that products of each type state; None in a bundle without types."""
+        file = self.path / TYPE_VALUES
+        if TYPE_VALUES not in self.manifest.files:
+            return None
+        try:
+            arrays = map_arrays(file)
+            return TypeValues(arrays["offsets"], arrays["values"])
+        except (ValueError, KeyError, OSError, BadZipFile) as error:
+            raise BundleError(f"{file} holds no values of types ({error}); export the bundle again") from error
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -203,8 +216,14 @@ def write_tables(
     vocabulary: Vocabulary,
     normaliser: Normaliser,
     trie: CodeTrie,
+    types: TypeVocabulary = NO_TYPES,
+    type_values: TypeValues | None = None,
 ) -> None:
     """Write the bundle's tables. `gram_os.train.export` writes the graphs and the tokenizer."""
+    if len(types):
+        write_types(types, path / TYPES)
+    if type_values is not None:
+        write_arrays(path / TYPE_VALUES, {"offsets": type_values.offsets, "values": type_values.values})
     rows = zip(dictionary.values, dictionary.types, dictionary.counts, strict=True)
     _write_rows(path / "dictionary.tsv", ((v, k.value, str(n)) for v, k, n in rows))
     _write_rows(path / "words.tsv", ((word, str(n)) for word, n in sorted(vocabulary.counts.items())))

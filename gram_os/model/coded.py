@@ -68,6 +68,13 @@ class CodedText:
     attributes: tuple[TypedValue, ...] = ()
     weights: tuple[ScoredCode, ...] = ()
 
+    @property
+    def naming_words(self) -> frozenset[str]:
+        """The words of a query that name the type that it asks for."""
+        own = {str(scored.code) for scored in self.weights if scored.own}
+        names = [kind.value.split() for kind in self.of_type(AttributeType.PRODUCT_TYPE) if kind.own]
+        return frozenset(word for name in names if own.issuperset(name) for word in name)
+
     def of_type(self, kind: AttributeType) -> Iterator[TypedValue]:
         """Yield the attributes of a type, best first."""
         return (attribute for attribute in self.attributes if attribute.type is kind)

@@ -24,7 +24,7 @@ from gram_os.model.coded import CodedText, ScoredCode, name_type, read_codes
 from gram_os.model.decode import Generated, LanguageModel, Step, beam_search, likeliest_tokens, score_sequences
 from gram_os.model.pair_weights import LEAST
 from gram_os.reading.reader import TextReader
-from gram_os.text.attribute import AttributeType, Side, TypedValue
+from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.code import MAX_CODES, Code
 from gram_os.text.markup import strip_markup
 from gram_os.text.own_values import product_values, query_values
@@ -54,7 +54,7 @@ class Generator:
     >>> generator = gram_os.load_generator()
     >>> query, = generator.code_queries(["black toner for xerox"])
     >>> [str(scored.code) for scored in query.weights if scored.own]
-    ['black', 'toner', 'xerox', 'black toner']
+    ['black', 'toner', 'xerox', 'product_type=toner cartridge']
     >>> title, = generator.code_batch([gram_os.Product("1", "Xerox 006R90321 toner cartridge Original Black", {})])
     >>> "black | toner | xerox" in {str(scored.code) for scored in title.codes}
     True
@@ -174,7 +174,7 @@ class Generator:
         return coded
 
     def _weigh_types(self, coded: CodedText, side: Side, log_probs: FloatArray | None) -> CodedText:
-        """Add to a text's weights what it is about, and lessen those of a title's words for other types of things."""
+        """Add to a text's weights what it is about. Lessen those of a query's words and guesses that this covers."""
         vocabulary, pair = self.bundle.product_types, self.bundle.manifest.pair
         kinds = {k.value: k for k in coded.of_type(AttributeType.PRODUCT_TYPE) if k.value in vocabulary.places}
         if not kinds:
@@ -183,10 +183,10 @@ class Generator:
         if side is Side.QUERY:
             sure = 1.0 if any(kind.own for kind in kinds.values()) else sum(p * p for p in shares.values())
             of_side = pair.query
-            weights = tuple(_lessen_name(coded, pair.query.modifier))
+            weights = tuple(self._lessen_strays(_lessen_name(coded, pair.query.modifier), shares))
         else:
             sure, of_side = 1.0, pair.title
-            weights = tuple(self._lessen(scored, kinds) for scored in coded.weights)
+            weights = coded.weights
             if log_probs is not None:
                 for place in np.flatnonzero(log_probs > _LIKELY_TYPE).tolist():
                     shares.setdefault(vocabulary.types[place].name, exp(float(log_probs[place])))
@@ -196,13 +196,23 @@ class Generator:
         ]
         return replace(coded, weights=(*weights, *types))
 
-    def _lessen(self, scored: ScoredCode, kinds: Mapping[str, TypedValue]) -> ScoredCode:
-        """Weigh a title's own value less where it names types of things, and the product is none of them."""
-        vocabulary = self.bundle.product_types
-        named = vocabulary.find(str(scored.code)) if scored.own else ()
-        if not named or any(vocabulary.types[place].name in kinds for place in named):
-            return scored
-        return replace(scored, weight=max(scored.weight * self.bundle.manifest.pair.title.modifier, LEAST))
+    def _lessen_strays(self, codes: Iterable[ScoredCode], shares: Mapping[str, float]) -> Iterator[ScoredCode]:
+        """Yield a query's weights. Generated codes count less where no product of the asked types states their values.
+
+        shares: P of each type's name.
+        """
+        vocabulary, known, stray = (
+            self.bundle.product_types,
+            self.bundle.type_values,
+            self.bundle.manifest.pair.query.stray,
+        )
+        places = {vocabulary.places[name]: share for name, share in shares.items()}
+        for scored in codes:
+            if known is None or scored.own:
+                yield scored
+                continue
+            agreement = known.agree((self._dictionary.tokens.get(value) for value in scored.code.values), places)
+            yield replace(scored, weight=max(scored.weight * (stray + (1 - stray) * agreement), LEAST))
 
     def _score(
         self, first: Step, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int
@@ -266,9 +276,7 @@ def _lessen_name(coded: CodedText, factor: float) -> Iterator[ScoredCode]:
 
     Otherwise "laptop" finds a "laptop sleeve" before any notebook.
     """
-    own = {str(scored.code) for scored in coded.weights if scored.own}
-    names = [kind.value.split() for kind in coded.of_type(AttributeType.PRODUCT_TYPE) if kind.own]
-    words = {word for name in names if own.issuperset(name) for word in name}
+    words = coded.naming_words
     for scored in coded.weights:
         named = scored.own and words.issuperset(str(scored.code).split())
         yield replace(scored, weight=max(scored.weight * factor, LEAST)) if named else scored

@@ -24,6 +24,7 @@ from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_qu
 from gram_os.query_pipeline.scorer import PairScore, WeightedCode, score_pair
 from gram_os.text.attribute import TypedValue
 
+_NAMING = 0.2  # of a word in BM25 that names the type that a query asks for; of another word 1
 _SAME_ID = 20  # documents of one id that a page may meet
 
 
@@ -73,7 +74,8 @@ class Answer:
 class QueryPipeline:
     """Searches one index in any of the three modes. Open one with `gram_os.open_pipeline`.
 
-    lexical_weight: what a point of BM25 counts in the mode hybrid, beside a point of the pair score.
+    lexical_weight: what a point of BM25 counts in the mode hybrid, beside a point of the pair score; less in a query
+    whose words name a product type.
 
     >>> import gram_os
     >>> cluster = gram_os.Cluster.connect(gram_os.load_settings().cluster)  # reads OPENSEARCH_URL
@@ -141,7 +143,8 @@ class QueryPipeline:
         body = build_search(query, size, start=start, filters=filters, source=source, fields=fields)
         found = self._cluster.search(self.fields.index, body)["hits"]["hits"]
         lexical = self._read_lexical(text, found) if explain and mode is Mode.HYBRID else None
-        hits = tuple(self._read_hit(document, mode, weights, lexical) for document in found)
+        boost = self._boost_words(coded)
+        hits = tuple(self._read_hit(document, mode, weights, lexical, boost) for document in found)
         return Answer(hits, coded.codes, coded.attributes, weights)
 
     def _weigh(self, coded: CodedText) -> tuple[WeightedCode, ...]:
@@ -156,10 +159,22 @@ class QueryPipeline:
         fields, codes = self.fields, find_codes(coded)
         if mode is Mode.BM25:
             return self._build_words(text)
-        lexical = self._build_words(text, self._lexical_weight) if mode is Mode.HYBRID else None
+        lexical = self._build_words(text, self._boost_words(coded)) if mode is Mode.HYBRID else None
         if not codes and not weights and lexical is None:
             return None
         return build_clause(weights, codes, codes_field=fields.codes, weights_field=fields.weights, lexical=lexical)
+
+    def _boost_words(self, coded: CodedText) -> float:
+        """Return what a point of BM25 counts for a query.
+
+        Words that name the type that it asks for count `_NAMING`, because the type counts for them: "laptop" alone
+        finds laptop sleeves by its words.
+        """
+        words = [word for scored in coded.weights if scored.own and " " not in (word := str(scored.code))]
+        if not words:
+            return self._lexical_weight
+        naming = sum(word in coded.naming_words for word in words) / len(words)
+        return self._lexical_weight * (1 - (1 - _NAMING) * naming)
 
     def _build_words(self, text: str, boost: float = 1.0) -> dict[str, Any]:
         return build_text_query(self.fields.text or self.fields.title, text, boost)
@@ -180,8 +195,12 @@ class QueryPipeline:
         mode: Mode,
         weights: Sequence[WeightedCode],
         lexical: Mapping[tuple[str, str, str], float] | None,
+        boost: float,
     ) -> Hit:
-        """Read a hit of a mode. lexical: BM25 scores by document, None where nobody asked for them."""
+        """Read a hit of a mode.
+
+        lexical: BM25 scores by document, None where nobody asked for them. boost: what a point of BM25 counts.
+        """
         score = float(document["_score"])
         hit = Hit(document["_id"], score, source=document.get("_source"), index=document["_index"])
         if mode is Mode.BM25:
@@ -193,7 +212,7 @@ class QueryPipeline:
         if lexical is None:
             return hit
         bm25 = lexical.get(_read_key(document), 0.0)
-        total = max(0.0, score - self._lexical_weight * bm25)
+        total = max(0.0, score - boost * bm25)
         found_by_code = parts or total > HAND_WRITTEN / 2
         return replace(hit, pair=PairScore(total, parts) if found_by_code else None, bm25=bm25 or None)
 

@@ -20,6 +20,8 @@ from gram_os.text.attribute import AttributeType
 from gram_os.text.own_values import field_values, product_values
 
 PRECISION: Final = 0.95  # of the values that pass
+#: What a product is comes from its names and the type heads.
+_NEVER: Final = UNTYPED | {AttributeType.PRODUCT_TYPE}
 _MOST_PRODUCTS: Final = 1000
 _LEAST_VALUES: Final = 20  # that pass; fewer tell nothing
 
@@ -41,7 +43,7 @@ def calibrate(generator: Generator, products: Sequence[Product]) -> dict[Attribu
         true = _list_true(product, bundle)
         for scored in coded.weights:
             kind = bundle.dictionary.type_of(str(scored.code)) if len(scored.code.values) == 1 else None
-            if kind in stated and kind not in UNTYPED and not scored.own and scored.probability is not None:
+            if kind in stated and kind not in _NEVER and not scored.own and scored.probability is not None:
                 answers[kind].append((scored.probability, str(scored.code) in true))
     found = {kind: _find_threshold(answers[kind]) for kind in AttributeType if kind in answers}
     return {kind: threshold for kind, threshold in found.items() if threshold is not None}

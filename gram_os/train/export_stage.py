@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import scipy.sparse as sparse
+
 from gram_os.model.backbone import load_generator
 from gram_os.model.bundle import MANIFEST, Manifest, read_file_names, seal
 from gram_os.model.pair_weights import PairWeights
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import Side
-from gram_os.text.product_types import TypeVocabulary
+from gram_os.text.product_types import NO_TYPES
 from gram_os.train.artifacts import open_causal, open_compact, open_mined, read_pair_weights
 from gram_os.train.calibration import calibrate
 from gram_os.train.export.causal import compare_with_torch as compare_causal
@@ -25,10 +29,12 @@ from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.models.annotation import read_marked
 from gram_os.train.models.tagger_checkpoint import measure_tagger
 from gram_os.train.stage_inputs import StageInputs, read_report
-from gram_os.train.type_stages import open_heads, open_types
+from gram_os.train.type_stages import LearnedTypes, open_heads, open_types
 
 log = logging.getLogger(__name__)
 
+# Products of a type that state a value, before generated codes with it agree with the type: a number, and a share.
+_LEAST_STATING, _LEAST_STATED = 2, 0.01
 _SAMPLE = 64  # texts of a side that show int8 how large the numbers between the layers become
 
 
@@ -75,7 +81,8 @@ def _export_compact(inputs: StageInputs, out: Path) -> None:
         backbone.model, backbone.tagger, backbone.tokenizer, out, manifest, texts=texts, dictionary=mined.dictionary,
         vocabulary=mined.vocabulary, normaliser=mined.normaliser, trie=CodeTrie.build(mined.codes),
         sample=_sample(mined), precision=inputs.recipe.precision,
-        types=learned.vocabulary if learned else TypeVocabulary(()), heads=open_heads(heads) if heads else None,
+        types=learned.vocabulary if learned else NO_TYPES, type_values=_type_values(mined, learned),
+        heads=open_heads(heads) if heads else None,
     )  # fmt: skip
     _log_gap(compare_compact(backbone.model, bundle, backbone.tokenizer, titles[:64]))
 
@@ -90,9 +97,27 @@ def _export_causal(inputs: StageInputs, out: Path) -> None:
     bundle = export_causal(
         backbone.source, out, manifest, dictionary=mined.dictionary, vocabulary=mined.vocabulary,
         normaliser=mined.normaliser, trie=backbone.codes_trie, sample=_sample(mined), precision=inputs.recipe.precision,
-        types=learned.vocabulary if learned else TypeVocabulary(()),
+        types=learned.vocabulary if learned else NO_TYPES, type_values=_type_values(mined, learned),
     )  # fmt: skip
     _log_gap(compare_causal(backbone.source, bundle, [product.title for product in mined.products[:16]]))
+
+
+def _type_values(mined: MinedCatalogue, learned: LearnedTypes | None) -> TypeValues | None:
+    """Return the values that enough products of each type state."""
+    if learned is None:
+        return None
+    count = len(learned.vocabulary)
+    at = sparse.csr_matrix((np.ones(len(learned.types)), (learned.types, np.arange(len(learned.types)))),
+                           (count, len(learned.types)))  # fmt: skip
+    known = np.flatnonzero(mined.known >= 0)
+    stated = (at @ mined.own[:, known]).tocsr()  # products of a type that state a value
+    least = np.maximum(_LEAST_STATING, _LEAST_STATED * np.bincount(learned.types, minlength=count))
+    rows = np.repeat(np.arange(count), np.diff(stated.indptr))
+    kept = stated.data >= least[rows]
+    pairs = np.stack([rows[kept], mined.known[known][stated.indices[kept]]])
+    pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
+    offsets = np.searchsorted(pairs[0], np.arange(count + 1))
+    return TypeValues(offsets.astype(np.int32), pairs[1].astype(np.int32))
 
 
 def _manifest(inputs: StageInputs, measures: dict[str, float]) -> Manifest:

@@ -86,7 +86,7 @@ class ServingRecipe(_Part):
         return max(self.title_values, self.title_codes)
 
     pair: PairWeights = PairWeights()
-    lexical_weight: NonNegativeFloat = 0.12  # of BM25 in the hybrid, beside the pair score's 1
+    lexical_weight: NonNegativeFloat = 0.06  # of BM25 in the hybrid, beside the pair score's 1
 
 
 class Recipe(_Part):

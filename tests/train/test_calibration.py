@@ -16,6 +16,7 @@ from gram_os.model.bundle import ValueThreshold
 from gram_os.model.generator import Generator
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.attribute import Side
+from gram_os.text.dictionary import AttributeDictionary
 from gram_os.text.own_values import field_values, product_values
 from gram_os.train.calibration import PRECISION, _find_threshold, calibrate
 from tests.bundles import VALUES, make_bundle
@@ -38,7 +39,9 @@ def test_the_least_probability_at_which_19_of_20_values_are_right() -> None:
 
 def test_wrong_values_at_the_top_are_outweighed_by_many_right_ones_below() -> None:
     answers = [(0.9, False), (0.8, False), *((0.7 - at / 1000, True) for at in range(40))]
-    assert _find_threshold(answers) == ValueThreshold.model_construct(least=pytest.approx(0.661), precision=0.9524, values=42)
+    assert _find_threshold(answers) == ValueThreshold.model_construct(
+        least=pytest.approx(0.661), precision=0.9524, values=42
+    )
     assert _find_threshold(answers[:-5]) is None  # 35 of 37
 
 
@@ -131,6 +134,28 @@ def test_the_title_alone_is_coded(generator: Generator) -> None:
     (coded,) = generator.code_batch(_products(1, brand="Xerox"))
     assert [scored.own for scored in coded.weights if str(scored.code) == "xerox"] == [True]
     assert calibrate(generator, _products(20, brand="Xerox")).keys() == {T.BRAND}
+
+
+class _LikesMice(_Likes):
+    """Says of each text what `_Likes` says, with mouse in the place of Xerox."""
+
+    def next_log_probs(self, text: str, side: Side, prefix: Prefix) -> FloatArray:
+        logs = _Likes.next_log_probs(self, text, side, prefix)
+        xerox, mouse = (list(VALUES).index(value) for value in ("xerox", "mouse"))
+        logs[[xerox, mouse]] = logs[[mouse, xerox]]
+        return logs
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(T.PRODUCT_TYPE, set()), (T.STYLE, {T.STYLE})])
+def test_what_a_product_is_has_no_threshold(generator: Generator, kind: T, expected: set[T]) -> None:
+    bundle = generator.bundle
+    kinds = {value: kind if value == "mouse" else known for value, known in VALUES.items()}
+    dictionary = AttributeDictionary(tuple(kinds), tuple(kinds.values()), (1,) * len(kinds))
+    manifest = bundle.manifest.model_copy(update={"attributes": {"kind": kind}})
+    other = replace(bundle, manifest=manifest)
+    other.__dict__["dictionary"] = dictionary  # it is read from the folder otherwise
+    products = _products(40, kind="mouse")
+    assert calibrate(Generator(other, _LikesMice(len(VALUES))), products).keys() == expected
 
 
 def test_of_many_products_1000_at_most_are_coded(generator: Generator) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gram_os.catalogue import Product
 from gram_os.errors import InputError
 from gram_os.model.backbone import load_generator
-from gram_os.model.bundle import TYPES
+from gram_os.model.bundle import TYPE_VALUES, TYPES
 from gram_os.text.attribute import AttributeType
 from gram_os.train.pipeline import Training, read_sources, run_training
 from gram_os.train.recipe import Recipe, TypesRecipe, read_recipe
@@ -36,6 +36,13 @@ def test_a_category_field_gives_a_bundle_its_types_and_its_products_theirs(recip
     bundle = run_training(TYPED, recipe, tmp_path).bundle
     assert [kind.name for kind in bundle.product_types.types] == sorted(KINDS)
     assert [kind.products for kind in bundle.product_types.types] == [16] * 6
+    assert bundle.type_values is not None
+    token = bundle.dictionary.tokens
+    for place, kind in enumerate(bundle.product_types.types):
+        assert bundle.type_values.agree([token["black"]], {place: 1.0}) == 1  # each is sold in each colour
+        words = [token.get(bundle.normaliser.value(word)) for word in kind.name.split()]
+        agreeing = [at for at in range(len(KINDS)) if bundle.type_values.agree(words, {at: 1.0})]
+        assert agreeing == [place]
     coded = load_generator(tmp_path).code_batch(TYPED[:6])
     found = [next(text.of_type(AttributeType.PRODUCT_TYPE)).value for text in coded]
     assert found == KINDS
@@ -61,7 +68,8 @@ def test_a_catalogue_without_types_trains_and_is_exported(
 ) -> None:
     silent = [Product(p.id, f"Okapi K{n // 3}x zebu", {}) for n, p in enumerate(PRODUCTS)]
     trained = run_training(silent, recipe, tmp_path)
-    assert not {TYPES, "type-heads.npz"} & trained.bundle.manifest.files.keys()
+    assert trained.bundle.type_values is None
+    assert not {TYPES, TYPE_VALUES, "type-heads.npz"} & trained.bundle.manifest.files.keys()
     assert len(trained.bundle.product_types) == 0
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert sum("no product types were found" in message for message in warnings) == 1

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
+from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.causal_lm import GRAPH, CausalLm
 from gram_os.model.decode import beam_search
 from gram_os.model.prompts import PROMPTS_VERSION, PromptEncoder
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary
 from gram_os.train.export.causal_fp16 import halve
 from gram_os.train.export.causal_graph import tree_graph
 from gram_os.train.export.causal_int8 import quantise_rows
@@ -41,6 +42,7 @@ def export_causal(
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
     types: TypeVocabulary = NO_TYPES,
+    type_values: TypeValues | None = None,
     precision: Precision = "int8",
 ) -> Bundle:
     """Write the bundle to the folder `out`.
@@ -52,9 +54,10 @@ def export_causal(
     """
     out.mkdir(parents=True, exist_ok=True)
     source.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
-    if len(types):
-        write_types(types, out / TYPES)
+    write_tables(
+        out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie, types=types,
+        type_values=type_values,
+    )  # fmt: skip
     texts = _read_sample(source, trie, sample) if precision == "int8" else []
     graph = tree_graph(source.model, texts)
     if precision == "int8":

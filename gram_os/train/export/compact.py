@@ -19,13 +19,14 @@ from torch.nn import functional
 
 from gram_os.errors import InputError
 from gram_os.model import type_heads
-from gram_os.model.bundle import TYPES, Bundle, Manifest, seal, write_tables
+from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.onnx_lm import MAX_TEXT_TOKENS, CompactLm
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import Side
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
-from gram_os.text.product_types import NO_TYPES, TypeVocabulary, write_types
+from gram_os.text.product_types import NO_TYPES, TypeVocabulary
 from gram_os.text.tagger import MAX_TOKENS
 from gram_os.train.export.graphs import DECODER_TABLE, decoder_graph, encoder_graph, tagger_graph, write_graph
 from gram_os.train.export.int8 import RowQuantisedEmbedding, tie_table, write_int8
@@ -51,6 +52,7 @@ def export_compact(
     trie: CodeTrie,
     sample: Mapping[Side, Sequence[str]],
     types: TypeVocabulary = NO_TYPES,
+    type_values: TypeValues | None = None,
     heads: TypeHeads | None = None,
     precision: Precision = "int8",
 ) -> Bundle:
@@ -83,9 +85,11 @@ def export_compact(
             write_graph(graph, out / name)
     if precision == "int8":
         tie_table(out / "decoder.onnx", DECODER_TABLE)
-    write_tables(out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie)
+    write_tables(
+        out, dictionary=dictionary, vocabulary=vocabulary, normaliser=normaliser, trie=trie, types=types,
+        type_values=type_values,
+    )  # fmt: skip
     if heads is not None:
-        write_types(types, out / TYPES)
         heads.to_numpy().save(out / type_heads.FILE)
     shape = {**model.decoder.shape.as_dict(), "pieces": len(kept)}
     return seal(out, manifest.model_copy(update={"backbone": "compact", "precision": precision, "model": shape}))

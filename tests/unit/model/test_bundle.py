@@ -13,6 +13,8 @@ import pytest
 from gram_os.errors import BundleError
 from gram_os.model.bundle import (
     FORMAT,
+    TYPE_VALUES,
+    TYPES,
     Bundle,
     FileRecord,
     Manifest,
@@ -23,9 +25,11 @@ from gram_os.model.bundle import (
 )
 from gram_os.model.pair_weights import PairWeights, SideWeights
 from gram_os.model.trie import CodeTrie
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import AttributeType as T
 from gram_os.text.dictionary import AttributeDictionary, Vocabulary
 from gram_os.text.normalise import Normaliser
+from gram_os.text.product_types import ProductType, TypeVocabulary
 from tests.bundles import make_bundle
 
 DICTIONARY = AttributeDictionary(
@@ -34,6 +38,8 @@ DICTIONARY = AttributeDictionary(
 VOCABULARY = Vocabulary({"laptop": 30, "café": 2, "שלום": 4})
 NORMALISER = Normaliser({"batteri": "battery"})
 TRIE = CodeTrie.build([(0,), (0, 2), (2, 3), (1,)])
+LAPTOPS = TypeVocabulary((ProductType("bag", 3), ProductType("laptop", 30, (), ("notebook",)), ProductType("pen", 2)))
+STATED = TypeValues(np.array([0, 1, 3, 3], np.int32), np.array([1, 1, 2], np.int32))
 MANIFEST = Manifest(
     label="t1", backbone="compact", precision="int8", attributes={"brand": T.BRAND}, measures={"R@300": 0.84}
 )
@@ -90,6 +96,51 @@ def test_empty_tables_come_back_too(tmp_path: Path) -> None:
     assert bundle.dictionary.values == ()
     assert bundle.vocabulary.counts == {}
     assert len(bundle.trie) == 0
+
+
+def test_types_and_their_values_come_back_too(folder: Path) -> None:
+    write_tables(
+        folder, dictionary=DICTIONARY, vocabulary=VOCABULARY, normaliser=NORMALISER, trie=TRIE, types=LAPTOPS,
+        type_values=STATED,
+    )  # fmt: skip
+    bundle = seal(folder, MANIFEST)
+    assert {TYPES, TYPE_VALUES} <= bundle.manifest.files.keys()
+    assert bundle.product_types.types == LAPTOPS.types
+    found = bundle.type_values
+    assert found is not None
+    for field in ("offsets", "values"):
+        read, written = getattr(found, field), getattr(STATED, field)
+        assert read.dtype == written.dtype
+        assert np.array_equal(read, written)
+    assert [found.agree([2], {place: 1.0}) for place in range(3)] == [0, 1, 0]
+
+
+def test_a_bundle_without_types_has_no_values_of_types(folder: Path) -> None:
+    bundle = Bundle.load(folder)
+    assert len(bundle.product_types) == 0
+    assert bundle.type_values is None
+
+
+def _write_other_arrays(file: Path) -> None:
+    np.savez(file, offsets=np.zeros(4, np.int32))
+
+
+def _write_objects(file: Path) -> None:
+    np.savez(file, offsets=np.array([{"a": 1}], dtype=object), values=[0])
+
+
+def _write_no_archive(file: Path) -> None:
+    file.write_bytes(b"no archive")
+
+
+@pytest.mark.parametrize("write", [_write_other_arrays, _write_objects, _write_no_archive])
+def test_a_broken_file_of_type_values_is_named(folder: Path, write: Callable[[Path], None]) -> None:
+    write(folder / TYPE_VALUES)
+    bundle = seal(folder, MANIFEST)
+    with pytest.raises(BundleError) as caught:
+        _ = bundle.type_values
+    assert f"{folder / TYPE_VALUES} holds no values of types" in str(caught.value)
+    assert "export the bundle again" in str(caught.value)
 
 
 def test_the_manifest_comes_back_with_every_file_and_no_other(folder: Path) -> None:
@@ -184,7 +235,7 @@ def test_the_order_of_attribute_fields_counts_since_own_values_follow_it(folder:
     assert first != second
 
 
-@pytest.mark.parametrize("name", ["words.tsv", "tag-encoder.onnx"])
+@pytest.mark.parametrize("name", ["words.tsv", "tag-encoder.onnx", TYPE_VALUES])
 def test_the_id_does_not_count_files_of_queries_and_of_the_tagger(folder: Path, name: str) -> None:
     before = Bundle.load(folder)
     with (folder / name).open("a", encoding="utf-8") as stream:
@@ -196,7 +247,16 @@ def test_the_id_does_not_count_files_of_queries_and_of_the_tagger(folder: Path, 
 
 @pytest.mark.parametrize(
     "name",
-    ["encoder.onnx", "decoder.onnx", "tokenizer.json", "dictionary.tsv", "stems.tsv", "codes.npz", "unknown.bin"],
+    [
+        "encoder.onnx",
+        "decoder.onnx",
+        "tokenizer.json",
+        "dictionary.tsv",
+        "stems.tsv",
+        "codes.npz",
+        TYPES,
+        "unknown.bin",
+    ],
 )
 def test_the_id_counts_all_other_files(folder: Path, name: str) -> None:
     before = Bundle.load(folder).id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count, islice
@@ -21,7 +21,9 @@ from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.model.decode import Step
 from gram_os.model.generator import MAX_VALUE_CHARACTERS, Generator
 from gram_os.model.pair_weights import Emphasis, PairWeights, SideWeights
+from gram_os.reading.type_values import TypeValues
 from gram_os.text.attribute import AttributeType, Side
+from gram_os.text.code import Code
 from gram_os.text.product_types import ProductType, TypeVocabulary
 from tests.bundles import VALUES, make_bundle, make_generator
 from tests.fakes import TableModel
@@ -355,8 +357,8 @@ TYPES = TypeVocabulary(
     (ProductType("laptop", 9, (), ("notebook",)), ProductType("mouse", 4), ProductType("toner cartridge", 6))
 )
 TYPED = PairWeights(
-    query=SideWeights(type=Emphasis(scale=3, exponent=1)),
-    title=SideWeights(type=Emphasis(scale=2, exponent=1), modifier=0.25),
+    query=SideWeights(type=Emphasis(scale=3, exponent=1), modifier=0.5, stray=0.2),
+    title=SideWeights(type=Emphasis(scale=2, exponent=1)),
 )
 
 
@@ -377,15 +379,22 @@ def _weighed(coded: CodedText) -> dict[str, float]:
     return {str(scored.code): scored.weight for scored in coded.weights}
 
 
-def test_a_titles_word_for_another_thing_weighs_less(typed: Generator, tmp_path: Path) -> None:
+def test_a_titles_own_words_weigh_the_same_with_types(typed: Generator, tmp_path: Path) -> None:
     product = Product("1", "Wireless mouse for hp laptop", {})
     with_types = _weighed(typed.code_batch([product])[0])
     untyped = Generator(make_bundle(tmp_path, pair=TYPED), TableModel(len(VALUES)))
     without = _weighed(untyped.code_batch([product])[0])
-    assert with_types["laptop"] == pytest.approx(without["laptop"] / 4)
-    unchanged = ["wireless", "mouse", "hp"]
-    assert [with_types[word] for word in unchanged] == [without[word] for word in unchanged]
-    assert not any(code.startswith("product_type=") for code in without)
+    assert {"wireless", "mouse", "hp", "laptop"} <= without.keys()
+    assert with_types.pop("product_type=mouse") == pytest.approx(2)
+    assert with_types == without
+
+
+def test_a_querys_words_for_the_type_it_asks_for_weigh_less(typed: Generator, tmp_path: Path) -> None:
+    untyped = Generator(make_bundle(tmp_path, pair=TYPED), TableModel(len(VALUES)))
+    (left,), (right,) = (found.code_queries(["wireless mouse"]) for found in (typed, untyped))
+    with_types, without = _weighed(left), _weighed(right)
+    assert with_types["mouse"] == pytest.approx(without["mouse"] / 2)
+    assert with_types["wireless"] == without["wireless"]
 
 
 def test_product_types_are_among_the_weights_of_both_sides_and_meet(typed: Generator) -> None:
@@ -412,3 +421,74 @@ def test_what_the_model_guesses_counts_as_far_as_it_is_sure(tmp_path: Path) -> N
     title = _weighed(generator.code_batch([Product("1", "apple", {})])[0])
     kinds = {code: weight for code, weight in title.items() if "=" in code}
     assert kinds == pytest.approx({"product_type=laptop": 2 * 0.7, "product_type=mouse": 2 * 0.26})  # .04 is too little
+
+
+# ---- generated codes that no product of the asked types states
+
+# Values of laptops, of mice and of toner cartridges.
+STATED = [["apple", "hp", "laptop", "black"], ["wireless", "mouse", "black", "hp"], []]
+
+
+def _type_values(stated: Sequence[Sequence[str]]) -> TypeValues:
+    places = list(VALUES)
+    offsets = np.cumsum([0, *(len(values) for values in stated)])
+    values = [place for of_type in stated for place in sorted(places.index(value) for value in of_type)]
+    return TypeValues(offsets.astype(np.int32), np.array(values, np.int32))
+
+
+def _generated(coded: CodedText) -> dict[Code, float]:
+    return {s.code: s.weight for s in coded.weights if not s.own and "=" not in str(s.code)}
+
+
+@pytest.fixture(scope="module")
+def stray(tmp_path_factory: pytest.TempPathFactory) -> Callable[[type[TableModel], bool], Generator]:
+    """Return what makes generators of one bundle: with a model of this class, with the values of types or without."""
+    folder = tmp_path_factory.mktemp("stray")
+    bundles = [
+        make_bundle(folder / str(known), pair=TYPED, types=TYPES, query_values=len(VALUES), title_values=len(VALUES),
+                    type_values=_type_values(STATED) if known else None)
+        for known in (False, True)
+    ]  # fmt: skip
+    return lambda model, known: Generator(bundles[known], model(len(VALUES)))
+
+
+def test_a_generated_code_that_no_product_of_the_asked_type_states_weighs_less(
+    stray: Callable[[type[TableModel], bool], Generator],
+) -> None:
+    (plain,), (checked,) = (
+        stray(TableModel, known).code_queries(["wireless mouse"], width=30) for known in (False, True)
+    )
+    before, after = _generated(plain), _generated(checked)
+    assert before.keys() == after.keys()
+    stated = {code for code in before if set(code.values) <= set(STATED[1])}
+    assert any(len(code.values) > 1 and code not in stated for code in before)
+    assert any(len(code.values) > 1 for code in stated)
+    for code, weight in before.items():
+        assert after[code] == pytest.approx(weight if code in stated else weight * 0.2), str(code)
+    others = [[s for s in coded.weights if s.own or "=" in str(s.code)] for coded in (plain, checked)]
+    assert others[0] == others[1]  # own values, and the type, whatever products of the type state
+
+
+def test_a_generated_code_counts_as_far_as_the_asked_types_state_it(
+    stray: Callable[[type[TableModel], bool], Generator],
+) -> None:
+    (plain,), (checked,) = (stray(_TypedModel, known).code_queries(["xerox"], width=30) for known in (False, True))
+    before, after = _generated(plain), _generated(checked)
+    shares = (0.7, 0.26, 0.04)
+    factors = set()
+    for code, weight in before.items():
+        agreed = sum(share for share, of_type in zip(shares, STATED, strict=True) if set(code.values) <= set(of_type))
+        factors.add(round(agreed, 2))
+        assert after[code] == pytest.approx(weight * (0.2 + 0.8 * agreed), rel=1e-5), str(code)
+    assert factors == {0, 0.26, 0.7, 0.96}
+
+
+def test_a_querys_own_value_and_a_titles_codes_weigh_the_same_whatever_types_state(
+    stray: Callable[[type[TableModel], bool], Generator],
+) -> None:
+    query, product = "red mouse", Product("1", "red mouse", {})  # no mouse is red
+    plain, checked = (stray(TableModel, known) for known in (False, True))
+    (left,), (right,) = (one.code_queries([query]) for one in (plain, checked))
+    assert _weighed(left)["red"] == _weighed(right)["red"]
+    assert any(not s.own and "=" not in str(s.code) for s in plain.code_batch([product])[0].weights)
+    assert plain.code_batch([product]) == checked.code_batch([product])
