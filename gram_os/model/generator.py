@@ -56,7 +56,7 @@ class Generator:
     >>> [str(scored.code) for scored in query.weights if scored.own]
     ['black', 'toner', 'xerox', 'product_type=toner cartridge']
     >>> title, = generator.code_batch([gram_os.Product("1", "Xerox 006R90321 toner cartridge Original Black", {})])
-    >>> "black | toner | xerox" in {str(scored.code) for scored in title.codes}
+    >>> "black | toner cartridge | xerox" in {str(scored.code) for scored in title.codes}
     True
     """
 

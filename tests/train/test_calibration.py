@@ -25,6 +25,11 @@ from tests.fakes import Prefix, TableModel
 # ---- the threshold of some answers
 
 
+def _threshold(**fields: Any) -> ValueThreshold:
+    """Make a threshold whose fields may be approximate."""
+    return ValueThreshold.model_construct(**fields)
+
+
 def test_without_a_wrong_value_all_values_pass() -> None:
     answers = [(0.5 + at / 100, True) for at in range(20)]
     assert _find_threshold(answers) == ValueThreshold(least=0.5, precision=1, values=20)
@@ -104,7 +109,7 @@ def _products(count: int, title: str = "zebra", **fields: object) -> list[Produc
 def test_values_that_fields_state_are_right(generator: Generator) -> None:
     found = calibrate(generator, _products(40, brand="Xerox"))
     assert found.keys() == {T.BRAND}  # no field states a colour, so nobody knows whether "black" is wrong
-    assert found[T.BRAND] == ValueThreshold.model_construct(least=pytest.approx(0.4), precision=1, values=40)
+    assert found[T.BRAND] == _threshold(least=pytest.approx(0.4), precision=1, values=40)
 
 
 def test_values_that_no_field_states_are_wrong(generator: Generator) -> None:
@@ -114,13 +119,13 @@ def test_values_that_no_field_states_are_wrong(generator: Generator) -> None:
         Product(product.id, f"zebra {_number(product.title) + 10}", {"brand": "Xerox"}) for product in _products(30)
     ]
     assert calibrate(generator, [*unlikely, *likely]) == {
-        T.BRAND: ValueThreshold.model_construct(least=pytest.approx(0.4009, abs=5e-5), precision=0.9677, values=31)
+        T.BRAND: _threshold(least=pytest.approx(0.4009, abs=5e-5), precision=0.9677, values=31)
     }
 
 
 def test_values_that_another_text_states_are_right(generator: Generator) -> None:
     found = calibrate(generator, _products(40, brand="Okapi", description="It fits Xerox"))
-    assert found == {T.BRAND: ValueThreshold.model_construct(least=pytest.approx(0.4), precision=1, values=40)}
+    assert found == {T.BRAND: _threshold(least=pytest.approx(0.4), precision=1, values=40)}
 
 
 def test_values_that_the_title_states_are_not_counted(generator: Generator) -> None:

@@ -44,7 +44,7 @@ def _learned(types: np.ndarray = TYPES) -> LearnedTypes:
 def _read(found: TypeValues | None, mined: MinedCatalogue) -> list[set[str]]:
     """The values of each type."""
     assert found is not None
-    assert (found.offsets.dtype, found.values.dtype) == (np.int32, np.int32)
+    assert found.offsets.dtype == found.values.dtype == np.dtype(np.int32)
     stops = zip(found.offsets[:-1], found.offsets[1:], strict=True)
     return [{mined.dictionary.values[place] for place in found.values[start:stop]} for start, stop in stops]
 

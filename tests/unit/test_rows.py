@@ -175,7 +175,8 @@ def test_line_without_end_is_refused_and_not_read_whole(tmp_path: Path, monkeypa
     assert "one row a line" in str(_fault(_write(tmp_path, "p.jsonl", '{"id": "' + "1" * 2000)))
 
 
-_KEYS = st.text(st.characters(codec="utf-8"), min_size=1)
+# A name with a dollar is extended JSON ({"$oid": ""}), which is unwrapped.
+_KEYS = st.text(st.characters(codec="utf-8", exclude_characters="$"), min_size=1)
 _VALUES: st.SearchStrategy[Any] = (
     st.text(st.characters(codec="utf-8"))
     | st.integers()
