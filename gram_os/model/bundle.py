@@ -192,7 +192,7 @@ class Bundle:
             return None
         try:
             arrays = map_arrays(file)
-            return TypeValues(arrays["offsets"], arrays["values"])
+            return TypeValues.checked(arrays["offsets"], arrays["values"], types=len(self.product_types))
         except (ValueError, KeyError, OSError, BadZipFile) as error:
             raise BundleError(f"{file} holds no values of types ({error}); export the bundle again") from error
 

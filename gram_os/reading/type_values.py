@@ -27,6 +27,13 @@ class TypeValues:
     offsets: Int32Array
     values: Int32Array
 
+    @classmethod
+    def checked(cls, offsets: Int32Array, values: Int32Array, *, types: int) -> TypeValues:
+        """Return the values of so many types. Raises ValueError where the arrays do not fit together."""
+        if len(offsets) != types + 1 or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+            raise ValueError(f"{len(offsets)} offsets and {len(values)} values for {types} types")
+        return cls(offsets, values)
+
     @cached_property
     def _types(self) -> Mapping[int, frozenset[int]]:
         """Value -> the types whose products state it."""

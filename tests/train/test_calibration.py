@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,9 +45,7 @@ def test_the_least_probability_at_which_19_of_20_values_are_right() -> None:
 
 def test_wrong_values_at_the_top_are_outweighed_by_many_right_ones_below() -> None:
     answers = [(0.9, False), (0.8, False), *((0.7 - at / 1000, True) for at in range(40))]
-    assert _find_threshold(answers) == ValueThreshold.model_construct(
-        least=pytest.approx(0.661), precision=0.9524, values=42
-    )
+    assert _find_threshold(answers) == _threshold(least=pytest.approx(0.661), precision=0.9524, values=42)
     assert _find_threshold(answers[:-5]) is None  # 35 of 37
 
 

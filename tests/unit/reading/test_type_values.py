@@ -56,3 +56,9 @@ def test_types_that_state_nothing_agree_with_nothing(types: int) -> None:
 
 def test_values_may_be_read_once_only() -> None:
     assert TABLE.agree((value for value in (7, 9)), {0: 0.5, 2: 0.5}) == 0.5
+
+
+@pytest.mark.parametrize("offsets", [[0, 2], [0, 1, 1], [1, 1, 2], [0, 3, 2], []])
+def test_arrays_that_do_not_fit_are_refused(offsets: list[int]) -> None:
+    with pytest.raises(ValueError, match="for 2 types"):
+        TypeValues.checked(np.array(offsets, np.int32), np.array([4, 5], np.int32), types=2)
