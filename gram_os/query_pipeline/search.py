@@ -17,7 +17,7 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import HAND_WRITTEN, build_ids_query, build_search, build_text_query, read_weights
 from gram_os.cluster.facts import RESULT_WINDOW
 from gram_os.errors import InputError
-from gram_os.model.coded import CodedText, ScoredCode
+from gram_os.model.coded import CodedText, ScoredCode, names_type
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from gram_os.query_pipeline.hit import Hit
 from gram_os.query_pipeline.rewrite import CodeGenerator, build_clause, clean_query, find_codes, fold_query, weigh_codes
@@ -167,11 +167,11 @@ class QueryPipeline:
     def _boost_words(self, coded: CodedText) -> float:
         """Return what a point of BM25 counts for a query.
 
-        Words that name the type that it asks for count `_NAMING`, because the type counts for them: "laptop" alone
-        finds laptop sleeves by its words.
+        Words that name the type that it asks for count `_NAMING` where the weights hold types, because the type counts
+        for them: "laptop" alone finds laptop sleeves by its words.
         """
         words = [word for scored in coded.weights if scored.own and " " not in (word := str(scored.code))]
-        if not words:
+        if not words or not any(names_type(scored.code) for scored in coded.weights):
             return self._lexical_weight
         naming = sum(word in coded.naming_words for word in words) / len(words)
         return self._lexical_weight * (1 - (1 - _NAMING) * naming)
