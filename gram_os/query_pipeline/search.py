@@ -170,8 +170,10 @@ class QueryPipeline:
         Words that name the type that it asks for count `_NAMING` where the weights hold types, because the type counts
         for them: "laptop" alone finds laptop sleeves by its words.
         """
-        words = [word for scored in coded.weights if scored.own and " " not in (word := str(scored.code))]
-        if not words or not any(names_type(scored.code) for scored in coded.weights):
+        is_type = [names_type(scored.code) for scored in coded.weights]
+        own = [str(s.code) for s, is_kind in zip(coded.weights, is_type, strict=True) if s.own and not is_kind]
+        words = [value for value in own if " " not in value]
+        if not words or not any(is_type):
             return self._lexical_weight
         naming = sum(word in coded.naming_words for word in words) / len(words)
         return self._lexical_weight * (1 - (1 - _NAMING) * naming)
