@@ -201,18 +201,17 @@ class Generator:
 
         shares: P of each type's name.
         """
-        vocabulary, known, stray = (
-            self.bundle.product_types,
-            self.bundle.type_values,
-            self.bundle.manifest.pair.query.stray,
-        )
-        places = {vocabulary.places[name]: share for name, share in shares.items()}
+        known, stray = self.bundle.type_values, self.bundle.manifest.pair.query.stray
+        if known is None:
+            yield from codes
+            return
+        places = {self.bundle.product_types.places[name]: share for name, share in shares.items()}
         for scored in codes:
-            if known is None or scored.own:
+            if scored.own:
                 yield scored
-                continue
-            agreement = known.agree((self._dictionary.tokens.get(value) for value in scored.code.values), places)
-            yield replace(scored, weight=max(scored.weight * (stray + (1 - stray) * agreement), LEAST))
+            else:
+                agreement = known.agree((self._dictionary.tokens.get(value) for value in scored.code.values), places)
+                yield replace(scored, weight=max(scored.weight * (stray + (1 - stray) * agreement), LEAST))
 
     def _score(
         self, first: Step, texts: Sequence[str], kept: Sequence[Sequence[Code]], side: Side, width: int, values: int

@@ -175,8 +175,9 @@ class QueryPipeline:
         words = [value for value in own if " " not in value]
         if not words or not any(is_type):
             return self._lexical_weight
-        naming = sum(word in coded.naming_words for word in words) / len(words)
-        return self._lexical_weight * (1 - (1 - _NAMING) * naming)
+        naming = coded.naming_words
+        share = sum(word in naming for word in words) / len(words)
+        return self._lexical_weight * (1 - (1 - _NAMING) * share)
 
     def _build_words(self, text: str, boost: float = 1.0) -> dict[str, Any]:
         return build_text_query(self.fields.text or self.fields.title, text, boost)
