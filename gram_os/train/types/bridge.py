@@ -21,7 +21,7 @@ from gram_os.text.normalise import Normaliser
 from gram_os.text.product_types import ProductType, TypeVocabulary
 from gram_os.train.types.labelling import Labels
 from gram_os.train.types.lexicon import THINGS, TypeSources
-from gram_os.train.types.name_fit import Embed
+from gram_os.train.types.name_fit import Embed, centre, unit
 from gram_os.train.types.names import NameWords, split_names
 from gram_os.train.types.thesaurus import Sense, Thesaurus
 
@@ -101,7 +101,7 @@ def build_bridge(
     if sources.thesaurus is not None:
         _add_thesaurus(labels.names, centres, sources, normaliser, embed, synonyms)
     vocabulary = _build_vocabulary(labels.names, products.tolist(), synonyms)
-    vectors = _unit(centres + written)
+    vectors = unit(centres + written)
     return vocabulary, Bridge(categories, category_types, vectors)
 
 
@@ -144,7 +144,7 @@ def _find_counterparts(labels: Labels, titles: FloatArray, categories: FloatArra
     In doubt: another category is the nearest once the means of all titles and of all categories are taken off.
     """
     plain = categories @ _mean_titles(labels, titles).T  # (categories, types)
-    off = _unit(categories - categories.mean(0)) @ (_mean_titles(labels, titles) - titles.mean(0)).T
+    off = centre(categories) @ (_mean_titles(labels, titles) - titles.mean(0)).T
     best = plain.argmax(0)
     found: IntArray = np.where((best == off.argmax(0)) & (plain.max(0) >= _ALIKE), best, -1)
     return found
@@ -214,12 +214,7 @@ def _mean_titles(labels: Labels, titles: FloatArray) -> FloatArray:
 
 def _type_centres(labels: Labels, titles: FloatArray) -> FloatArray:
     """Return the mean title of each type, less half of the mean of all titles: unit vectors, float32 (types, width)."""
-    return _unit(_mean_titles(labels, titles) - 0.5 * titles.mean(0))
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    found: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return found.astype(np.float32)
+    return unit(_mean_titles(labels, titles) - 0.5 * titles.mean(0))
 
 
 def _softmax(scores: FloatArray) -> FloatArray:

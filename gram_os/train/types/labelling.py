@@ -27,6 +27,7 @@ from gram_os.arrays import FloatArray, IntArray
 from gram_os.reading.names import is_generic
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.lexicon import Candidate, TypeLexicon
+from gram_os.train.types.name_fit import centre, unit
 
 LEAST_PRODUCTS: Final = 3  # products of a type; a rarer name is read as its end: "roaster oven" as "oven"
 _ROUNDS, _FOLDS, _EPOCHS, _BATCH = 3, 2, 5, 1024
@@ -75,9 +76,7 @@ class Categories:
     @cached_property
     def centred(self) -> FloatArray:
         """The vectors less their mean, of unit length."""
-        off = self.vectors - self.vectors.mean(0)
-        found: FloatArray = off / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9)
-        return found
+        return centre(self.vectors)
 
 
 def label_products(
@@ -165,8 +164,7 @@ def _merge(labels: Labels, log_probs: FloatArray, vectors: FloatArray) -> Labels
         (count, len(labels.types)),
     )
     likeness = (members @ np.exp(log_probs)) / np.maximum(products, 1)[:, None]  # mean P(column | products of the row)
-    means = (members @ (vectors - vectors.mean(0))) / np.maximum(products, 1)[:, None]
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    means = unit(members @ (vectors - vectors.mean(0)))
     cosines = means @ means.T
     target = np.arange(count)
     for place in np.argsort(products, kind="stable").tolist():

@@ -44,7 +44,7 @@ def weigh_names(titles: Mapping[str, Sequence[str]], normaliser: Normaliser, emb
     stops = np.cumsum([0, *map(len, rows)])
     sums = np.add.reduceat(embed(masked), stops[:-1])
     vectors = (sums / np.diff(stops)[:, None]).astype(np.float32)
-    cosines = (_centre(vectors) * _centre(embed(words))).sum(1)
+    cosines = (centre(vectors) * centre(embed(words))).sum(1)
     return dict(zip(words, cosines.tolist(), strict=True))
 
 
@@ -53,7 +53,12 @@ def _spread(row: Sequence[str]) -> Sequence[str]:
     return [row[place * len(row) // _TITLES] for place in range(_TITLES)] if len(row) > _TITLES else row
 
 
-def _centre(vectors: FloatArray) -> FloatArray:
-    off = vectors - vectors.mean(0)
-    found: FloatArray = off / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9)
-    return found
+def centre(vectors: FloatArray) -> FloatArray:
+    """Return the rows less their mean, of unit length."""
+    return unit(vectors - vectors.mean(0))
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Return the rows at unit length; a row of zeros stays one."""
+    found: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return found.astype(np.float32)
