@@ -26,7 +26,7 @@ COUNTED: Final = 3.0  # a number stands right before it: "50 labels"
 SYNONYM: Final = 1.5  # titles rarely mean a type by a synonym: "set" for a mount
 
 _GENERIC_WORDS: Final = (
-    "accessory part supply product good item equipment piece other set pack component solution service type size style "
+    "accessory part supply product good item equipment piece other set pack component solution type size style "
     "series replacement kit unit system device line group option bundle edition package feature use design number "
     "collection assortment container lot pair roll sheet"
 )

@@ -58,6 +58,7 @@ _POINTS = re.compile(r"[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06
 STOPWORDS = frozenset(
     "a an and at by for from in into is it its of on or the to w with without your".split()  # noqa: SIM905
 )
+_WHOLE = frozenset({"ups"})  # a power supply, and no plural of "up"
 _PORTER2 = Stemmer.Stemmer("english")
 
 
@@ -209,7 +210,7 @@ def _drop_points(word: str) -> str:
 
 def _stem(word: str) -> str:
     """Apply Porter 2 until nothing changes, so that a stem is its own stem. TVs and PCs are plurals too."""
-    while 3 < len(word) <= 40 or (len(word) == 3 and word.endswith("s")):
+    while 3 < len(word) <= 40 or (len(word) == 3 and word.endswith("s") and word not in _WHOLE):
         shorter = str(_PORTER2.stemWord(word))
         if shorter == word and word.endswith("s") and not word.endswith("ss") and not _VOWEL.search(word):
             shorter = word[:-1]

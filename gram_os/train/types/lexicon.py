@@ -17,10 +17,8 @@ from gram_os.catalogue import Product
 from gram_os.reading.names import is_amount, weigh_place
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
-from gram_os.text.letters import letter_words
 from gram_os.text.normalise import Normaliser
 from gram_os.text.own_values import field_values, long_texts
-from gram_os.text.tagger import Span
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.mining.fields import find_number_categories
 from gram_os.train.types.name_fit import LEAST_TITLES, Embed, weigh_names
@@ -28,22 +26,35 @@ from gram_os.train.types.names import NameWords, split_names
 from gram_os.train.types.plurals import list_singulars
 from gram_os.train.types.taxonomy import Taxonomy
 from gram_os.train.types.thesaurus import Thesaurus, is_kind_of
+from gram_os.train.types.titles import (
+    count_spans,
+    count_spellings,
+    find_acronyms,
+    list_brand_words,
+    list_field_words,
+    list_title_phrases,
+    weigh_heads,
+)
 
 log = logging.getLogger(__name__)
 
 LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
+_TOLD: Final = 3.0  # what it costs a name that only a description has it, in natural logarithms
 _IDS: Final = "its values are numbers, ids or sentences, and no names of things"
 _COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
 _LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
 _LEAST_PAIRS: Final = 8  # titles in which two words are a phrase, before they are a name without the tagger
 _SHORTEST_NOUN: Final = 4  # letters; units are shorter
-_BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is another product's
 _FITS, _FITS_WELL = 0.1, 0.16  # cosines of a word and its titles without it (`weigh_names`)
+_SURELY, _OFTEN = 0.7, 10  # share of its uses and products, from which the tagger alone makes an agent noun a head
+_AGENTS: Final = ("er", "or")  # a "fuser" is what fuses; new words of a trade are in no thesaurus
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
 THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
+#: Words for what is sold and is no thing. Neither source counts them as goods, and each is the head of its phrase.
+_SERVICES: Final = "service warranty guarantee license licence subscription"
 #: Words about the state of a product. The tagger takes them for things, and WordNet has nouns of the same spelling.
 _CONDITIONS: Final = (
     "original genuine compatible new used refurbished remanufactured renewed standard basic premium professional "
@@ -84,18 +95,24 @@ class TypeLexicon:
         self._category_words = _list_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
-        self.phrases = [_title_phrases(p, s, normaliser) for p, s in zip(mined.products, mined.spans, strict=True)]
+        self.phrases = list_title_phrases(mined)
         self._mined = mined
-        self._spans, self._ends = _count_spans(mined.spans, normaliser)
+        self._spans, self._ends = count_spans(mined.spans, normaliser)
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
-        self._written = _count_spellings(mined.products, normaliser)
+        self._written = count_spellings(mined.products, normaliser)
         self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
+        self._doubts = weigh_heads(mined, self.phrases, self._ends)
+        self._series = list_brand_words(mined, self.phrases)
         self._pairs = Counter(
             pair for row in self.phrases for pair in {" ".join(p.words) for p in row if len(p.words) == 2}
         )
-        self._brands = _field_words(mined, AttributeType.BRAND)
-        self._colours = _field_words(mined, AttributeType.COLOUR)
+        self._brands = list_field_words(mined, AttributeType.BRAND)
+        self._colours = list_field_words(mined, AttributeType.COLOUR)
         self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
+        self._services = {normaliser.value(word) for word in _SERVICES.split()}
+        #: Acronyms that titles explain, upper case in brackets behind their words, and what they stand for.
+        self.acronyms = find_acronyms(mined.products, normaliser)
+        self._written_out = frozenset(self.acronyms.values())
         self._things: dict[str, bool] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
         self._field_counts: Counter[str] = Counter()
@@ -131,8 +148,10 @@ class TypeLexicon:
             return True
         if words[-1] not in self._heads or len(set(words)) < len(words) or not self._colours.isdisjoint(words[:-1]):
             return False
-        if len(words) == 1 or name in self.taxonomy_names or self._is_thing(name):
+        if len(words) == 1 or name in self.taxonomy_names or name in self._written_out or self._is_thing(name):
             return True
+        if min(map(len, words)) < 2:  # the B of "A/B cable"
+            return False
         heads = sum(word in self._heads for word in words)
         if len(words) == 2 and self._pairs[name] >= _LEAST_PAIRS and self._is_noun_beside(words[0]):
             return True
@@ -153,8 +172,17 @@ class TypeLexicon:
         found = self._read_phrases(self.phrases[place])
         if not found:
             texts = long_texts(self._mined.products[place], self._mined.texts)
-            found = self._read_phrases([p for text in texts for p in split_phrases(text[:_TEXT], self._normaliser)])
+            told = self._read_phrases([p for text in texts for p in split_phrases(text[:_TEXT], self._normaliser)])
+            found = {name: penalty + _TOLD for name, penalty in told.items()}
         return sorted((Candidate(*item) for item in found.items()), key=lambda candidate: candidate.penalty)
+
+    def mask_title(self, place: int, names: Iterable[str]) -> str:
+        """Return the title of the product at a place without the words of some names."""
+        words = {word for name in names for word in name.split()}
+        kept = (
+            w for w in self._mined.products[place].title.split() if words.isdisjoint(self._normaliser.value(w).split())
+        )
+        return " ".join(kept)
 
     def _read_phrases(self, phrases: Sequence[Phrase]) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -162,10 +190,14 @@ class TypeLexicon:
         for phrase in phrases:
             names = [name for name in self._names_of(phrase) if not is_amount(phrase, name)]
             for rank, name in enumerate(self._without_kinds(names)):
-                penalty = weigh_place(phrase, name, rank=rank, before=before)
+                penalty = weigh_place(phrase, name, rank=rank, before=before) + self._doubt(name)
                 found[name] = min(penalty, found.get(name, penalty))
             before += bool(names)
         return found
+
+    def _doubt(self, name: str) -> float:
+        """Return what it costs a single word that it is rarely a product type, in natural logarithms."""
+        return 0.0 if " " in name or name in self._services else self._doubts.get(name, 0.0)
 
     def _without_kinds(self, names: Sequence[str]) -> Sequence[str]:
         """Leave out a last name that says what kind of thing the one before it is: the PC of "notebook PC"."""
@@ -206,9 +238,12 @@ class TypeLexicon:
         return len(word) > 1 and word not in self._colours and word not in self._conditions and self._is_noun(word)
 
     def _is_head(self, word: str) -> bool:
+        share = self._ends[word] / max(self._uses[word], self._ends[word])
+        if word in self._services or (word.endswith(_AGENTS) and share >= _SURELY and self._ends[word] >= _OFTEN
+                                      and word not in self._series and word not in self._conditions):  # fmt: skip
+            return True
         if not self._may_be_head(word):
             return False
-        share = self._ends[word] / max(self._uses[word], self._ends[word])
         if not self.taxonomy_names and self._thesaurus is None:
             return share >= 0.4 and self._ends[word] > 2
         names, is_thing = self._heads_of_names[word], self._is_thing(word)
@@ -267,23 +302,6 @@ def _list_words(taxonomy: Taxonomy | None) -> set[str]:
     return words.union(*map(list_singulars, words))
 
 
-def _count_spellings(products: Iterable[Product], normaliser: Normaliser) -> dict[str, Counter[str]]:
-    """Count the spellings of each normalised word in titles, in lower case."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    words = Counter(word for product in products for word in letter_words(product.title.lower()))
-    for word, n in words.items():
-        found[normaliser.stem(word)][word] += n
-    return found
-
-
-def _title_phrases(product: Product, spans: Sequence[Span], normaliser: Normaliser) -> list[Phrase]:
-    """Return the phrases of a title without the brand at its beginning."""
-    title = product.title
-    stops = [span.end for span in spans if span.type is AttributeType.BRAND and span.start < _BRAND_PLACE]
-    rest = title[max(stops) :] if stops and max(stops) < 2 * _BRAND_PLACE else title
-    return split_phrases(rest, normaliser) or split_phrases(title, normaliser)
-
-
 def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
     """Return the category fields whose values name things. A warning names each of the others, and says why.
 
@@ -326,24 +344,3 @@ def _read_types(product: Product, fields: Iterable[str], normaliser: Normaliser)
     """Return the values of some fields of a product that are words; of a path the narrowest comes first."""
     values = field_values(product, dict.fromkeys(fields, AttributeType.PRODUCT_TYPE), normaliser)
     return [value for value, _ in reversed(values) if not any(map(str.isdigit, value)) and value.count(" ") < LONGEST]
-
-
-def _count_spans(rows: Iterable[Sequence[Span]], normaliser: Normaliser) -> tuple[Counter[str], Counter[str]]:
-    """Count the products in which the tagger marks a product type, by its phrase and by its last word."""
-    spans: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
-    for row in rows:
-        found = {normaliser.value(span.text) for span in row if span.type is AttributeType.PRODUCT_TYPE}
-        plain = {value for value in found if value and not any(map(str.isdigit, value))}
-        spans.update(plain)
-        ends.update({value.split()[-1] for value in plain})
-    return spans, ends
-
-
-def _field_words(mined: MinedCatalogue, kind: AttributeType) -> set[str]:
-    """Return the words that are a whole value of a field of one type, in at least three products."""
-    fields = {name: found for name, found in mined.attributes.items() if found is kind}
-    counts: Counter[str] = Counter()
-    for product in mined.products:
-        counts.update({value for value, _ in field_values(product, fields, mined.normaliser) if " " not in value})
-    return {word for word, n in counts.items() if n > 2}
