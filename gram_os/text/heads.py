@@ -133,7 +133,7 @@ def split_phrases(text: str, normaliser: Normaliser) -> list[Phrase]:
             for word in normaliser.value(written).split():
                 if any(map(str.isdigit, word)):
                     close(words)
-                    counted = True
+                    counted = word.isdigit()  # "50 sheets", and no model number
                 else:
                     words.append(word)
         close(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -65,9 +66,13 @@ def find_types(inputs: StageInputs, folder: Path) -> None:
     def embed_names(texts: Any) -> FloatArray:
         return embed(encoder, tokenizer, list(texts), most=QUERY_TOKENS)
 
-    titles = embed(encoder, tokenizer, [product.title for product in mined.products], most=TITLE_TOKENS)
+    def embed_titles(texts: Sequence[str]) -> FloatArray:
+        return embed(encoder, tokenizer, texts, most=TITLE_TOKENS)
+
+    titles = embed_titles([product.title for product in mined.products])
     lexicon = TypeLexicon(mined, sources, embed_names)
-    labels = label_products(mined, lexicon, titles, other_texts(mined), _name_categories(sources, mined, embed_names))
+    categories = _name_categories(sources, mined, embed_names)
+    labels = label_products(mined, lexicon, titles, other_texts(mined), embed_titles, categories)
     if not labels.names:
         log.warning("no product types were found: no title and no category field names one; the bundle has none")
         write_types(NO_TYPES, folder / TYPES)

@@ -28,7 +28,6 @@ from torch.nn import functional
 
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.reading.names import is_generic
-from gram_os.text.heads import Phrase
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.lexicon import Candidate, TypeLexicon
 from gram_os.train.types.name_fit import Embed, centre, unit
@@ -37,18 +36,22 @@ LEAST_PRODUCTS: Final = 3  # products of a type; a rarer name is read as its end
 _ROUNDS, _FOLDS, _EPOCHS, _BATCH, _RATE = 3, 2, 5, 1024, 0.03
 _RIVALS = 5  # types that are compared with a type before it is merged
 _ALIKE, _SAME = (
-    0.15,
+    0.3,
     0.4,
 )  # mean P of the other type for a type's products, before the two are one; where one is narrower
+_RELATED = 0.7  # cosine of the mean titles of two siblings, from which they may be one type
 _EQUAL = 0.8  # cosine of the mean titles of two types, less the mean of all, from which variants of a name are one type
 _NEAR, _CENTRED = 0.37, 0.42  # cosines of a group's mean and its category, as they are and with both means taken off
 _LEAST_STEPS = 50  # of the classifier, whose first steps are long: a small catalogue is read more than `_EPOCHS` times
 _GROUP = 12  # products without a name that are named together
 _RANK = 320  # dimensions of a product's words for the classifier
-_NOT_NAMED = 4.0  # what it costs a type that the product's texts name others, in natural logarithms
-_TRUST = 0.5  # of the classifier's logarithms: an accessory has the words of the thing that it is for
+_NOT_NAMED = 6.0  # what it costs a type that the product's texts name others, in natural logarithms
+_MISTAKEN = 0.1  # P that the classifier is plainly wrong; so a name at the best place is rarely overruled
+_TRUST = 0.35  # of the classifier's logarithms: an accessory has the words of the thing that it is for
 _TEXTS = 0.5  # of a value in a description, beside 1 of a value in a title or a field
-_AGREED = 0.5  # mean P of one type in a group without names, from which the classifier names it
+# Mean P of one type in a group without names, and the nearest categories of this type's mean title: where the group's
+# category is among them, the classifier names the group.
+_AGREED, _NEAREST = 0.3, 5
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ def label_products(
     """Give each product a type. A catalogue whose texts name no type has no types, and each product has the place -1.
 
     vectors: float32 (products, width), unit length, of the titles. texts: float (products, columns of `mined.own`),
-    words of further texts. embed: of titles. categories: what products are named by whose texts name no type, group by group: a title alone says too
-    little to the encoder ("Galaxy S10 6.1 in"), a dozen of them together say enough.
+    words of further texts. embed: of titles. categories: what products are named by whose texts name no type, group by
+    group: a title alone says too little to the encoder ("Galaxy S10 6.1 in"), a dozen of them together say enough.
     """
     found = [lexicon.find_candidates(place) for place in range(len(mined.products))]
     candidates = [[Candidate(name, 10.0 * rank) for rank, name in enumerate(field)] or row
@@ -110,27 +113,37 @@ def label_products(
         said = np.asarray((mined.own + texts > 0).sum(0)).ravel()
         known = {value for value, column in mined.columns.items() if said[column] >= LEAST_PRODUCTS}
         categories = categories.among(known)
-        _name_groups(candidates, lexicon.phrases, features, vectors, categories)
-    names, offers, chosen = _offer(candidates)
+        _name_groups(candidates, lexicon, features, vectors, categories)
+    names, offers, chosen = _offer(candidates, lexicon)
     if not names:
         return Labels((), chosen, np.zeros(len(found), np.float32), [False] * len(found))
     for _ in range(_ROUNDS):
         log_probs = _answer(features, chosen, len(names))
         chosen = np.array([_choose(offer, row) for offer, row in zip(offers, log_probs, strict=True)], np.int64)
-    chosen = _drop_rare(chosen, offers, log_probs)
+    chosen = _drop_rare(chosen, offers, log_probs, names, lexicon)
     is_named = np.array([bool(row) for row in found])
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
     labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
     return _merge(labels, log_probs, vectors, lexicon.acronyms)
 
 
-def _offer(candidates: Sequence[Sequence[Candidate]]) -> tuple[Sequence[str], Sequence[dict[int, float]], IntArray]:
+def _offer(
+    candidates: Sequence[Sequence[Candidate]], lexicon: TypeLexicon
+) -> tuple[Sequence[str], Sequence[dict[int, float]], IntArray]:
     """Return the names that are types, ascending; what each product's texts offer, place -> penalty; the best offers.
 
     int64 (products,), -1 where nothing is offered.
     """
+
+    def is_type(name: str, products: int) -> bool:
+        return not is_generic(name) and (products >= LEAST_PRODUCTS or lexicon.is_in_sources(name))
+
     counts = Counter(row[0].name for row in candidates if row)
-    names = sorted(name for name, n in counts.items() if n >= LEAST_PRODUCTS and not is_generic(name))
+    ends = Counter(counts)  # a rare "paper cutter blade" counts as a "blade"
+    for name, n in counts.items():
+        if not is_type(name, n) and lexicon.is_name(end := name.split()[-1]):
+            ends[end] += n
+    names = sorted(name for name, n in ends.items() if is_type(name, n))
     places = {name: at for at, name in enumerate(names)}
     offers = [_place_candidates(row, places) for row in candidates]
     best = np.array([min(offer, key=offer.__getitem__) if offer else -1 for offer in offers], np.int64)
@@ -144,42 +157,55 @@ def _answer(features: FloatArray, chosen: IntArray, count: int) -> FloatArray:
     for fold in range(_FOLDS):
         learned = (folds != fold) & (chosen >= 0)
         log_probs[folds == fold] = _predict(_fit(features[learned], chosen[learned], count), features[folds == fold])
-    return log_probs
+    found: FloatArray = np.log((1 - _MISTAKEN) * np.exp(log_probs) + _MISTAKEN / max(count, 1))
+    return found
 
 
 def _name_groups(
-    candidates: list[list[Candidate]], phrases: Sequence[Sequence[Phrase]], features: FloatArray, vectors: FloatArray,
+    candidates: list[list[Candidate]], lexicon: TypeLexicon, features: FloatArray, vectors: FloatArray,
     categories: Categories,
 ) -> None:  # fmt: skip
     """Name the products without a name, group by group, by the nearest category of a taxonomy.
 
-    A group that the classifier takes for one type of the others keeps to the classifier. A category that a group shares
-    a word with beside its head is near for this word: "socket driver" is no board with a "Socket T". Changes
-    `candidates`.
+    Where the classifier takes a group for a type that the category is near, it keeps to the classifier. A category that
+    a group shares a word with beside its head is near for this word: "socket driver" is no board with a "Socket T".
+    Changes `candidates`.
     """
     unnamed = np.array([place for place, row in enumerate(candidates) if not row], np.int64)
     if not len(unnamed):
         return
-    names, _, chosen = _offer(candidates)
+    names, _, chosen = _offer(candidates, lexicon)
     probabilities = np.exp(_answer(features, chosen, len(names))[unnamed]) if names else np.zeros((len(unnamed), 1))
     mean = vectors.mean(0)
     for group in _group(features[unnamed]):
-        name = _name_group(vectors[unnamed[group]], categories, mean)
-        if name is None or probabilities[group].mean(0).max() >= _AGREED:
-            continue
         members = unnamed[group].tolist()
-        words = {word for place in members for phrase in phrases[place] for word in phrase.words}
-        if not any(word.startswith(beside) for beside in name.split()[:-1] for word in words):
+        name = _name_group(vectors[members], categories, mean)
+        best = int(probabilities[group].mean(0).argmax())
+        if name is None:
+            continue
+        if names and probabilities[group, best].mean() >= _AGREED:
+            near = np.argsort(-categories.vectors @ vectors[chosen == best].mean(0))[:_NEAREST].tolist()
+            if name in {categories.names[place] for place in near}:
+                continue
+        titles = [[word for phrase in lexicon.phrases[place] for word in phrase.words] for place in members]
+        sharing = sum(any(w.startswith(beside) for beside in name.split()[:-1] for w in words) for words in titles)
+        if sharing < len(members) / 2:
             for place in members:
                 candidates[place] = [Candidate(name, 0.0)]
 
 
-def _drop_rare(chosen: IntArray, offers: Sequence[Mapping[int, float]], log_probs: FloatArray) -> IntArray:
+def _drop_rare(
+    chosen: IntArray, offers: Sequence[Mapping[int, float]], log_probs: FloatArray, names: Sequence[str],
+    lexicon: TypeLexicon,
+) -> IntArray:  # fmt: skip
     """Choose again where a type kept fewer than `LEAST_PRODUCTS` products: a "USB stick" is no `stick` of its own.
 
     Changes the columns of these types in `log_probs`.
     """
-    rare = np.flatnonzero(np.bincount(chosen, minlength=log_probs.shape[1]) < LEAST_PRODUCTS).tolist()
+    counts = np.bincount(chosen, minlength=log_probs.shape[1])
+    rare = [
+        place for place, name in enumerate(names) if counts[place] < LEAST_PRODUCTS and not lexicon.is_in_sources(name)
+    ]
     if len(rare) == log_probs.shape[1]:
         return chosen
     log_probs[:, rare] = -np.inf
@@ -228,6 +254,7 @@ def _merge(
         for other in (rival for rival in rivals if products[rival] > products[place]):
             kinship = _compare_names(name, labels.names[other])
             confused = likeness[place, other] >= (_SAME if kinship is _Kinship.NARROWER else _ALIKE)
+            confused &= kinship is not _Kinship.SIBLING or cosines[place, other] >= _RELATED
             same = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
             if (kinship is not _Kinship.NONE and (confused or same)) or labels.names[other] in written_out:
                 target[place] = other
@@ -265,6 +292,8 @@ def _compare_names(name: str, other: str) -> _Kinship:
     last, other_last = name.split()[-1], other.split()[-1]
     if name.endswith(f" {other}"):
         return _Kinship.NARROWER
+    if other.endswith(f" {name}"):
+        return _Kinship.NONE  # what has the broader name has it because its title says no more
     if last != other_last and (
         words < others or others < words or last.endswith(other_last) or other_last.endswith(last)
     ):
@@ -333,8 +362,8 @@ def _features(
         (np.ones(sum(map(len, rows)), np.float32), np.concatenate([np.array(r, np.int32) for r in rows]),
          np.concatenate(([0], np.cumsum([len(r) for r in rows])))), shape=(len(rows), len(fields)),
     )  # fmt: skip
-    values = _mask_values(mined.own + _TEXTS * texts, mined, names)
-    words = sparse.hstack([values, filled], format="csr").astype(np.float32)
+    values = _mask_values(mined.own, mined, names)
+    words = sparse.hstack([values, _TEXTS * texts, filled], format="csr").astype(np.float32)
     held = np.asarray((words > 0).sum(0)).ravel()
     words = words[:, held >= LEAST_PRODUCTS]
     words = words @ sparse.diags(np.sqrt(np.log(len(rows) / held[held >= LEAST_PRODUCTS]) + 1e-3).astype(np.float32))

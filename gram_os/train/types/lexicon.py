@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gram_os.catalogue import Product
-from gram_os.reading.names import is_amount, weigh_place
+from gram_os.reading.names import is_amount, is_generic, weigh_place
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
 from gram_os.text.normalise import Normaliser
@@ -30,6 +30,7 @@ from gram_os.train.types.titles import (
     count_spans,
     count_spellings,
     find_acronyms,
+    find_end,
     list_brand_words,
     list_field_words,
     list_title_phrases,
@@ -54,7 +55,7 @@ _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before th
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
 THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
 #: Words for what is sold and is no thing. Neither source counts them as goods, and each is the head of its phrase.
-_SERVICES: Final = "service warranty guarantee license licence subscription"
+_SERVICES: Final = "service svc warranty guarantee license licence subscription"
 #: Words about the state of a product. The tagger takes them for things, and WordNet has nouns of the same spelling.
 _CONDITIONS: Final = (
     "original genuine compatible new used refurbished remanufactured renewed standard basic premium professional "
@@ -94,13 +95,15 @@ class TypeLexicon:
         self.taxonomy_names = frozenset(_category_names(sources.taxonomy, normaliser))
         self._category_words = _list_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
+        self._written = count_spellings(mined.products, normaliser)
+        self._joined = {name.replace(" ", ""): name for name in self.taxonomy_names if name.count(" ") == 1}
+        self._written_apart = {self._joined[word] for word in self._written.keys() & self._joined.keys()}
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
         self.phrases = list_title_phrases(mined)
         self._mined = mined
         self._spans, self._ends = count_spans(mined.spans, normaliser)
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
-        self._written = count_spellings(mined.products, normaliser)
-        self._last = Counter(word for row in self.phrases for word in {phrase.words[-1] for phrase in row})
+        self._last = Counter(word for row in self.phrases for word in {find_end(phrase) for phrase in row})
         self._doubts = weigh_heads(mined, self.phrases, self._ends)
         self._series = list_brand_words(mined, self.phrases)
         self._pairs = Counter(
@@ -112,7 +115,7 @@ class TypeLexicon:
         self._services = {normaliser.value(word) for word in _SERVICES.split()}
         #: Acronyms that titles explain, upper case in brackets behind their words, and what they stand for.
         self.acronyms = find_acronyms(mined.products, normaliser)
-        self._written_out = frozenset(self.acronyms.values())
+        self._written_out = {words for words in self.acronyms.values() if self._brands.isdisjoint(words.split())}
         self._things: dict[str, bool] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
         self._field_counts: Counter[str] = Counter()
@@ -144,8 +147,10 @@ class TypeLexicon:
     def is_name(self, name: str) -> bool:
         """Say whether a normalised phrase names a product type."""
         words = name.split()
-        if self._field_counts[name] > 1 and words[-1] not in self._colours:
+        if (self._field_counts[name] > 1 and words[-1] not in self._colours) or name in self.acronyms:
             return True
+        if len(words[-1]) < 2:
+            return len(words) == 2 and len(words[0]) > 1 and self._is_thing(name)  # a CD-R
         if words[-1] not in self._heads or len(set(words)) < len(words) or not self._colours.isdisjoint(words[:-1]):
             return False
         if len(words) == 1 or name in self.taxonomy_names or name in self._written_out or self._is_thing(name):
@@ -154,6 +159,8 @@ class TypeLexicon:
             return False
         heads = sum(word in self._heads for word in words)
         if len(words) == 2 and self._pairs[name] >= _LEAST_PAIRS and self._is_noun_beside(words[0]):
+            return True
+        if len(words) == 2 and self._pairs[name] >= _LEAST_SPANS and is_generic(words[1]) and words[0] in self._heads:
             return True
         return self._spans[name] >= _LEAST_SPANS and heads <= 2 and all(map(self._is_known, words[:-1]))
 
@@ -221,7 +228,8 @@ class TypeLexicon:
             if start is None:
                 stop -= 1
                 continue
-            yield " ".join(words[start:stop])
+            name = " ".join(words[start:stop])
+            yield self._joined.get(name, name)
             stop = start
 
     def _list_ends(self) -> dict[str, list[str]]:
@@ -230,7 +238,7 @@ class TypeLexicon:
         words = {word for word in words if self._heads_of_names[word] or self._is_thing(word)}
         found: dict[str, list[str]] = defaultdict(list)
         for product, row in zip(self._mined.products, self.phrases, strict=True):
-            for word in words.intersection(phrase.words[-1] for phrase in row):
+            for word in words.intersection(map(find_end, row)):
                 found[word].append(product.title)
         return found
 
@@ -239,8 +247,7 @@ class TypeLexicon:
 
     def _is_head(self, word: str) -> bool:
         share = self._ends[word] / max(self._uses[word], self._ends[word])
-        if word in self._services or (word.endswith(_AGENTS) and share >= _SURELY and self._ends[word] >= _OFTEN
-                                      and word not in self._series and word not in self._conditions):  # fmt: skip
+        if word in self._services or word in self._joined or (share >= _SURELY and self._is_agent(word)):
             return True
         if not self._may_be_head(word):
             return False
@@ -257,11 +264,20 @@ class TypeLexicon:
             return is_thing and fit >= _FITS_WELL and len(word) > 2
         if word in self.taxonomy_names and is_thing and last >= 0.4:
             return names > 2 or fit >= _FITS
-        if share >= 0.05 and last >= 0.3 and fit >= _FITS and (word in self.taxonomy_names or names > 2):
+        if share >= 0.05 and last >= 0.25 and fit >= _FITS and (word in self.taxonomy_names or names > 2):
             return True
         if word in self.taxonomy_names and is_thing and names > 2 and share >= 0.05 and word not in self._fit:
             return True
         return share >= 0.03 and names > 0 and self._fit.get(word, 0.0) >= (_FITS_WELL if is_thing else 2 * _FITS_WELL)
+
+    def _is_agent(self, word: str) -> bool:
+        """Say whether a word is an agent noun that the tagger marks often and that is no series of one brand."""
+        often = self._ends[word] >= _OFTEN
+        return often and word.endswith(_AGENTS) and word not in self._series and word not in self._conditions
+
+    def is_in_sources(self, name: str) -> bool:
+        """Say whether the taxonomy and the thesaurus both know a name as a thing that can be sold."""
+        return name in self._written_apart or (name in self.taxonomy_names and self._is_thing(name))
 
     def _is_noun(self, word: str) -> bool:
         """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
@@ -269,6 +285,8 @@ class TypeLexicon:
         if self._thesaurus is None or not written:
             return True
         commonest = max(written, key=lambda spelling: (written[spelling], spelling))
+        if commonest.endswith("ing") and not self._is_thing(word):
+            return False  # what one does: "printing", "gaming"; a "housing" is a thing
         return commonest in self._category_words or bool(self._thesaurus.synonyms(commonest))
 
     def _is_thing(self, name: str) -> bool:

@@ -24,6 +24,7 @@ _BRAND_PLACE: Final = 24  # characters: a brand that starts behind them is anoth
 _LEAST_EXPLAINED: Final = 3  # titles that explain an acronym
 _ACRONYM: Final = re.compile(r"\(([A-Z]{2,5})s?\)")
 _LEAST_HEAD: Final = 0.1  # P(head | last of a phrase) of a word that the tagger never marks
+_TRUST = 0.5  # of the logarithm: the tagger misses many heads
 _ONE_BRAND: Final = 0.9  # share of a word's products of one brand, from which the word is a name of this brand's
 
 
@@ -55,8 +56,8 @@ def weigh_heads(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]], ends
     for product, spans, row in zip(mined.products, mined.spans, phrases, strict=True):
         stop = max((span.end for span in spans if span.type is AttributeType.BRAND and not span.start), default=0)
         branded = set(mined.normaliser.value(product.title[:stop]).split())
-        last.update({phrase.words[-1] for phrase in row} - branded)
-    return {word: -math.log(min(1.0, max(_LEAST_HEAD, ends[word] / n))) for word, n in last.items()}
+        last.update({find_end(phrase) for phrase in row} - branded)
+    return {word: -_TRUST * math.log(min(1.0, max(_LEAST_HEAD, ends[word] / n))) for word, n in last.items()}
 
 
 def list_brand_words(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]]) -> set[str]:
@@ -71,6 +72,15 @@ def list_brand_words(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]])
         for word in {word for phrase in row for word in phrase.words}:
             brands[word][brand] += 1
     return {word for word, counts in brands.items() if max(counts.values()) >= _ONE_BRAND * counts.total()}
+
+
+def find_end(phrase: Phrase) -> str:
+    """Return the last word of a phrase, single letters left out: the "DVD" of "DVD+R".
+
+    >>> find_end(Phrase(("blank", "dvd", "r"), Role.FIRST))
+    'dvd'
+    """
+    return next((word for word in reversed(phrase.words) if len(word) > 1), phrase.words[-1])
 
 
 def _brand_fields(mined: MinedCatalogue) -> dict[str, AttributeType]:
