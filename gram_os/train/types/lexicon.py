@@ -22,8 +22,7 @@ from gram_os.text.own_values import field_values, long_texts
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.mining.fields import find_number_categories
 from gram_os.train.types.name_fit import LEAST_TITLES, Embed, weigh_names
-from gram_os.train.types.names import NameWords, split_names
-from gram_os.train.types.plurals import list_singulars
+from gram_os.train.types.names import list_category_names, list_category_words
 from gram_os.train.types.taxonomy import Taxonomy
 from gram_os.train.types.thesaurus import Thesaurus, is_kind_of
 from gram_os.train.types.titles import (
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 
 LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
-_TOLD: Final = 3.0  # what it costs a name that only a description has it, in natural logarithms
+_TOLD: Final = 5.0  # what it costs a name that only a description has it, in natural logarithms
 _IDS: Final = "its values are numbers, ids or sentences, and no names of things"
 _COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
@@ -92,8 +91,8 @@ class TypeLexicon:
         normaliser = mined.normaliser
         self._normaliser = normaliser
         self._thesaurus = sources.thesaurus
-        self.taxonomy_names = frozenset(_category_names(sources.taxonomy, normaliser))
-        self._category_words = _list_words(sources.taxonomy)
+        self.taxonomy_names = frozenset(list_category_names(sources.taxonomy, normaliser))
+        self._category_words = list_category_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._written = count_spellings(mined.products, normaliser)
         self._joined = {name.replace(" ", ""): name for name in self.taxonomy_names if name.count(" ") == 1}
@@ -150,7 +149,7 @@ class TypeLexicon:
         if (self._field_counts[name] > 1 and words[-1] not in self._colours) or name in self.acronyms:
             return True
         if len(words[-1]) < 2:
-            return len(words) == 2 and len(words[0]) > 1 and self._is_thing(name)  # a CD-R
+            return self._is_hyphenated(words)
         if words[-1] not in self._heads or len(set(words)) < len(words) or not self._colours.isdisjoint(words[:-1]):
             return False
         if len(words) == 1 or name in self.taxonomy_names or name in self._written_out or self._is_thing(name):
@@ -270,6 +269,11 @@ class TypeLexicon:
             return True
         return share >= 0.03 and names > 0 and self._fit.get(word, 0.0) >= (_FITS_WELL if is_thing else 2 * _FITS_WELL)
 
+    def _is_hyphenated(self, words: Sequence[str]) -> bool:
+        """Say whether the thesaurus knows a name that ends in a letter: a CD-R."""
+        senses = () if self._thesaurus is None else self._thesaurus.synonyms(" ".join(words))
+        return len(words) == 2 and any("-".join(words) in sense.lemmas for sense in senses)
+
     def _is_agent(self, word: str) -> bool:
         """Say whether a word is an agent noun that the tagger marks often and that is no series of one brand."""
         often = self._ends[word] >= _OFTEN
@@ -282,11 +286,11 @@ class TypeLexicon:
     def _is_noun(self, word: str) -> bool:
         """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
         written = self._written.get(word)
+        if word.endswith("ing") and not self._is_thing(word):
+            return False  # what one does: "printing", "gaming"; a "housing" is a thing
         if self._thesaurus is None or not written:
             return True
         commonest = max(written, key=lambda spelling: (written[spelling], spelling))
-        if commonest.endswith("ing") and not self._is_thing(word):
-            return False  # what one does: "printing", "gaming"; a "housing" is a thing
         return commonest in self._category_words or bool(self._thesaurus.synonyms(commonest))
 
     def _is_thing(self, name: str) -> bool:
@@ -303,21 +307,6 @@ class TypeLexicon:
         if not self._name_words and self._thesaurus is None:
             return True
         return word in self._name_words or (self._thesaurus is not None and bool(self._thesaurus.synonyms(word)))
-
-
-def _category_names(taxonomy: Taxonomy | None, normaliser: Normaliser) -> Iterator[str]:
-    if taxonomy is not None:
-        words = NameWords(category.name for category in taxonomy)
-        for category in taxonomy:
-            for name in split_names(category.name, words):
-                if value := normaliser.value(name):
-                    yield value
-
-
-def _list_words(taxonomy: Taxonomy | None) -> set[str]:
-    """Return the last words of the taxonomy's names, in lower case, in the plural and in the singular."""
-    words = set() if taxonomy is None else {category.name.lower().split()[-1] for category in taxonomy}
-    return words.union(*map(list_singulars, words))
 
 
 def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:

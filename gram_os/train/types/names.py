@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 
+from gram_os.text.normalise import Normaliser
 from gram_os.train.types.plurals import list_singulars
+from gram_os.train.types.taxonomy import Taxonomy
 
 Words: TypeAlias = tuple[str, ...]
 
@@ -240,3 +242,19 @@ def _share_beginning(word: str, before: Sequence[Words], read: Sequence[Words], 
 def _is_closed(phrase: Words, words: NameWords) -> bool:
     """Say whether the beginning of a phrase belongs to its end only: figure skating."""
     return len(phrase) > 1 and not words.is_plural(phrase[-1]) and words.is_compound(*phrase[-2:])
+
+
+def list_category_names(taxonomy: Taxonomy | None, normaliser: Normaliser) -> Iterator[str]:
+    """Yield the names of a taxonomy's categories, normalised."""
+    if taxonomy is not None:
+        words = NameWords(category.name for category in taxonomy)
+        for category in taxonomy:
+            for name in split_names(category.name, words):
+                if value := normaliser.value(name):
+                    yield value
+
+
+def list_category_words(taxonomy: Taxonomy | None) -> set[str]:
+    """Return the last words of the taxonomy's names, in lower case, in the plural and in the singular."""
+    words = set() if taxonomy is None else {category.name.lower().split()[-1] for category in taxonomy}
+    return words.union(*map(list_singulars, words))
