@@ -38,6 +38,7 @@ _TRUST = 0.35  # of the classifier's logarithms: an accessory has the words of t
 # Mean P of one type in a group without names, and the nearest categories of this type's mean title: where the group's
 # category is among them, the classifier names the group.
 _AGREED, _NEAREST = 0.3, 5
+_FAR = 10  # times the products of a rare type, from which a type is far commoner
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,15 @@ def label_products(
     for _ in range(_ROUNDS):
         log_probs = answer_types(features, chosen, len(names))
         chosen = np.array([_choose(offer, row) for offer, row in zip(offers, log_probs, strict=True)], np.int64)
-    chosen = _drop_rare(chosen, offers, log_probs, names, lexicon)
+    same = {} if categories is None else _find_aliases(names, chosen, vectors, categories)
+    counts = np.bincount(chosen, minlength=len(names)).tolist()
+    dropped = [place for place, name in enumerate(names)
+               if name in same or (counts[place] < LEAST_PRODUCTS and not lexicon.is_in_sources(name))]  # fmt: skip
+    chosen = _choose_without(dropped, chosen, offers, log_probs)
     is_named = np.array([bool(row) for row in found])
     named = [bool(n) and int(kind) in offer for kind, offer, n in zip(chosen, offers, is_named, strict=True)]
     labels = Labels(names, chosen, np.exp(log_probs[np.arange(len(chosen)), chosen]), named)
-    return _merge(labels, find_merges(names, chosen, log_probs, vectors, lexicon.acronyms))
+    return _merge(labels, find_merges(names, chosen, log_probs, vectors, {**lexicon.acronyms, **same}))
 
 
 def _offer(
@@ -172,18 +177,34 @@ def _name_groups(
                 candidates[place] = [Candidate(name, 0.0)]
 
 
-def _drop_rare(
-    chosen: IntArray, offers: Sequence[Mapping[int, float]], log_probs: FloatArray, names: Sequence[str],
-    lexicon: TypeLexicon,
-) -> IntArray:  # fmt: skip
-    """Choose again where a type kept fewer than `LEAST_PRODUCTS` products: a "USB stick" is no `stick` of its own.
+def _find_aliases(
+    names: Sequence[str], chosen: IntArray, vectors: FloatArray, categories: Categories
+) -> dict[str, str]:
+    """Return rare types that are another name of a far commoner one: `laptop` -> `notebook`.
 
-    Changes the columns of these types in `log_probs`.
+    The taxonomy's category that the commoner type's titles are nearest to has this name. What has the rare name in its
+    title is something else, because the shop has a name for the thing.
     """
-    counts = np.bincount(chosen, minlength=log_probs.shape[1])
-    rare = [
-        place for place, name in enumerate(names) if counts[place] < LEAST_PRODUCTS and not lexicon.is_in_sources(name)
-    ]
+    counts = np.bincount(chosen, minlength=len(names)).tolist()
+    mean, found = vectors.mean(0), {}
+    for place, name in enumerate(names):
+        if counts[place] < _FAR * LEAST_PRODUCTS:
+            continue
+        other = _name_group(vectors[chosen == place], categories, mean)
+        if other not in names or name.endswith(other) or other.endswith(name):
+            continue
+        if _FAR * counts[names.index(other)] <= counts[place]:
+            found[other] = name
+    return found
+
+
+def _choose_without(
+    rare: Sequence[int], chosen: IntArray, offers: Sequence[Mapping[int, float]], log_probs: FloatArray
+) -> IntArray:
+    """Choose again for the products of some types: a "USB stick" is no `stick` of its own.
+
+    Changes the columns of these types in `log_probs`. Where these are all types, nothing changes.
+    """
     if len(rare) == log_probs.shape[1]:
         return chosen
     log_probs[:, rare] = -np.inf

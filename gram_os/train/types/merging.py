@@ -33,7 +33,7 @@ def find_merges(
     names stays: who writes "monitor" says no more.
 
     types: int64 (products,), places in `names`. log_probs: float32 (products, types). vectors: float32 (products,
-    width), of the titles. acronyms: acronym -> the words that it stands for; the two are one type.
+    width), of the titles. acronyms: name -> another name of the same thing, such as an acronym and its words.
     """
     count = len(names)
     products = np.bincount(types, minlength=count)
