@@ -191,7 +191,7 @@ def _find_aliases(
         if counts[place] < _FAR * LEAST_PRODUCTS:
             continue
         other = _name_group(vectors[chosen == place], categories, mean)
-        if other not in names or name.endswith(other) or other.endswith(name):
+        if other is None or other not in names or name.endswith(other) or other.endswith(name):
             continue
         if _FAR * counts[names.index(other)] <= counts[place]:
             found[other] = name

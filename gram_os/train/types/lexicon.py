@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gram_os.catalogue import Product
 from gram_os.reading.names import is_amount, is_generic, weigh_place
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
-from gram_os.text.normalise import Normaliser
-from gram_os.text.own_values import field_values, long_texts
+from gram_os.text.own_values import long_texts
 from gram_os.train.mining.catalogue import MinedCatalogue
-from gram_os.train.mining.fields import find_number_categories
+from gram_os.train.types.category_fields import choose_fields, read_types
 from gram_os.train.types.name_fit import LEAST_TITLES, Embed, weigh_names
 from gram_os.train.types.names import list_category_names, list_category_words
 from gram_os.train.types.taxonomy import Taxonomy
@@ -41,8 +39,6 @@ log = logging.getLogger(__name__)
 LONGEST: Final = 4  # words of a name
 _TEXT: Final = 80  # characters of a description that name the product, if any do
 _TOLD: Final = 5.0  # what it costs a name that only a description has it, in natural logarithms
-_IDS: Final = "its values are numbers, ids or sentences, and no names of things"
-_COMMON: Final = 0.9  # share of one value, above which a field says the same of nearly all products
 _LEAST_KNOWN: Final = (0.6, 0.4)  # of the words of English titles a thesaurus knows .74 or more, a taxonomy .48 or more
 _LEAST_HEADS: Final = 0.5  # of titles with a head, below which the tagger does not read their language
 _LEAST_PAIRS: Final = 8  # titles in which two words are a phrase, before they are a name without the tagger
@@ -81,7 +77,7 @@ class Candidate:
 class TypeLexicon:
     """The heads and names of one catalogue.
 
-    taxonomy_names: names of the taxonomy's categories, normalised. field_names: values of category fields. is_foreign:
+    taxonomy_names: names of the taxonomy's categories, normalised. acronyms: acronym -> its words. is_foreign:
     whether the titles are in another language than the sources.
 
     embed: what says how well a word names its products; without it the words alone decide.
@@ -121,8 +117,8 @@ class TypeLexicon:
         self._fit = {} if embed is None else weigh_names(self._list_ends(), normaliser, embed)
         self._heads = {word for word in self._uses if self._is_head(word)}
         self.is_foreign = self._is_foreign(sources)
-        self.category_fields = _choose_fields(mined, self)
-        self.fields = [_read_types(product, self.category_fields, normaliser) for product in mined.products]
+        self.category_fields = choose_fields(mined, self._names_thing)
+        self.fields = [read_types(product, self.category_fields, normaliser) for product in mined.products]
         self._field_counts.update(name for names in self.fields for name in names)
 
     def _is_foreign(self, sources: TypeSources) -> bool:
@@ -139,9 +135,11 @@ class TypeLexicon:
             )
         return foreign
 
-    def is_condition(self, name: str) -> bool:
-        """Say whether a name is about the state of a product: "original"."""
-        return all(word in self._conditions for word in name.split())
+    def _names_thing(self, value: str) -> bool:
+        """Say whether a value of a field may name things. In another language, what is no condition may."""
+        if self.is_foreign:
+            return not all(word in self._conditions for word in value.split())
+        return self.is_name(value) or self.is_name(value.split()[-1])
 
     def is_name(self, name: str) -> bool:
         """Say whether a normalised phrase names a product type."""
@@ -307,47 +305,3 @@ class TypeLexicon:
         if not self._name_words and self._thesaurus is None:
             return True
         return word in self._name_words or (self._thesaurus is not None and bool(self._thesaurus.synonyms(word)))
-
-
-def _choose_fields(mined: MinedCatalogue, lexicon: TypeLexicon) -> list[str]:
-    """Return the category fields whose values name things. A warning names each of the others, and says why.
-
-    Of a path the narrowest element counts.
-
-    Values name things when half of them end in a head, or where the heads of the language are not known, when they are
-    words. A value that nearly all products share says nothing.
-    """
-    chosen = []
-    for name in find_number_categories(mined.products):
-        if name not in mined.attributes:
-            log.warning("field '%s' is not used as a category: %s", name, _IDS)
-    for name in [name for name, kind in mined.attributes.items() if kind is AttributeType.PRODUCT_TYPE]:
-        counts = Counter(value for p in mined.products for value in _read_types(p, [name], mined.normaliser)[:1])
-        if reason := _find_fault(counts, lexicon):
-            log.warning("field '%s' is not used as a category: %s", name, reason)
-        else:
-            chosen.append(name)
-    return chosen
-
-
-def _find_fault(counts: Counter[str], lexicon: TypeLexicon) -> str:
-    """Say why the values of a field name no product types, "" where they do."""
-    if not counts:
-        return _IDS
-    value, most = counts.most_common(1)[0]
-    if most >= _COMMON * counts.total():
-        return f"nearly all products have the value '{value}'"
-
-    def names_thing(value: str) -> bool:
-        if lexicon.is_foreign:
-            return not lexicon.is_condition(value)
-        return lexicon.is_name(value) or lexicon.is_name(value.split()[-1])
-
-    named = sum(n for value, n in counts.items() if names_thing(value))
-    return "" if named >= 0.5 * counts.total() else f"its values, such as '{value}', name no product types"
-
-
-def _read_types(product: Product, fields: Iterable[str], normaliser: Normaliser) -> list[str]:
-    """Return the values of some fields of a product that are words; of a path the narrowest comes first."""
-    values = field_values(product, dict.fromkeys(fields, AttributeType.PRODUCT_TYPE), normaliser)
-    return [value for value, _ in reversed(values) if not any(map(str.isdigit, value)) and value.count(" ") < LONGEST]
