@@ -249,9 +249,20 @@ def _name_group(vectors: FloatArray, categories: Categories, centre: FloatArray)
     off = mean - centre
     plain = categories.vectors @ mean
     centred = categories.centred @ off / max(float(np.linalg.norm(off)), 1e-9)
-    name = categories.names[int(plain.argmax())]
+    name = _find_nearest(plain, categories.names)
     sure = bool(name) and plain.max() >= _NEAR and centred.max() >= _CENTRED
-    return name if sure and name == categories.names[int(centred.argmax())] else None
+    return name if sure and name == _find_nearest(centred, categories.names) else None
+
+
+def _find_nearest(cosines: FloatArray, names: Sequence[str]) -> str:
+    """Return the name of the nearest category, or of a near one that it is an accessory of.
+
+    What has no name in its title is known by its model, and is rarely an accessory: phones are near "mobile phone" and
+    "mobile phone battery". cosines: float32 (categories,).
+    """
+    first, *others = [names[place] for place in np.argsort(-cosines, kind="stable")[:_NEAREST].tolist()]
+    thing = [other for other in others if other and first.startswith(f"{other} ")]
+    return thing[0] if thing else first
 
 
 def _place_candidates(candidates: Sequence[Candidate], places: Mapping[str, int]) -> dict[int, float]:

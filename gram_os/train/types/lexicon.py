@@ -109,8 +109,9 @@ class TypeLexicon:
         self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
         self._services = {normaliser.value(word) for word in _SERVICES.split()}
         #: Acronyms that titles explain, upper case in brackets behind their words, and what they stand for.
-        self.acronyms = find_acronyms(mined.products, normaliser)
-        self._written_out = {words for words in self.acronyms.values() if self._brands.isdisjoint(words.split())}
+        explained = find_acronyms(mined.products, normaliser)
+        self.acronyms = {short: words for short, words in explained.items() if self._brands.isdisjoint(words.split())}
+        self._written_out = frozenset(self.acronyms.values())
         self._things: dict[str, bool] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
         self._field_counts: Counter[str] = Counter()
@@ -193,6 +194,8 @@ class TypeLexicon:
         before = 0
         for phrase in phrases:
             names = [name for name in self._names_of(phrase) if not is_amount(phrase, name)]
+            if not self._brands.isdisjoint(phrase.words):  # a phone has "Huawei Mobile Services"
+                names = [name for name in names if name not in self._services]
             for rank, name in enumerate(self._without_kinds(names)):
                 penalty = weigh_place(phrase, name, rank=rank, before=before) + self._doubt(name)
                 found[name] = min(penalty, found.get(name, penalty))
