@@ -31,14 +31,16 @@ def make_thesaurus(nouns: Mapping[str, str], *, domain: int = 6) -> Thesaurus:
     return Thesaurus(synsets, {noun: (at,) for noun, at in offsets.items()})
 
 
-def mine_rows(rows: Sequence[Row], fields: Sequence[Mapping[str, object]] = ()) -> MinedCatalogue:
-    """Mine a catalogue of titles with their spans. fields: of each product, none by default."""
+def mine_rows(
+    rows: Sequence[Row], fields: Sequence[Mapping[str, object]] = (), texts: Sequence[str] = ()
+) -> MinedCatalogue:
+    """Mine a catalogue of titles with their spans. fields: of each product, none by default. texts: descriptions."""
     products = [Product(str(at), title, dict(fields[at]) if fields else {}) for at, (title, _, _) in enumerate(rows)]
     spans = [
         [_span(title, text, kind) for text, kind in ((brand, T.BRAND), (name, T.PRODUCT_TYPE)) if text]
         for title, brand, name in rows
     ]
-    return mine(products, spans)
+    return mine(products, spans, texts=texts)
 
 
 def _span(title: str, text: str, kind: T) -> Span:

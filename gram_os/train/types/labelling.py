@@ -260,9 +260,9 @@ def _find_nearest(cosines: FloatArray, names: Sequence[str]) -> str:
     What has no name in its title is known by its model, and is rarely an accessory: phones are near "mobile phone" and
     "mobile phone battery". cosines: float32 (categories,).
     """
-    first, *others = [names[place] for place in np.argsort(-cosines, kind="stable")[:_NEAREST].tolist()]
-    thing = [other for other in others if other and first.startswith(f"{other} ")]
-    return thing[0] if thing else first
+    near: list[str] = [names[place] for place in np.argsort(-cosines, kind="stable")[:_NEAREST].tolist()]
+    things = [name for name in near[1:] if name and near[0].startswith(f"{name} ")]
+    return things[0] if things else near[0]
 
 
 def _place_candidates(candidates: Sequence[Candidate], places: Mapping[str, int]) -> dict[int, float]:

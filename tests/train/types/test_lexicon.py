@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import log
+
 import pytest
 
-from gram_os.train.types.lexicon import TypeLexicon, TypeSources
+from gram_os.train.types.lexicon import _TOLD, Candidate, TypeLexicon, TypeSources
 from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.taxonomy import Category, Taxonomy
 from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
@@ -126,6 +129,94 @@ def test_a_word_that_is_seldom_marked_is_a_name_if_its_titles_are_near_it(marked
 
 def test_a_word_that_is_marked_nearly_always_is_a_name_wherever_its_titles_are() -> None:
     assert _read(36, PRINTERS) == _read(36, EXPRESSES) == {word: [word] for word in WORDS}
+
+
+# ---- words that no source need know, and words that sources know too well
+
+
+def _read_last(rows: Sequence[Row], sources: TypeSources, brands: Sequence[str] = ()) -> list[str]:
+    """Return the names in the last of some titles. brands: of each, in a field, none by default."""
+    lexicon = TypeLexicon(mine_rows(rows, [{"brand": brand} for brand in brands]), sources)
+    return [found.name for found in lexicon.find_candidates(len(rows) - 1)]
+
+
+def test_services_are_names_although_no_source_knows_them() -> None:
+    rows = [*ROWS, ("Zebu 3 year extended warranty", "Zebu", ""), ("Zebu installation service", "Zebu", "")]
+    sources = TypeSources(thesaurus=NOUNS)
+    assert [_read_last(rows[:end], sources) for end in (-1, None)] == [["warranty"], ["service"]]
+
+
+def test_a_service_costs_nothing_however_rarely_it_is_marked() -> None:
+    lexicon = TypeLexicon(mine_rows([("Zebu extended warranty", "Zebu", "")] * 9), TypeSources(thesaurus=NOUNS))
+    assert lexicon.find_candidates(0)[0].penalty == 0
+
+
+@pytest.mark.parametrize("title", ["Zebu heatsink 80 mm", "Zebu copper heatsinks", "Zebu heat sink, black"])
+def test_joined_words_of_a_taxonomys_name_are_that_name(title: str) -> None:
+    rows: list[Row] = [*ROWS, *[("Zebu heat sink", "Zebu", "heat sink")] * 3, ("Zebu heatsink", "Zebu", "")] * 2
+    sources = TypeSources(Taxonomy((Category(("Heat Sinks",)),)), make_thesaurus({"sink": "", "heat": ""}))
+    assert _read_last([*rows, (title, "Zebu", "")], sources) == ["heat sink"]
+
+
+@pytest.mark.parametrize(("times", "found"), [(3, ["ups"]), (2, [])])
+def test_an_acronym_that_titles_explain_is_a_name(times: int, found: list[str]) -> None:
+    rows: list[Row] = [("Zebu uninterruptible power supply (UPS)", "Zebu", "")] * times
+    assert _read_last([*rows, ("Zebu UPS 700", "Zebu", "")], TypeSources(thesaurus=NOUNS)) == found
+
+
+@pytest.mark.parametrize(("domain", "found"), [(4, []), (6, ["printing"])])
+def test_a_gerund_is_a_name_only_if_it_is_a_thing(domain: int, found: list[str]) -> None:
+    rows: list[Row] = [(f"Okapi printing {at}", "Okapi", "printing") for at in range(12)]
+    printing = TypeSources(Taxonomy((Category(("Printing",)),)), make_thesaurus({"printing": ""}, domain=domain))
+    assert _read_last(rows, printing) == found
+
+
+def _read_fuser(marked: int, brands: Sequence[str]) -> list[str]:
+    rows: list[Row] = [
+        (f"{brand} fuser f{at}", brand, "fuser" if at < marked else "") for at, brand in enumerate(brands)
+    ]
+    return _read_last(rows, TypeSources(thesaurus=NOUNS), brands)
+
+
+def test_what_the_tagger_often_marks_is_a_name_if_it_is_what_does_something() -> None:
+    assert _read_fuser(10, ["Okapi", "Zebu"] * 6) == ["fuser"]
+    assert _read_fuser(9, ["Okapi", "Zebu"] * 6) == []  # not often
+    assert _read_fuser(10, ["Okapi", "Zebu"] * 8) == []  # not nearly always
+    assert _read_fuser(12, ["Okapi"] * 12) == []  # a series of one brand
+    rows: list[Row] = [(f"{brand} fuselle", brand, "fuselle") for brand in ["Okapi", "Zebu"] * 6]
+    assert _read_last(rows, TypeSources(thesaurus=NOUNS), ["Okapi", "Zebu"] * 6) == []  # no agent noun
+
+
+def test_a_word_that_is_rarely_a_head_costs_more() -> None:
+    rows: list[Row] = [(f"Zebu battery {at} V case", "Zebu", "battery") for at in range(6)]
+    lexicon = TypeLexicon(mine_rows([*rows, *[("Zebu case", "Zebu", "case")] * 2]), TypeSources(thesaurus=NOUNS))
+    penalties = {found.name: found.penalty for found in lexicon.find_candidates(0)}
+    assert penalties == {"battery": 0, "case": pytest.approx(0.7 + 0.5 * log(8 / 2))}
+
+
+def test_a_name_in_a_description_alone_costs_more() -> None:
+    rows: list[Row] = [*ROWS, ("Okapi 2530p", "Okapi", ""), ("Okapi black, for notebook", "Okapi", "")]
+    texts: list[Mapping[str, object]] = [{"text": "Leather bag that lasts"}] * len(rows)
+    lexicon = TypeLexicon(mine_rows(rows, texts, ["text"]), TypeSources(thesaurus=NOUNS))
+    told, named = (lexicon.find_candidates(len(rows) - at) for at in (2, 1))
+    assert told == [Candidate("bag", _TOLD)]
+    assert [found.name for found in named] == ["notebook"]  # a title with a name needs no description
+
+
+def test_the_title_without_some_names_is_what_is_left_of_it() -> None:
+    lexicon = TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=NOUNS))
+    place = [row[0] for row in ROWS].index("Zebu battery for select laptops")
+    assert lexicon.mask_title(place, {"battery", "laptop case"}) == "Zebu for select"
+    assert lexicon.mask_title(place, ()) == "Zebu battery for select laptops"
+
+
+@pytest.mark.parametrize(
+    ("taxonomy", "domain", "known"), [("Lamps", 6, True), ("Lamps", 4, False), ("Desks", 6, False), ("", 6, False)]
+)
+def test_a_name_is_in_the_sources_if_both_know_it_as_a_thing(taxonomy: str, domain: int, *, known: bool) -> None:
+    kinds = Taxonomy((Category((taxonomy,)),)) if taxonomy else None
+    sources = TypeSources(kinds, make_thesaurus({"lamp": ""}, domain=domain))
+    assert TypeLexicon(mine_rows(ROWS), sources).is_in_sources("lamp") is known
 
 
 # ---- category fields

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gram_os.arrays import FloatArray
-from gram_os.reading.names import BEHIND, COUNTED, EARLIER, GENERIC, LINKED, KnownNames, find_names
+from gram_os.reading.names import BEHIND, COUNTED, EARLIER, GENERIC, LINKED, KnownNames, find_names, is_generic
 from gram_os.reading.product_type import TypeReading, settle_type
 from gram_os.text.attribute import AttributeType, Side
 from gram_os.text.dictionary import AttributeDictionary
@@ -82,6 +82,11 @@ def test_the_place_of_a_name_has_its_price() -> None:
     assert penalties("battery kits") == {"battery": EARLIER}  # the generic word takes its place and names no type
     assert penalties("50 sheets") == {}
     assert penalties("cable, cable") == {"cable": 0}
+
+
+def test_a_word_that_says_nothing_by_itself_is_generic() -> None:
+    assert all(map(is_generic, ["point", "points", "model", "accessories"]))
+    assert not any(map(is_generic, ["service", "warranty", "access point"]))
 
 
 def test_the_model_chooses_between_names() -> None:

@@ -61,6 +61,12 @@ def test_a_number_counts_the_word_right_behind_it() -> None:
     assert not any(phrase.counted for phrase in split_phrases("50, sheets for 20 for labels", NORMALISER))
 
 
+@pytest.mark.parametrize("text", ["Intel BX80532 processor", "dv7-1211ea processor", "Cat 5e processor"])
+def test_a_model_number_counts_nothing(text: str) -> None:
+    phrase = split_phrases(text, NORMALISER)[-1]
+    assert (phrase.words, phrase.counted) == (("processor",), False)
+
+
 def test_the_last_name_of_a_phrase_is_its_head() -> None:
     assert _heads("notebook case") == ["notebook case"]
     assert _heads("camera battery") == ["battery"]

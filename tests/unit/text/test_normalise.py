@@ -140,6 +140,8 @@ def test_equal_measures_meet(expected: str, spellings: list[str]) -> None:
         ("len", ["lens", "lenses"]),
         ("tv", ["TV", "TVs", "tvs", "TV's"]),
         ("pc", ["PC", "PCs", "pcs"]),
+        ("ups", ["UPS", "ups"]),  # a power supply
+        ("up", ["up", "UP"]),
         ("hdd", ["HDD", "HDDs"]),
         ("led", ["LED", "LEDs"]),
         ("box", ["box", "boxes"]),
