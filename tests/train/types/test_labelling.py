@@ -99,10 +99,11 @@ def test_a_rare_name_is_read_as_its_end() -> None:
     assert _types(labels) == ["lamp"] * 11 + ["shade"] * 9
 
 
-def test_a_rare_name_of_a_taxonomy_and_the_thesaurus_is_a_type() -> None:
-    rows: list[Row] = [*NOTEBOOKS, *BATTERIES, *[("Okapi rucksack", "Okapi", "rucksack")] * 2]
-    assert _types(_label(rows, taxonomy=["Rucksacks"]))[-2:] == ["rucksack"] * 2
-    assert "rucksack" not in _label(rows, taxonomy=["Lamps"]).names
+@pytest.mark.parametrize(("word", "category"), [("rucksack", "rucksack"), ("lampshade", "lamp shade")])
+def test_a_rare_name_of_a_taxonomy_and_the_thesaurus_is_a_type(word: str, category: str) -> None:
+    rows: list[Row] = [*NOTEBOOKS, *BATTERIES, *[(f"Okapi {word}", "Okapi", word)] * 2]
+    assert _types(_label(rows, taxonomy=[category]))[-2:] == [category] * 2
+    assert _label(rows, taxonomy=["bag"]).names == ["battery", "notebook"]
 
 
 # ---- what the classifier says of names
@@ -209,6 +210,20 @@ def test_a_category_without_a_word_names_no_group() -> None:
     vectors, centre = embed(["Travelite"] * 3), embed(["Travelite", "lamp", "battery"]).mean(0)
     named = [Categories((name, "lamp"), embed(["rucksack", "lamp"])) for name in ("bag", "")]
     assert [_name_group(vectors, categories, centre) for categories in named] == ["bag", None]
+
+
+@pytest.mark.parametrize(
+    ("categories", "name"),
+    [
+        (("rucksack strap", "rucksack"), "rucksack"),  # who has no name in its title is no accessory
+        (("rucksack strap", "lamp"), "rucksack strap"),
+        (("rucksack strap", "ruck"), "rucksack strap"),
+    ],
+)
+def test_an_accessory_of_another_near_category_names_no_group(categories: tuple[str, ...], name: str) -> None:
+    vectors, centre = embed(["Travelite"] * 3), embed(["Travelite", "lamp", "battery"]).mean(0)
+    near = np.array([[0, 0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0.6, 0, 0.8, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]], np.float32)
+    assert _name_group(vectors, Categories((*categories, "notebook"), near), centre) == name
 
 
 def _letters(at: int) -> str:

@@ -146,6 +146,12 @@ def test_services_are_names_although_no_source_knows_them() -> None:
     assert [_read_last(rows[:end], sources) for end in (-1, None)] == [["warranty"], ["service"]]
 
 
+@pytest.mark.parametrize(("brand", "found"), [("Okapi", []), ("Zebu", ["service"])])
+def test_the_services_of_a_brand_name_no_product(brand: str, found: list[str]) -> None:
+    rows: list[Row] = [("Zebu EliteBook 2530p 14 in, Okapi mobile service", "Zebu", "")] * 4
+    assert _read_last(rows, TypeSources(thesaurus=NOUNS), [*[brand] * 3, "Zebu"]) == found
+
+
 def test_a_service_costs_nothing_however_rarely_it_is_marked() -> None:
     lexicon = TypeLexicon(mine_rows([("Zebu extended warranty", "Zebu", "")] * 9), TypeSources(thesaurus=NOUNS))
     assert lexicon.find_candidates(0)[0].penalty == 0
