@@ -59,7 +59,7 @@ def _mask_values(values: sparse.csr_matrix, mined: MinedCatalogue, names: Sequen
     words = [frozenset(value.split()) for value in sorted(mined.columns, key=mined.columns.__getitem__)]
     kept = values.copy()
     for place, row in enumerate(names):
-        own = {word for name in row for word in name.split()}
+        own = {word for name in row for word in (*name.split(), mined.normaliser.value(name.replace(" ", "")))}
         span = slice(kept.indptr[place], kept.indptr[place + 1])
         kept.data[span] *= [own.isdisjoint(words[column]) for column in kept.indices[span].tolist()]
     kept.eliminate_zeros()

@@ -100,7 +100,10 @@ def label_products(
         said = np.asarray((mined.own + texts > 0).sum(0)).ravel()
         known = {value for value, column in mined.columns.items() if said[column] >= LEAST_PRODUCTS}
         categories = categories.among(known)
+    if categories is not None and categories.names:
         _name_groups(candidates, lexicon, features, vectors, categories)
+    else:
+        categories = None
     names, offers, chosen = _offer(candidates, lexicon)
     if not names:
         return Labels((), chosen, np.zeros(len(found), np.float32), [False] * len(found))
@@ -132,7 +135,7 @@ def _offer(
     counts = Counter(row[0].name for row in candidates if row)
     ends = Counter(counts)  # a rare "paper cutter blade" counts as a "blade"
     for name, n in counts.items():
-        if not is_type(name, n) and lexicon.is_name(end := name.split()[-1]):
+        if " " in name and not is_type(name, n) and lexicon.is_name(end := name.split()[-1]):
             ends[end] += n
     names = sorted(name for name, n in ends.items() if is_type(name, n))
     places = {name: at for at, name in enumerate(names)}

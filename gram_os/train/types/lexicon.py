@@ -91,14 +91,15 @@ class TypeLexicon:
         self._category_words = list_category_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._written = count_spellings(mined.products, normaliser)
-        self._joined = {name.replace(" ", ""): name for name in self.taxonomy_names if name.count(" ") == 1}
+        pairs = [name for name in self.taxonomy_names if name.count(" ") == 1]
+        self._joined = {normaliser.value(name.replace(" ", "")): name for name in pairs}
         self._written_apart = {self._joined[word] for word in self._written.keys() & self._joined.keys()}
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
         self.phrases = list_title_phrases(mined)
         self._mined = mined
         self._spans, self._ends = count_spans(mined.spans, normaliser)
         self._uses = Counter(word for row in self.phrases for word in {w for phrase in row for w in phrase.words})
-        self._last = Counter(word for row in self.phrases for word in {find_end(phrase) for phrase in row})
+        self._last = Counter(word for row in self.phrases for word in {find_end(phrase.words) for phrase in row})
         self._doubts = weigh_heads(mined, self.phrases, self._ends)
         self._series = list_brand_words(mined, self.phrases)
         self._pairs = Counter(
@@ -183,7 +184,7 @@ class TypeLexicon:
 
     def mask_title(self, place: int, names: Iterable[str]) -> str:
         """Return the title of the product at a place without the words of some names."""
-        words = {word for name in names for word in name.split()}
+        words = {word for name in names for word in (*name.split(), self._normaliser.value(name.replace(" ", "")))}
         kept = (
             w for w in self._mined.products[place].title.split() if words.isdisjoint(self._normaliser.value(w).split())
         )
@@ -238,7 +239,7 @@ class TypeLexicon:
         words = {word for word in words if self._heads_of_names[word] or self._is_thing(word)}
         found: dict[str, list[str]] = defaultdict(list)
         for product, row in zip(self._mined.products, self.phrases, strict=True):
-            for word in words.intersection(map(find_end, row)):
+            for word in words.intersection(find_end(phrase.words) for phrase in row):
                 found[word].append(product.title)
         return found
 
@@ -287,10 +288,10 @@ class TypeLexicon:
     def _is_noun(self, word: str) -> bool:
         """Say whether the commonest spelling behind a stem is a noun: of "optic" that is "optical", an adjective."""
         written = self._written.get(word)
-        if word.endswith("ing") and not self._is_thing(word):
-            return False  # what one does: "printing", "gaming"; a "housing" is a thing
         if self._thesaurus is None or not written:
             return True
+        if word.endswith("ing") and not self._is_thing(word):
+            return False  # what one does: "printing", "gaming"; a "housing" is a thing
         commonest = max(written, key=lambda spelling: (written[spelling], spelling))
         return commonest in self._category_words or bool(self._thesaurus.synonyms(commonest))
 

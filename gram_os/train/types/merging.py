@@ -52,7 +52,12 @@ def find_merges(
         rivals = np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist()
         rivals += [at for at in range(count) if names[at] in written_out]
         rivals += equal[np.argsort(-cosines[place, equal], kind="stable")].tolist()
-        for other in (rival for rival in rivals if products[rival] > products[place]):
+        for other in rivals:
+            written = names[other] in written_out
+            if products[other] < products[place] or (
+                products[other] == products[place] and (other >= place or not written)
+            ):
+                continue  # the rarer one gives way, and of an acronym and its words as common the later one
             kinship = _compare_names(name, names[other])
             confused = likeness[place, other] >= (_SAME if kinship is _Kinship.NARROWER else _ALIKE)
             confused &= kinship is not _Kinship.SIBLING or cosines[place, other] >= _RELATED

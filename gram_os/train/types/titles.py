@@ -37,10 +37,10 @@ def list_title_phrases(mined: MinedCatalogue) -> list[list[Phrase]]:
     found = []
     for product, spans in zip(mined.products, mined.spans, strict=True):
         title = product.title
-        known = [len(text) for text, _ in field_texts(product, fields) if title.lower().startswith(text.lower())]
-        start = max(known, default=0)
-        stops = [span.end for span in spans if span.type is AttributeType.BRAND and start <= span.start < _BRAND_PLACE]
-        stop = max([*stops, start])
+        stops = [len(text) for text, _ in field_texts(product, fields) if _begins_with(title, text)]
+        if not stops:
+            stops = [span.end for span in spans if span.type is AttributeType.BRAND and span.start < _BRAND_PLACE]
+        stop = max(stops, default=0)
         rest = title[stop:] if stop < 2 * _BRAND_PLACE else title
         found.append(split_phrases(rest, mined.normaliser) or split_phrases(title, mined.normaliser))
     return found
@@ -56,8 +56,13 @@ def weigh_heads(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]], ends
     for product, spans, row in zip(mined.products, mined.spans, phrases, strict=True):
         stop = max((span.end for span in spans if span.type is AttributeType.BRAND and not span.start), default=0)
         branded = set(mined.normaliser.value(product.title[:stop]).split())
-        last.update({find_end(phrase) for phrase in row} - branded)
+        last.update({find_end(phrase.words) for phrase in row} - branded)
     return {word: -_TRUST * math.log(min(1.0, max(_LEAST_HEAD, ends[word] / n))) for word, n in last.items()}
+
+
+def _begins_with(title: str, brand: str) -> bool:
+    rest = title[len(brand) : len(brand) + 1]
+    return title.lower().startswith(brand.lower()) and not rest.isalnum()
 
 
 def list_brand_words(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]]) -> set[str]:
@@ -74,13 +79,13 @@ def list_brand_words(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]])
     return {word for word, counts in brands.items() if max(counts.values()) >= _ONE_BRAND * counts.total()}
 
 
-def find_end(phrase: Phrase) -> str:
-    """Return the last word of a phrase, single letters left out: the "DVD" of "DVD+R".
+def find_end(words: Sequence[str]) -> str:
+    """Return the last of some words, single letters left out: the "DVD" of "DVD+R".
 
-    >>> find_end(Phrase(("blank", "dvd", "r"), Role.FIRST))
+    >>> find_end(("blank", "dvd", "r"))
     'dvd'
     """
-    return next((word for word in reversed(phrase.words) if len(word) > 1), phrase.words[-1])
+    return next((word for word in reversed(words) if len(word) > 1), words[-1])
 
 
 def _brand_fields(mined: MinedCatalogue) -> dict[str, AttributeType]:
@@ -120,7 +125,7 @@ def count_spans(rows: Iterable[Sequence[Span]], normaliser: Normaliser) -> tuple
         found = {normaliser.value(span.text) for span in row if span.type is AttributeType.PRODUCT_TYPE}
         plain = {value for value in found if value and not any(map(str.isdigit, value))}
         spans.update(plain)
-        ends.update({value.split()[-1] for value in plain})
+        ends.update({find_end(value.split()) for value in plain})
     return spans, ends
 
 

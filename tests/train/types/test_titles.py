@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from gram_os.catalogue import Product
-from gram_os.text.heads import Phrase, Role
 from gram_os.text.normalise import Normaliser
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.titles import (
@@ -48,8 +47,12 @@ def test_a_title_that_does_not_begin_with_its_brand_is_cut_behind_what_the_tagge
     assert _first_words(("Case Logic messenger bag", "Case Logic", "bag"), "Thule") == ("messenger", "bag")
 
 
-def test_what_the_tagger_marks_behind_the_field_is_cut_too() -> None:
-    assert _first_words(("HERMA Okapi lamp", "Okapi", "lamp"), "HERMA") == ("lamp",)
+def test_what_the_tagger_marks_behind_the_field_stays() -> None:
+    assert _first_words(("HERMA case for Okapi notebook", "Okapi", "notebook"), "HERMA") == ("case",)
+
+
+def test_a_brand_ends_at_the_end_of_a_word() -> None:
+    assert _first_words(("HERMAPower lamp", "", "lamp"), "HERMA") == ("hermapower", "lamp")
 
 
 def test_a_brand_far_behind_is_another_products() -> None:
@@ -68,7 +71,7 @@ def test_a_title_that_is_a_brand_alone_keeps_it() -> None:
     ("words", "end"), [(("blank", "dvd", "r"), "dvd"), (("notebook", "case"), "case"), (("x", "y"), "y"), (("b",), "b")]
 )
 def test_a_phrase_ends_in_its_last_word_that_is_no_single_letter(words: tuple[str, ...], end: str) -> None:
-    assert find_end(Phrase(words, Role.FIRST)) == end
+    assert find_end(words) == end
 
 
 # ---- what it costs to be a head
