@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from benchmarks.everyday_words import main as measure_everyday_words
 from benchmarks.everyday_words import read_everyday_words
 from benchmarks.head_queries import OWN_RULES, list_measures, measure_system
 from benchmarks.head_rules import HeadRule, describe_product, precision, read_rules
@@ -129,3 +131,11 @@ def test_everyday_words_need_a_type(tmp_path: Path) -> None:
         (tmp_path / "words.tsv").write_text(text, encoding="utf-8")
         with pytest.raises(FileFormatError):
             read_everyday_words(tmp_path / "words.tsv")
+
+
+def test_everyday_words_are_measured_beside_minilm(capsys: pytest.CaptureFixture[str]) -> None:
+    code = measure_everyday_words(["--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["measures"]}
+    ours, published = rows["everyday_words.right_in_3"], rows["everyday_words.minilm_right_in_3"]
+    assert 0.3 < ours["value"] < 1 and 0.3 < published["value"] < 1
+    assert code == int(not ours["holds"])

@@ -177,6 +177,17 @@ def test_a_gerund_is_a_name_only_if_it_is_a_thing(domain: int, found: list[str])
     assert _read_last(rows, printing) == found
 
 
+def test_without_a_thesaurus_a_word_in_ing_may_be_a_thing() -> None:
+    rows: list[Row] = [(f"Okapi gold ring {at}", "Okapi", "ring") for at in range(12)]
+    assert _read_last(rows, TypeSources(Taxonomy((Category(("Rings",)),)))) == ["ring"]
+
+
+def test_joined_words_in_the_plural_are_that_name_too() -> None:
+    rows: list[Row] = [(f"Zebu heatsinks z{at}", "Zebu", "") for at in range(6)]
+    sinks = TypeSources(Taxonomy((Category(("Heat Sinks",)),)), make_thesaurus({"heat": "", "sink": ""}))
+    assert _read_last(rows, sinks) == ["heat sink"]
+
+
 def _read_fuser(marked: int, brands: Sequence[str]) -> list[str]:
     rows: list[Row] = [
         (f"{brand} fuser f{at}", brand, "fuser" if at < marked else "") for at, brand in enumerate(brands)
