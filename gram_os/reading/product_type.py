@@ -23,6 +23,8 @@ from gram_os.text.product_types import TypeVocabulary
 #: place included, below the second.
 SURE: Final = 0.8
 UNLIKELY: Final = 0.01
+#: A synonym in a title is believed from this probability of the model on: "light" is a studio, "light cyan" is none.
+LEAST_OF_SYNONYM: Final = 0.05
 #: Below this probability the model's best type of a product gives way to a broader one that reaches it.
 LEAST: Final = 0.5
 #: The share of a query's distribution that the types of its head get.
@@ -71,8 +73,8 @@ def settle_type(
 
     A product: the last field value that names a type wins. A narrower type that the title names refines it. Without
     such a value the best name of the title wins, by the model's probability and the name's place. Both give way where
-    the model is sure of another type (`SURE`, `UNLIKELY`). Without a name the model's best type is taken, or a broader
-    one.
+    the model is sure of another type (`SURE`, `UNLIKELY`). A synonym gives way as soon as the model doubts it
+    (`LEAST_OF_SYNONYM`). Without a name the model's best type is taken, or a broader one.
 
     A query: the types of its head get `HEAD_SHARE`, in proportion to the root of their numbers of products. The head is
     the last name of the first phrase that has one. A name that may be no head, or that leaves words of its phrase
@@ -118,6 +120,10 @@ def _settle_by_field(
 def _settle(names: Sequence[NameInText], vocabulary: TypeVocabulary, log_probs: FloatArray | None) -> TypeReading:
     """Choose between the names of a title and the model."""
     offers = _offer(names, vocabulary)
+    if log_probs is not None:
+        believed = {at for at in offers if log_probs[at] >= log(LEAST_OF_SYNONYM)}
+        believed |= {at for at, offer in offers.items() if _is_end(offer.name, vocabulary.types[at].name)}
+        offers = {place: offers[place] for place in sorted(believed)}
     if log_probs is None:
         place = min(offers, key=lambda at: offers[at].penalty, default=-1)
         return TypeReading((TypeShare(place, 1.0, named=True),), offers[place].name) if offers else TypeReading()
@@ -129,6 +135,11 @@ def _settle(names: Sequence[NameInText], vocabulary: TypeVocabulary, log_probs: 
     chosen = best if sure else place
     share = TypeShare(chosen, _posterior(chosen, offers, log_probs), named=chosen in offers)
     return TypeReading((share,), offers[chosen].name if chosen in offers else "")
+
+
+def _is_end(name: str, kind: str) -> bool:
+    """Say whether a name is a type's own, or the end of it: "case" of `notebook case`."""
+    return f" {kind}".endswith(f" {name}")
 
 
 def _is_refuted(place: int, vocabulary: TypeVocabulary, log_probs: FloatArray) -> bool:

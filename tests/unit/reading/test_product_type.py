@@ -139,6 +139,13 @@ def test_a_synonym_in_a_title_counts_less_than_a_name() -> None:
     assert _name(_read("laptop, cable", {"notebook": 0.6, "cable": 0.2})) == "notebook"
 
 
+def test_a_synonym_in_a_title_gives_way_where_the_model_doubts_it() -> None:
+    assert _name(_read("laptop", {"notebook": 0.06, "cable": 0.4})) == "notebook"
+    assert _name(_read("laptop", {"notebook": 0.04, "cable": 0.4})) == "cable"
+    assert _name(_read("notebook", {"notebook": 0.04, "cable": 0.4})) == "notebook"  # its own name stays
+    assert _name(_read("vga case", {"phone case": 0.02, "notebook case": 0.02, "cable": 0.4})) == "notebook case"
+
+
 def test_a_title_refines_a_field() -> None:
     assert _name(_read("Acme cable for patch cable", None, ("cable",))) == "cable"
     assert _name(_read("Acme patch cable", None, ("cable",))) == "patch cable"
