@@ -120,13 +120,13 @@ def _settle_by_field(
 def _settle(names: Sequence[NameInText], vocabulary: TypeVocabulary, log_probs: FloatArray | None) -> TypeReading:
     """Choose between the names of a title and the model."""
     offers = _offer(names, vocabulary)
-    if log_probs is not None:
-        believed = {at for at in offers if log_probs[at] >= log(LEAST_OF_SYNONYM)}
-        believed |= {at for at, offer in offers.items() if _is_end(offer.name, vocabulary.types[at].name)}
-        offers = {place: offers[place] for place in sorted(believed)}
     if log_probs is None:
         place = min(offers, key=lambda at: offers[at].penalty, default=-1)
         return TypeReading((TypeShare(place, 1.0, named=True),), offers[place].name) if offers else TypeReading()
+    offers = {
+        place: offer for place, offer in sorted(offers.items())
+        if _is_end(offer.name, vocabulary.types[place].name) or log_probs[place] >= log(LEAST_OF_SYNONYM)
+    }  # fmt: skip
     best = int(log_probs.argmax())
     if not offers:
         return TypeReading((_broaden(best, vocabulary, log_probs),))

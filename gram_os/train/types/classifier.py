@@ -6,7 +6,7 @@ candidate names. Chooses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import numpy as np
@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.train.mining.catalogue import MinedCatalogue
-from gram_os.train.types.lexicon import TypeLexicon
 from gram_os.train.types.name_fit import Embed
+from gram_os.train.types.titles import list_words, mask_title
 
 _FOLDS, _EPOCHS, _BATCH, _RATE = 2, 5, 1024, 0.03
 _LEAST_STEPS = 50  # the first steps are long: a small catalogue is read more than `_EPOCHS` times
@@ -29,13 +29,15 @@ _MISTAKEN = 0.1  # P that the classifier is plainly wrong; so a name at the best
 
 
 def read_context(
-    mined: MinedCatalogue, lexicon: TypeLexicon, names: Sequence[Set[str]], texts: sparse.csr_matrix, embed: Embed
+    mined: MinedCatalogue, names: Sequence[Set[str]], texts: sparse.csr_matrix, embed: Embed
 ) -> FloatArray:
     """Return what is left of each product without its names: float32 (products, any).
 
     The vector of the title, and the product's words and filled fields in `_RANK` dimensions.
     """
-    vectors = embed([lexicon.mask_title(place, found) for place, found in enumerate(names)])
+    masks = [list_words(row, mined.normaliser) for row in names]
+    titles = [product.title for product in mined.products]
+    vectors = embed([mask_title(title, mask, mined.normaliser) for title, mask in zip(titles, masks, strict=True)])
     fields = sorted({name for product in mined.products for name in product.fields})
     at = {name: column for column, name in enumerate(fields)}
     rows = [sorted(at[name] for name in product.fields) for product in mined.products]
@@ -43,7 +45,7 @@ def read_context(
         (np.ones(sum(map(len, rows)), np.float32), np.concatenate([np.array(r, np.int32) for r in rows]),
          np.concatenate(([0], np.cumsum([len(r) for r in rows])))), shape=(len(rows), len(fields)),
     )  # fmt: skip
-    values = _mask_values(mined.own, mined, names)
+    values = _mask_values(mined.own, mined.columns, masks)
     words = sparse.hstack([values, _TEXTS * texts, filled], format="csr").astype(np.float32)
     held = np.asarray((words > 0).sum(0)).ravel()
     words = words[:, held >= _LEAST_HELD]
@@ -54,14 +56,13 @@ def read_context(
     return found
 
 
-def _mask_values(values: sparse.csr_matrix, mined: MinedCatalogue, names: Sequence[Set[str]]) -> sparse.csr_matrix:
-    """Leave out each value that shares a word with a name of its product. values: float (products, columns)."""
-    words = [frozenset(value.split()) for value in sorted(mined.columns, key=mined.columns.__getitem__)]
+def _mask_values(values: sparse.csr_matrix, columns: Mapping[str, int], masks: Sequence[Set[str]]) -> sparse.csr_matrix:
+    """Leave out each value that has a masked word of its product. values: float (products, columns)."""
+    words = [frozenset(value.split()) for value in sorted(columns, key=columns.__getitem__)]
     kept = values.copy()
-    for place, row in enumerate(names):
-        own = {word for name in row for word in (*name.split(), mined.normaliser.value(name.replace(" ", "")))}
+    for place, mask in enumerate(masks):
         span = slice(kept.indptr[place], kept.indptr[place + 1])
-        kept.data[span] *= [own.isdisjoint(words[column]) for column in kept.indices[span].tolist()]
+        kept.data[span] *= [mask.isdisjoint(words[column]) for column in kept.indices[span].tolist()]
     kept.eliminate_zeros()
     return kept
 

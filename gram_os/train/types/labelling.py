@@ -95,7 +95,7 @@ def label_products(
     found = [lexicon.find_candidates(place) for place in range(len(mined.products))]
     candidates = [[Candidate(name, 10.0 * rank) for rank, name in enumerate(field)] or row
                   for field, row in zip(lexicon.fields, found, strict=True)]  # fmt: skip
-    features = read_context(mined, lexicon, [{candidate.name for candidate in row} for row in candidates], texts, embed)
+    features = read_context(mined, [{candidate.name for candidate in row} for row in candidates], texts, embed)
     if categories is not None:
         said = np.asarray((mined.own + texts > 0).sum(0)).ravel()
         known = {value for value, column in mined.columns.items() if said[column] >= LEAST_PRODUCTS}
@@ -151,9 +151,8 @@ def _name_groups(
     """Name the products without a name, group by group, by the nearest category of a taxonomy.
 
     Where the classifier takes a group for a type that the category is near, it keeps to the classifier, but for what is
-    named after the category: a "mobile phone battery" is no phone. A category that
-    a group shares a word with beside its head is near for this word: "socket driver" is no board with a "Socket T".
-    Changes `candidates`.
+    named after the category: a "mobile phone battery" is no phone. A category that a group shares a word with beside
+    its head is near for this word: "socket driver" is no board with a "Socket T". Changes `candidates`.
     """
     unnamed = np.array([place for place, row in enumerate(candidates) if not row], np.int64)
     if not len(unnamed):

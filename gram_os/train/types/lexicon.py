@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,7 +109,6 @@ class TypeLexicon:
         self._colours = list_field_words(mined, AttributeType.COLOUR)
         self._conditions = {normaliser.value(word) for word in _CONDITIONS.split()}
         self._services = {normaliser.value(word) for word in _SERVICES.split()}
-        #: Acronyms that titles explain, upper case in brackets behind their words, and what they stand for.
         explained = find_acronyms(mined.products, normaliser)
         self.acronyms = {short: words for short, words in explained.items() if self._brands.isdisjoint(words.split())}
         self._written_out = frozenset(self.acronyms.values())
@@ -181,14 +180,6 @@ class TypeLexicon:
             told = self._read_phrases([p for text in texts for p in split_phrases(text[:_TEXT], self._normaliser)])
             found = {name: penalty + _TOLD for name, penalty in told.items()}
         return sorted((Candidate(*item) for item in found.items()), key=lambda candidate: candidate.penalty)
-
-    def mask_title(self, place: int, names: Iterable[str]) -> str:
-        """Return the title of the product at a place without the words of some names."""
-        words = {word for name in names for word in (*name.split(), self._normaliser.value(name.replace(" ", "")))}
-        kept = (
-            w for w in self._mined.products[place].title.split() if words.isdisjoint(self._normaliser.value(w).split())
-        )
-        return " ".join(kept)
 
     def _read_phrases(self, phrases: Sequence[Phrase]) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -5,6 +5,7 @@ Knows names, how many products each has, and how alike the products of two names
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
@@ -45,24 +46,28 @@ def find_merges(
     means = unit(members @ (vectors - vectors.mean(0)))
     cosines = means @ means.T
     target = np.arange(count)
+    at = {name: place for place, name in enumerate(names)}
+    same: dict[int, set[int]] = defaultdict(set)
+    for pair in acronyms.items():
+        if pair[0] in at and pair[1] in at:
+            one, other = at[pair[0]], at[pair[1]]
+            same[one].add(other)
+            same[other].add(one)
     for place in np.argsort(products, kind="stable").tolist():
-        name = names[place]
-        written_out = {acronyms.get(name), *(short for short, words in acronyms.items() if words == name)}
         equal = np.flatnonzero(cosines[place] >= _EQUAL)
         rivals = np.argsort(-likeness[place], kind="stable")[:_RIVALS].tolist()
-        rivals += [at for at in range(count) if names[at] in written_out]
+        rivals += sorted(same[place])
         rivals += equal[np.argsort(-cosines[place, equal], kind="stable")].tolist()
         for other in rivals:
-            written = names[other] in written_out
-            if products[other] < products[place] or (
-                products[other] == products[place] and (other >= place or not written)
-            ):
-                continue  # the rarer one gives way, and of an acronym and its words as common the later one
-            kinship = _compare_names(name, names[other])
+            is_same = other in same[place]
+            # The rarer one gives way. Of an acronym and its words, as common as each other, the later one does.
+            if (products[other], is_same and other < place) <= (products[place], False):
+                continue
+            kinship = _compare_names(names[place], names[other])
             confused = likeness[place, other] >= (_SAME if kinship is _Kinship.NARROWER else _ALIKE)
             confused &= kinship is not _Kinship.SIBLING or cosines[place, other] >= _RELATED
-            same = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
-            if (kinship is not _Kinship.NONE and (confused or same)) or names[other] in written_out:
+            alike = kinship is _Kinship.VARIANT and cosines[place, other] >= _EQUAL
+            if is_same or (kinship is not _Kinship.NONE and (confused or alike)):
                 target[place] = other
                 break
     while not np.array_equal(target, target[target]):

@@ -7,13 +7,13 @@ for the encoder, and what is left of a "PCI Express" card is not near `express`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from gram_os.arrays import FloatArray
 from gram_os.text.normalise import Normaliser
+from gram_os.train.types.titles import mask_title
 
 #: Texts -> unit vectors, float32 (texts, width).
 Embed: TypeAlias = Callable[[Sequence[str]], FloatArray]
@@ -32,15 +32,8 @@ def weigh_names(titles: Mapping[str, Sequence[str]], normaliser: Normaliser, emb
     if len(words) < 2:
         return {}
 
-    @cache
-    def read(written: str) -> list[str]:
-        return normaliser.value(written).split()
-
     rows = [_spread(titles[word]) for word in words]
-    masked = [
-        " ".join(w for w in title.split() if word not in read(w)) for word, row in zip(words, rows, strict=True)
-        for title in row
-    ]  # fmt: skip
+    masked = [mask_title(title, {word}, normaliser) for word, row in zip(words, rows, strict=True) for title in row]
     stops = np.cumsum([0, *map(len, rows)])
     sums = np.add.reduceat(embed(masked), stops[:-1])
     vectors = (sums / np.diff(stops)[:, None]).astype(np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Final
 
 from gram_os.catalogue import Product
@@ -44,6 +44,16 @@ def list_title_phrases(mined: MinedCatalogue) -> list[list[Phrase]]:
         rest = title[stop:] if stop < 2 * _BRAND_PLACE else title
         found.append(split_phrases(rest, mined.normaliser) or split_phrases(title, mined.normaliser))
     return found
+
+
+def list_words(names: Iterable[str], normaliser: Normaliser) -> set[str]:
+    """Return the words of some names, apart and joined: `heat`, `sink` and `heatsink` of "heat sink"."""
+    return {word for name in names for word in (*name.split(), normaliser.value(name.replace(" ", "")))}
+
+
+def mask_title(title: str, words: Set[str], normaliser: Normaliser) -> str:
+    """Return a title without some normalised words."""
+    return " ".join(written for written in title.split() if words.isdisjoint(normaliser.value(written).split()))
 
 
 def weigh_heads(mined: MinedCatalogue, phrases: Sequence[Sequence[Phrase]], ends: Counter[str]) -> dict[str, float]:

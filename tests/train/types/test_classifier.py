@@ -25,7 +25,7 @@ def _read(rows: Sequence[Row], fields: Sequence[Mapping[str, object]] = ()) -> F
     mined = mine_rows([*rows, *OTHERS], [*fields, *[{}] * len(OTHERS)] if fields else ())
     lexicon = TypeLexicon(mined, TypeSources(thesaurus=NOUNS))
     names = [{found.name for found in lexicon.find_candidates(place)} for place in range(len(mined.products))]
-    return read_context(mined, lexicon, names, other_texts(mined), embed)[: len(rows)]
+    return read_context(mined, names, other_texts(mined), embed)[: len(rows)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from gram_os.train.types.lexicon import _TOLD, Candidate, TypeLexicon, TypeSources
 from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.taxonomy import Category, Taxonomy
+from gram_os.train.types.titles import list_words, mask_title
 from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
 
 NOUNS = make_thesaurus(
@@ -221,10 +222,11 @@ def test_a_name_in_a_description_alone_costs_more() -> None:
 
 
 def test_the_title_without_some_names_is_what_is_left_of_it() -> None:
-    lexicon = TypeLexicon(mine_rows(ROWS), TypeSources(thesaurus=NOUNS))
-    place = [row[0] for row in ROWS].index("Zebu battery for select laptops")
-    assert lexicon.mask_title(place, {"battery", "laptop case"}) == "Zebu for select"
-    assert lexicon.mask_title(place, ()) == "Zebu battery for select laptops"
+    normaliser = mine_rows(ROWS).normaliser
+    words = list_words({"battery", "laptop case"}, normaliser)
+    assert mask_title("Zebu battery for select laptops", words, normaliser) == "Zebu for select"
+    assert mask_title("Zebu battery for select laptops", set(), normaliser) == "Zebu battery for select laptops"
+    assert mask_title("Zebu laptopcase", words, normaliser) == "Zebu"  # joined too
 
 
 @pytest.mark.parametrize(
