@@ -28,7 +28,7 @@ SYNONYM: Final = 1.5  # titles rarely mean a type by a synonym: "set" for a moun
 _GENERIC_WORDS: Final = (
     "accessory part supply product good item equipment piece other set pack component solution type size style "
     "series replacement kit unit system device line group option bundle edition package feature use design number "
-    "collection assortment container lot pair roll sheet point model"
+    "collection assortment container lot pair roll sheet point model combo"
 )
 _UNIT_WORDS: Final = (
     "pc pcs piece sheet page pack set outlet port roll pair user license year month day count copy cell pin pole way"

@@ -36,6 +36,11 @@ _REACHED = 0.2  # of a text's mass over categories that products are near; below
 _TYPE_TEMPERATURE = 0.04
 _USUAL: Final = 2  # first meanings of a word
 _SENSES = 4  # meanings of a type's name that are compared with its products
+_ARTIFACT: Final = 6  # lexicographer file of WordNet: what people make
+# Cosines of a type's mean title and a meaning of its name, at least: of one of the first meanings that is an artifact,
+# and of any other. Of "NAS" the thesaurus knows sodium alone.
+_MEANT, _OTHERWISE_MEANT = 0.35, 0.5
+_BESIDE = 0.3  # cosine of a type's mean title and a name that its category joins: a keyboard is no piano
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def build_bridge(
         normal = [[value for name in row if (value := normaliser.value(name))] for row in phrases]
         categories = embed([category.name for category in sources.taxonomy])
         category_types = _align(labels, titles, written, categories, normal, synonyms)
+        _add_joined(labels.names, centres, phrases, normaliser, embed, synonyms)
     if sources.thesaurus is not None:
         _add_thesaurus(labels.names, centres, sources, normaliser, embed, synonyms)
     vocabulary = _build_vocabulary(labels.names, products.tolist(), synonyms)
@@ -129,13 +135,38 @@ def _align(
         if named:
             shares[category] *= 1 - _NAMED
             shares[category, named] += _NAMED / len(named)
-        for place in named:
-            synonyms[place].update(name for name in row if name not in places_of and not _depends(name))
     for place, category in enumerate(_find_counterparts(labels, titles, categories)):
         if category >= 0 and float(written[place] @ categories[category]) >= _NAMED_ALIKE:
             synonyms[place].update(name for name in names[category] if not _depends(name))
     found: FloatArray = shares.astype(np.float32)
     return found
+
+
+def _add_joined(
+    names: Sequence[str],
+    centres: FloatArray,
+    phrases: Sequence[Sequence[str]],
+    normaliser: Normaliser,
+    embed: Embed,
+    synonyms: Sequence[Counter[str]],
+) -> None:
+    """Add the names that a category joins with a type's name, and that are near its products.
+
+    "Thin & Zero Clients" joins two names of one thing, "Pianos & Keyboards" does not.
+
+    phrases: the names of each category, as they are written.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    offers = []
+    for row in phrases:
+        normal = [normaliser.value(phrase) for phrase in row]
+        others = [(value, phrase) for value, phrase in zip(normal, row, strict=True)
+                  if value and value not in places and not _depends(value)]  # fmt: skip
+        offers += [(places[value], *other) for value in normal if value in places for other in others]
+    vectors = embed([phrase for _, _, phrase in offers])
+    for (place, value, _), vector in zip(offers, vectors, strict=True):
+        if float(vector @ centres[place]) >= _BESIDE:
+            synonyms[place][value] += 1
 
 
 def _find_counterparts(labels: Labels, titles: FloatArray, categories: FloatArray) -> IntArray:
@@ -163,7 +194,10 @@ def _add_thesaurus(
     embed: Embed,
     synonyms: Sequence[Counter[str]],
 ) -> None:
-    """Add the words of the meaning that fits a type's products best: of "mouse" the device, not the animal."""
+    """Add the words of the meaning that fits a type's products best: of "mouse" the device, not the animal.
+
+    A meaning that is far from the products is none of theirs, and neither are its words.
+    """
     assert sources.thesaurus is not None  # noqa: S101 (the caller looks)
     senses = [
         (place, sense)
@@ -172,13 +206,19 @@ def _add_thesaurus(
         if sense.rank <= _SENSES and not sense.instance and sense.domain in THINGS
     ]
     vectors = embed([", ".join((*sense.lemmas, *sense.broader)) for _, sense in senses])
+    lemmas = sorted({lemma for _, sense in senses for lemma in sense.lemmas})
+    alone = dict(zip(lemmas, embed(lemmas), strict=True))
     best: dict[int, tuple[float, Sense]] = {}
     for (place, sense), vector in zip(senses, vectors, strict=True):
         near = float(vector @ centres[place])
         if place not in best or near > best[place][0]:
             best[place] = (near, sense)
-    for place, (_, sense) in best.items():
-        common = [lemma for lemma in sense.lemmas if _usually_means(lemma, sense, sources.thesaurus)]
+    for place, (near, sense) in best.items():
+        others = [lemma for lemma in sense.lemmas if normaliser.value(lemma) != names[place]]
+        nearest = max([near, *(float(alone[lemma] @ centres[place]) for lemma in others)])
+        if nearest < (_MEANT if sense.domain == _ARTIFACT and sense.rank <= _USUAL else _OTHERWISE_MEANT):
+            continue
+        common = [lemma for lemma in others if _usually_means(lemma, sense, sources.thesaurus)]
         synonyms[place].update(value for lemma in common if (value := normaliser.value(lemma)))
 
 

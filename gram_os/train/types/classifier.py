@@ -20,7 +20,7 @@ from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.name_fit import Embed
 from gram_os.train.types.titles import list_words, mask_title
 
-_FOLDS, _EPOCHS, _BATCH, _RATE = 2, 5, 1024, 0.03
+_FOLDS, _EPOCHS, _BATCH, _RATE = 4, 5, 1024, 0.03
 _LEAST_STEPS = 50  # the first steps are long: a small catalogue is read more than `_EPOCHS` times
 _LEAST_HELD: Final = 3  # products that hold a value, before it is a feature
 _RANK = 320  # dimensions of a product's words

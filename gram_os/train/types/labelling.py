@@ -2,7 +2,7 @@
 
 A title offers names; their places say which is likely. A classifier reads the rest of the product (vector of the title
 without these names, other values, words of descriptions, which fields are filled) and learns from the choice. It
-answers for products that it has not learned from (two folds), and the choice is made again with its answer. So
+answers for products that it has not learned from (folds), and the choice is made again with its answer. So
 "Messenger notebook case 12 in" becomes a case like the cases it resembles, "processor 2.2 GHz Box" a processor, and
 "EliteBook 2530p" a notebook although no word says so. A classifier that reads the names themselves repeats the first
 choice, and is sure of it.
@@ -38,6 +38,8 @@ _TRUST = 0.35  # of the classifier's logarithms: an accessory has the words of t
 # Mean P of one type in a group without names, and the nearest categories of this type's mean title: where the group's
 # category is among them, the classifier names the group.
 _AGREED, _NEAREST = 0.3, 5
+#: A generic word that is a type all the same: an accessory of a player is none, whatever it is.
+_ACCESSORY: Final = "accessory"
 _FAR = 10  # times the products of a rare type, from which a type is far commoner
 
 
@@ -130,7 +132,8 @@ def _offer(
     """
 
     def is_type(name: str, products: int) -> bool:
-        return not is_generic(name) and (products >= LEAST_PRODUCTS or lexicon.is_in_sources(name))
+        says_something = not is_generic(name) or name == _ACCESSORY
+        return says_something and (products >= LEAST_PRODUCTS or lexicon.is_in_sources(name))
 
     counts = Counter(row[0].name for row in candidates if row)
     ends = Counter(counts)  # a rare "paper cutter blade" counts as a "blade"

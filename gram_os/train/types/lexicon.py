@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gram_os.reading.names import is_amount, is_generic, weigh_place
 from gram_os.text.attribute import AttributeType
 from gram_os.text.heads import Phrase, split_phrases
+from gram_os.text.normalise import Normaliser
 from gram_os.text.own_values import long_texts
 from gram_os.train.mining.catalogue import MinedCatalogue
 from gram_os.train.types.category_fields import choose_fields, read_types
@@ -46,6 +47,8 @@ _SHORTEST_NOUN: Final = 4  # letters; units are shorter
 _FITS, _FITS_WELL = 0.1, 0.16  # cosines of a word and its titles without it (`weigh_names`)
 _SURELY, _OFTEN = 0.7, 10  # share of its uses and products, from which the tagger alone makes an agent noun a head
 _AGENTS: Final = ("er", "or")  # a "fuser" is what fuses; new words of a trade are in no thesaurus
+_SEEN: Final = 3  # titles with a word that is too rare for `weigh_names`; the tagger marks one if it is a thing
+_LEAST_LAST: Final = 0.15  # share of its uses that end a phrase, of a word that no category ends in
 _LEAST_SPANS: Final = 5  # products in which the tagger marks a phrase before that alone makes it a name
 #: Lexicographer files of WordNet whose nouns can be sold: animals, artifacts, food, groups, plants, substances.
 THINGS: Final = frozenset({5, 6, 13, 14, 20, 27})
@@ -74,6 +77,16 @@ class Candidate:
     penalty: float
 
 
+def _join_names(names: Iterable[str], normaliser: Normaliser) -> dict[str, str]:
+    """Return names of two words written as one, normalised -> the names: "mousepad" -> "mouse pad".
+
+    A word that normalising cuts down to the first of the two is no such word: "vacuumsealer" has the stem of "vacuum".
+    """
+    pairs = [(name, *name.split()) for name in names if name.count(" ") == 1]
+    joined = ((normaliser.value(first + second), first + second[:3], name) for name, first, second in pairs)
+    return {word: name for word, beginning, name in joined if word.startswith(beginning)}
+
+
 class TypeLexicon:
     """The heads and names of one catalogue.
 
@@ -91,8 +104,7 @@ class TypeLexicon:
         self._category_words = list_category_words(sources.taxonomy)
         self._heads_of_names = Counter(name.split()[-1] for name in self.taxonomy_names)
         self._written = count_spellings(mined.products, normaliser)
-        pairs = [name for name in self.taxonomy_names if name.count(" ") == 1]
-        self._joined = {normaliser.value(name.replace(" ", "")): name for name in pairs}
+        self._joined = _join_names(self.taxonomy_names, normaliser)
         self._written_apart = {self._joined[word] for word in self._written.keys() & self._joined.keys()}
         self._name_words = {word for name in self.taxonomy_names for word in name.split()}
         self.phrases = list_title_phrases(mined)
@@ -247,6 +259,8 @@ class TypeLexicon:
             return share >= 0.4 and self._ends[word] > 2
         names, is_thing = self._heads_of_names[word], self._is_thing(word)
         last = self._last[word] / self._uses[word]  # share of uses that end a phrase
+        if self.taxonomy_names and not names and (last < _LEAST_LAST or self._is_series(word)):
+            return False  # "front load white" is no load; a BarraCuda is a fish to the thesaurus
         fit = self._fit.get(word, _FITS) if self._fit else 1.0
         if self._ends[word] > 1 and share >= 0.25:
             if names > 2 or share >= 0.7:
@@ -255,7 +269,8 @@ class TypeLexicon:
                 return share >= 0.5 or ((is_thing or names > 1) and fit >= _FITS)
             return is_thing and fit >= _FITS_WELL and len(word) > 2
         if word in self.taxonomy_names and is_thing and last >= 0.4:
-            return names > 2 or fit >= _FITS
+            is_seen = word in self._fit or self._ends[word] > 0 or self._uses[word] < _SEEN
+            return names > 2 or (is_seen and fit >= _FITS)
         if share >= 0.05 and last >= 0.25 and fit >= _FITS and (word in self.taxonomy_names or names > 2):
             return True
         if word in self.taxonomy_names and is_thing and names > 2 and share >= 0.05 and word not in self._fit:
@@ -266,6 +281,10 @@ class TypeLexicon:
         """Say whether the thesaurus knows a name that ends in a letter: a CD-R."""
         senses = () if self._thesaurus is None else self._thesaurus.synonyms(" ".join(words))
         return len(words) == 2 and any("-".join(words) in sense.lemmas for sense in senses)
+
+    def _is_series(self, word: str) -> bool:
+        """Say whether one brand of several has nearly all products with a word."""
+        return len(self._brands) > 1 and word in self._series
 
     def _is_agent(self, word: str) -> bool:
         """Say whether a word is an agent noun that the tagger marks often and that is no series of one brand."""

@@ -135,7 +135,7 @@ def count_spans(rows: Iterable[Sequence[Span]], normaliser: Normaliser) -> tuple
         found = {normaliser.value(span.text) for span in row if span.type is AttributeType.PRODUCT_TYPE}
         plain = {value for value in found if value and not any(map(str.isdigit, value))}
         spans.update(plain)
-        ends.update({find_end(value.split()) for value in plain})
+        ends.update({value.split()[-1] for value in plain})
     return spans, ends
 
 
