@@ -86,6 +86,38 @@ def test_the_meaning_of_a_word_is_the_one_that_fits_the_products() -> None:
     assert vocabulary.types[1].synonyms == ("rodent",)
 
 
+@pytest.mark.parametrize(
+    ("rank", "domain", "rodents", "found"),
+    [
+        (1, 6, 0, True),
+        (1, 6, 1, True),
+        (1, 6, 2, False),  # hardly anything in these titles is near to a device
+        (3, 6, 0, True),
+        (3, 6, 1, False),  # a late meaning has to be nearer
+        (1, 27, 0, True),
+        (1, 27, 1, False),  # so has what nobody makes
+    ],
+)
+def test_a_meaning_that_is_far_from_the_products_is_none_of_theirs(
+    rank: int, domain: int, rodents: int, found: bool
+) -> None:
+    device = Synset(("mouse", "computer mouse"), (2,), domain, instance=False, line=1)
+    others = {at: Synset(("animal",), (), 3, instance=False, line=at) for at in range(3, 2 + rank)}
+    thesaurus = Thesaurus(
+        {1: device, 2: Synset(("device",), (), 6, instance=False, line=2), **others},
+        {"mouse": (*others, 1), "computer mouse": (1,), "device": (2,)},
+    )
+    encoder = make_encoder(["notebook", "case", "wireless device", "rodent", "computer"])
+    titles = [*TITLES[:8], *[" ".join(["wireless", *["rodent"] * rodents])] * 4]
+    vocabulary, _ = build_bridge(LABELS, encoder(titles), TypeSources(None, thesaurus), NORMALISER, encoder)
+    assert vocabulary.types[1].synonyms == (("comput mouse",) if found else ())
+
+
+def test_a_name_that_a_category_joins_is_a_synonym_only_near_the_products() -> None:
+    found = _synonyms(TypeSources(_taxonomy("Bags & Cases", "Rodents & Cases")))
+    assert found["case"] == ("bag",)
+
+
 def test_without_sources_types_have_names_alone_and_texts_find_them_by_the_encoder() -> None:
     vocabulary, bridge = _build(TypeSources())
     assert vocabulary.types == (ProductType("case", 4), ProductType("mouse", 4), ProductType("notebook", 4))

@@ -13,7 +13,7 @@ from gram_os.train.types.lexicon import TypeLexicon, TypeSources
 from gram_os.train.types.taxonomy import Category, Taxonomy
 from tests.train.typed_catalogue import Row, make_encoder, make_thesaurus, mine_rows
 
-NOUNS = "bag battery box case notebook lamp laptop shade supply processor rucksack"
+NOUNS = "accessory bag battery box case notebook lamp laptop shade supply processor rucksack unit"
 MEANINGS = [
     "notebook laptop elitebook probook",
     "case messenger sleeve",
@@ -104,6 +104,13 @@ def test_a_rare_name_of_a_taxonomy_and_the_thesaurus_is_a_type(word: str, catego
     rows: list[Row] = [*NOTEBOOKS, *BATTERIES, *[(f"Okapi {word}", "Okapi", word)] * 2]
     assert _types(_label(rows, taxonomy=[category]))[-2:] == [category] * 2
     assert _label(rows, taxonomy=["bag"]).names == ["battery", "notebook"]
+
+
+def test_an_accessory_is_not_the_thing_that_it_belongs_to() -> None:
+    rows = [*NOTEBOOKS, *[(f"Zebu EliteBook notebook accessory a{at}", "Zebu", "accessory") for at in range(6)]]
+    assert _types(_label(rows)) == ["notebook"] * 12 + ["accessory"] * 6
+    rows = [*NOTEBOOKS, *[(f"Zebu EliteBook notebook unit u{at}", "Zebu", "unit") for at in range(6)]]
+    assert _types(_label(rows)) == ["notebook"] * 18  # a generic word
 
 
 # ---- what the classifier says of names

@@ -189,6 +189,38 @@ def test_joined_words_in_the_plural_are_that_name_too() -> None:
     assert _read_last(rows, sinks) == ["heat sink"]
 
 
+def test_a_joined_name_that_normalising_cuts_to_its_first_word_is_none() -> None:
+    rows: list[Row] = [(f"Zebu vacuum z{at}", "Zebu", "vacuum") for at in range(6)]
+    sealers = TypeSources(Taxonomy((Category(("Vacuum Sealers",)),)), make_thesaurus({"vacuum": "", "sealer": ""}))
+    assert mine_rows(rows).normaliser.value("vacuumsealer") == "vacuum"
+    assert "vacuum sealer" not in _read_last(rows, sealers)
+
+
+#: Nouns of the thesaurus that no category of the taxonomy ends in.
+FISH = TypeSources(Taxonomy((Category(("Drives",)),)), make_thesaurus({"barracuda": "", "load": "", "drive": ""}))
+
+
+@pytest.mark.parametrize(("other", "found"), [("Zebu", ["barracuda"]), ("Okapi", [])])
+def test_a_series_of_one_brand_is_no_thing_although_the_thesaurus_knows_it_as_one(other: str, found: list[str]) -> None:
+    rows: list[Row] = [(f"{brand} drive d{at}", brand, "drive") for brand in ("Zebu", "Okapi") for at in range(6)]
+    rows += [(f"{brand} barracuda b{at}", brand, "barracuda") for at, brand in enumerate(["Okapi"] * 3 + [other] * 2)]
+    assert _read_last(rows, FISH, [brand for _, brand, _ in rows]) == found
+
+
+@pytest.mark.parametrize(("titles", "found"), [("front load white", []), ("white front load", ["load"])])
+def test_what_never_ends_a_phrase_and_no_category_is_no_thing(titles: str, found: list[str]) -> None:
+    rows: list[Row] = [(f"Zebu {at} kg {titles}", "Zebu", "front load") for at in range(9)]
+    assert _read_last(rows, FISH) == found
+
+
+@pytest.mark.parametrize(("times", "found"), [(2, ["rock"]), (3, [])])
+def test_a_word_that_the_tagger_never_marks_is_no_thing_unless_it_is_too_rare_to_say(
+    times: int, found: list[str]
+) -> None:
+    sources = TypeSources(Taxonomy((Category(("Rocks",)),)), make_thesaurus({"rock": ""}))
+    assert _read_last([(f"Zebu shadow rock r{at}", "Zebu", "") for at in range(times)], sources) == found
+
+
 def _read_fuser(marked: int, brands: Sequence[str]) -> list[str]:
     rows: list[Row] = [
         (f"{brand} fuser f{at}", brand, "fuser" if at < marked else "") for at, brand in enumerate(brands)
