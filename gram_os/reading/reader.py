@@ -15,7 +15,7 @@ from gram_os.arrays import FloatArray
 from gram_os.catalogue import Product
 from gram_os.reading.brands import Brands
 from gram_os.reading.combine import SLOTS, combine
-from gram_os.reading.names import KnownNames
+from gram_os.reading.names import KnownNames, is_generic
 from gram_os.reading.placed_values import PlacedValue, is_measure, is_standard, place_values, unit_of
 from gram_os.reading.product_type import LEAST, TypeReading, settle_type
 from gram_os.text.attribute import AttributeType, Side, TypedValue
@@ -227,7 +227,8 @@ class TextReader:
         if brand:
             yield brand, _T.BRAND
         known = not brands or any(series in self._brands.series.get(own, ()) for own in brands)
-        if series and known and not (self.types and self.types.find(series)):
+        names_thing = is_generic(series) or (self.types is not None and bool(self.types.find(series)))
+        if series and known and not names_thing:  # "Kingston System Specific Memory" has no series "system"
             yield series, _T.SERIES
 
     def _admit(

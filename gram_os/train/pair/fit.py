@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from gram_os.arrays import DoubleArray, FloatArray
-from gram_os.model.pair_weights import GENERATED, LEAST, MOST, OWN, UNKNOWN, Emphasis, PairWeights, SideWeights
+from gram_os.model.pair_weights import GENERATED, LEAST, MOST, OWN, UNKNOWN, Emphasis, PairWeights
 from gram_os.train.pair.coding import CodedTexts, Columns
 from gram_os.train.pair.shortlists import PairData, Shortlists
 
@@ -217,17 +217,23 @@ def pack(weights: PairWeights) -> DoubleArray:
 
 
 def unpack(x: DoubleArray, start: PairWeights) -> PairWeights:
-    """Return the parameters of these logarithms; the granularity weights are not fitted and stay those of `start`."""
+    """Return the parameters of these logarithms. What is not fitted stays as it is in `start`."""
     rarity, length, number, phrase, *sides = np.exp(np.asarray(x)).tolist()
     query, title = (
-        SideWeights(
-            own=Emphasis(exponent=own), generated=Emphasis(scale=scale, exponent=exponent), unknown=unknown, **rest
+        side.model_copy(
+            update={
+                "own": Emphasis(exponent=own),
+                "generated": Emphasis(scale=scale, exponent=exponent),
+                "unknown": unknown,
+                **rest,
+            }
         )
-        for (own, scale, exponent, unknown), rest in (
-            (sides[:4], {"number": number, "phrase": phrase}), (sides[4:], {"length_exponent": length}),
+        for side, (own, scale, exponent, unknown), rest in (
+            (start.query, sides[:4], {"number": number, "phrase": phrase}),
+            (start.title, sides[4:], {"length_exponent": length}),
         )
-    )  # fmt: skip
-    return PairWeights(query=query, title=title, idf_exponent=rarity, granularity=start.granularity)
+    )
+    return start.model_copy(update={"query": query, "title": title, "idf_exponent": rarity})
 
 
 def _round(weights: PairWeights) -> PairWeights:

@@ -161,6 +161,15 @@ def test_what_is_fitted_keeps_weights_within_their_bounds_as_the_pair_score_does
         assert scores.numpy() == pytest.approx(of_query, rel=1e-4)
 
 
+def test_what_is_not_fitted_stays_as_it_was() -> None:
+    start = PairWeights(granularity=(1, 2, 3))  # the defaults say what product types, their names and strays count
+    found = unpack(pack(start) + 0.5, start)
+    for side, fitted in ((start.query, found.query), (start.title, found.title)):
+        assert (fitted.type, fitted.modifier, fitted.stray) == (side.type, side.modifier, side.stray)
+        assert fitted.generated.scale == pytest.approx(side.generated.scale * np.exp(0.5))
+    assert found.granularity == start.granularity
+
+
 def test_the_smoothed_rank_is_the_rank_where_nothing_is_smoothed_and_the_margin_is_itself() -> None:
     data = _drawn()
     lists = Shortlists.draw(data, START, 12)

@@ -147,6 +147,17 @@ def test_a_series_belongs_to_its_brand() -> None:
     assert (_values(_query("phaser toner"), T.BRAND), _values(_query("phaser toner"), T.SERIES)) == ([], ["phaser"])
 
 
+def test_a_generic_word_behind_a_brand_is_no_series() -> None:
+    named = {**TYPES, "system": (T.PRODUCT_TYPE, 9), "xerox system": (T.BRAND, 5)}
+    dictionary = AttributeDictionary(
+        tuple(named), tuple(k for k, _ in named.values()), tuple(n for _, n in named.values())
+    )
+    reader = replace(READER, dictionary=dictionary)
+    reading = _title("Xerox System specific toner", reader)
+    assert (_values(reading, T.BRAND), _values(reading, T.SERIES)) == (["xerox"], [])
+    assert _values(_title("Xerox Phaser toner", reader), T.SERIES) == ["phaser"]
+
+
 def test_measures_and_model_numbers_are_attributes() -> None:
     reading = _title("Xerox 006R90321 patch cable cat5e 3 m, 1 pc")
     assert _values(reading, T.TECHNICAL_SPECIFICATION) == ["cat5e", "3 m"]
