@@ -241,6 +241,14 @@ def test_no_more_queries_are_drawn_than_wanted_and_always_the_same() -> None:
     assert queries.draw(50) == queries
 
 
+def test_beside_fitted_weights_the_words_of_a_type_count_more_and_the_type_less() -> None:
+    start, found = PairWeights(), fit_pair_weights(_torn(30, useful=True), PairSettings()).weights
+    assert found != start
+    assert found.query.type.scale < start.query.type.scale
+    assert found.query.modifier > start.query.modifier
+    assert (found.query.stray, found.title.type) == (start.query.stray, start.title.type)
+
+
 def test_too_few_queries_leave_the_weights_alone(caplog: pytest.LogCaptureFixture) -> None:
     fitted = fit_pair_weights(DATA, PairSettings(), WEIGHTS)
     assert fitted.weights == WEIGHTS
