@@ -40,7 +40,7 @@ _LEAST_QUERIES = 20  # fewer queries say nothing about parameters
 # Which parameters, in the order of `pack`, are exponents; the others are scales.
 _EXPONENTS = torch.tensor([True, True, False, False, *[True, False, True, False] * 2])
 # What a product type of a query and the words that name it count beside fitted weights. The fit sees no product types,
-# so these two were chosen on Home Depot's queries to fit (docs/log.md): queries of people who clicked say more in words.
+# so these two were chosen on Home Depot's queries to fit (docs/log.md): such queries say more in words.
 _TYPE, _MODIFIER = 0.18, 0.7
 _BOUNDS = np.log([LEAST, MOST]).tolist()  # of the logarithm of a weight
 _QUERY, _TITLE = 4, 8  # the places of the first of the four parameters of each side
