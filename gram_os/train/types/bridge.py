@@ -40,7 +40,7 @@ _ARTIFACT: Final = 6  # lexicographer file of WordNet: what people make
 # Cosines of a type's mean title and a meaning of its name, at least: of one of the first meanings that is an artifact,
 # and of any other. Of "NAS" the thesaurus knows sodium alone.
 _MEANT, _OTHERWISE_MEANT = 0.35, 0.5
-_BESIDE = 0.3  # cosine of a type's mean title and a name that its category joins: a keyboard is no piano
+_BESIDE = 0.3  # cosine of a type's mean title and a name that its category joins: a film is no television
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _add_joined(
 ) -> None:
     """Add the names that a category joins with a type's name, and that are near its products.
 
-    "Thin & Zero Clients" joins two names of one thing, "Pianos & Keyboards" does not.
+    "Thin & Zero Clients" joins two names of one thing, "Film & Television" does not.
 
     phrases: the names of each category, as they are written.
     """
