@@ -19,6 +19,7 @@ from gram_os.query_pipeline.scorer import WeightedCode
 # many characters. Some analyzers make a word of each character.
 MAX_CLAUSES = 100
 MAX_QUERY_CHARACTERS = 900
+LIGHT_TYPE = 0.1  # of the heaviest product type's weight; lighter ones change no order that people see (docs/log.md)
 MAX_GUESSES = 14  # generated codes that are sent; each one costs the cluster time on every product (docs/benchmarks.md)
 
 
@@ -64,8 +65,9 @@ def weigh_codes(
     """Weigh a query's weighted codes against one index: the query's weight times idf ** idf_exponent, heaviest first.
 
     codes: the `weights` of the coded query. idf: one value for each code, 0 for a code that no document holds. Codes
-    without idf or weight are left out, and the lightest ones above `MAX_CLAUSES`. Of the generated codes, product types
-    apart, the `MAX_GUESSES` heaviest are sent. They share the weight of those that are not; see `_keep_heaviest`.
+    without idf or weight are left out, and the lightest ones above `MAX_CLAUSES`, and product types lighter than
+    `LIGHT_TYPE` of the heaviest. Of the other generated codes the `MAX_GUESSES` heaviest are sent. They share the
+    weight of those that are not; see `_keep_heaviest`.
 
     >>> from gram_os.text.code import Code
     >>> codes = [ScoredCode(Code((value,)), None, own=True) for value in ("toner", "xerox", "zebra")]
@@ -77,7 +79,11 @@ def weigh_codes(
         for code, value in zip(codes, idf, strict=True)
         if value > 0 and code.weight > 0
     ]
-    kept = [code for code in weighted if not _is_guess(code)] + _keep_heaviest(list(filter(_is_guess, weighted)))
+    least = LIGHT_TYPE * max((one.code.weight for one in weighted if names_type(one.code.code)), default=0.0)
+    kept = [
+        one for one in weighted if not _is_guess(one) and (one.code.weight >= least or not names_type(one.code.code))
+    ]
+    kept += _keep_heaviest(list(filter(_is_guess, weighted)))
     return tuple(sorted(kept, key=lambda code: -code.weight)[:MAX_CLAUSES])
 
 

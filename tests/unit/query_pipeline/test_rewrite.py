@@ -84,6 +84,15 @@ def test_the_lightest_guesses_are_left_out_and_the_others_get_a_part_of_their_we
     assert [w.weight for w in found] == sorted(weights.values(), reverse=True)
 
 
+def test_light_product_types_are_left_out() -> None:
+    weights = {"printer": 0.3, "toner": 0.03, "ink": 0.029}
+    kinds = [_guess(f"product_type={name}", weight) for name, weight in weights.items()]
+    left = ["hp", "product_type=printer", "product_type=toner"]
+    assert sorted(_texts(weigh_codes([_scored("hp"), *kinds], [1.0, 1.0, 9.0, 9.0]))) == left
+    # What no document is does not count as the heaviest.
+    assert sorted(_texts(weigh_codes(kinds, [0.0, 1.0, 1.0]))) == ["product_type=ink", "product_type=toner"]
+
+
 def test_few_guesses_keep_their_weights() -> None:
     guesses = [_guess(f"v{place}", 1.0) for place in range(MAX_GUESSES)]
     assert [w.weight for w in weigh_codes(guesses, [1.0] * MAX_GUESSES)] == [1.0] * MAX_GUESSES
