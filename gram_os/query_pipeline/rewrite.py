@@ -20,7 +20,7 @@ from gram_os.query_pipeline.scorer import WeightedCode
 MAX_CLAUSES = 100
 MAX_QUERY_CHARACTERS = 900
 LIGHT_TYPE = 0.1  # of the heaviest product type's weight; lighter ones change no order that people see (docs/log.md)
-MAX_GUESSES = 14  # generated codes that are sent; each one costs the cluster time on every product (docs/benchmarks.md)
+MAX_GUESSES = 10  # generated codes that are sent; each one costs the cluster time on every product (docs/benchmarks.md)
 
 
 class CodeGenerator(Protocol):
