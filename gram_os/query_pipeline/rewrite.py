@@ -79,12 +79,16 @@ def weigh_codes(
         for code, value in zip(codes, idf, strict=True)
         if value > 0 and code.weight > 0
     ]
-    least = LIGHT_TYPE * max((one.code.weight for one in weighted if names_type(one.code.code)), default=0.0)
-    kept = [
-        one for one in weighted if not _is_guess(one) and (one.code.weight >= least or not names_type(one.code.code))
-    ]
-    kept += _keep_heaviest(list(filter(_is_guess, weighted)))
+    weighted = _drop_light_types(weighted)
+    kept = [code for code in weighted if not _is_guess(code)] + _keep_heaviest(list(filter(_is_guess, weighted)))
     return tuple(sorted(kept, key=lambda code: -code.weight)[:MAX_CLAUSES])
+
+
+def _drop_light_types(weighted: Sequence[WeightedCode]) -> list[WeightedCode]:
+    """Leave out the product types that are lighter than `LIGHT_TYPE` of the heaviest one."""
+    types = [one.code.weight for one in weighted if names_type(one.code.code)]
+    least = LIGHT_TYPE * max(types, default=0.0)
+    return [one for one in weighted if one.code.weight >= least or not names_type(one.code.code)]
 
 
 def _is_guess(weighted: WeightedCode) -> bool:

@@ -36,7 +36,6 @@ _REACHED = 0.2  # of a text's mass over categories that products are near; below
 _TYPE_TEMPERATURE = 0.04
 _USUAL: Final = 2  # first meanings of a word
 _SENSES = 4  # meanings of a type's name that are compared with its products
-_ARTIFACT: Final = 6  # lexicographer file of WordNet: what people make
 # Cosines of a type's mean title and a meaning of its name, at least: of one of the first meanings that is an artifact,
 # and of any other. Of "NAS" the thesaurus knows sodium alone.
 _MEANT, _OTHERWISE_MEANT = 0.35, 0.5
@@ -99,11 +98,14 @@ def build_bridge(
     categories = np.zeros((0, titles.shape[1]), np.float32)
     if sources.taxonomy is not None:
         names = NameWords(category.name for category in sources.taxonomy)
-        phrases = [split_names(category.name, names) for category in sources.taxonomy]
-        normal = [[value for name in row if (value := normaliser.value(name))] for row in phrases]
+        phrases = [
+            [(value, name) for name in split_names(category.name, names) if (value := normaliser.value(name))]
+            for category in sources.taxonomy
+        ]
+        normal = [[value for value, _ in row] for row in phrases]
         categories = embed([category.name for category in sources.taxonomy])
         category_types = _align(labels, titles, written, categories, normal, synonyms)
-        _add_joined(labels.names, centres, phrases, normaliser, embed, synonyms)
+        _add_joined(labels.names, centres, phrases, embed, synonyms)
     if sources.thesaurus is not None:
         _add_thesaurus(labels.names, centres, sources, normaliser, embed, synonyms)
     vocabulary = _build_vocabulary(labels.names, products.tolist(), synonyms)
@@ -145,8 +147,7 @@ def _align(
 def _add_joined(
     names: Sequence[str],
     centres: FloatArray,
-    phrases: Sequence[Sequence[str]],
-    normaliser: Normaliser,
+    phrases: Sequence[Sequence[tuple[str, str]]],
     embed: Embed,
     synonyms: Sequence[Counter[str]],
 ) -> None:
@@ -154,15 +155,13 @@ def _add_joined(
 
     "Thin & Zero Clients" joins two names of one thing, "Film & Television" does not.
 
-    phrases: the names of each category, as they are written.
+    phrases: the names of each category, normalised and as they are written.
     """
     places = {name: place for place, name in enumerate(names)}
     offers = []
     for row in phrases:
-        normal = [normaliser.value(phrase) for phrase in row]
-        others = [(value, phrase) for value, phrase in zip(normal, row, strict=True)
-                  if value and value not in places and not _depends(value)]  # fmt: skip
-        offers += [(places[value], *other) for value in normal if value in places for other in others]
+        others = [(value, phrase) for value, phrase in row if value not in places and not _depends(value)]
+        offers += [(places[value], *other) for value, _ in row if value in places for other in others]
     vectors = embed([phrase for _, _, phrase in offers])
     for (place, value, _), vector in zip(offers, vectors, strict=True):
         if float(vector @ centres[place]) >= _BESIDE:
@@ -216,7 +215,7 @@ def _add_thesaurus(
     for place, (near, sense) in best.items():
         others = [lemma for lemma in sense.lemmas if normaliser.value(lemma) != names[place]]
         nearest = max([near, *(float(alone[lemma] @ centres[place]) for lemma in others)])
-        if nearest < (_MEANT if sense.domain == _ARTIFACT and sense.rank <= _USUAL else _OTHERWISE_MEANT):
+        if nearest < (_MEANT if sense.artifact and sense.rank <= _USUAL else _OTHERWISE_MEANT):
             continue
         common = [lemma for lemma in others if _usually_means(lemma, sense, sources.thesaurus)]
         synonyms[place].update(value for lemma in common if (value := normaliser.value(lemma)))
