@@ -21,8 +21,8 @@ from tenacity import (
 )
 
 from gram_os.cluster.blocks import ERROR_TYPES
-from gram_os.cluster.raw_json import on_one_line
 from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
+from gram_os.files.raw_json import on_one_line
 
 Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
 

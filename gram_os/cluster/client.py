@@ -260,6 +260,37 @@ class Cluster:
 
         return write_bulk(actions, send, chunk=chunk, backoff=backoff or self.backoff)
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        index: str | None = None,
+        missing_ok: bool = False,
+        conflict_ok: bool = False,
+    ) -> Any:
+        """Send any request, and return the cluster's answer.
+
+        path: with its names quoted. index: the one that the path names, for the text of an error. missing_ok: return
+        the answer to 404 too, when it says that a document is not there. conflict_ok: return None for 409, a write that
+        comes too late.
+        """
+        with self._translating(index):
+            try:
+                return self._client.transport.perform_request(
+                    method, path, params=_write_parameters(params or {}), body=body
+                )
+            except foreign.NotFoundError as error:
+                if missing_ok and isinstance(error.info, Mapping) and "error" not in error.info:
+                    return dict(error.info)
+                raise
+            except foreign.ConflictError:
+                if conflict_ok:
+                    return None
+                raise
+
     def _read_version(self) -> str:
         with self._translating(None):
             answer = self._client.info()

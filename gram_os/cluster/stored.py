@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gram_os.cluster.raw_json import Member, split_objects
+from gram_os.files.raw_json import Member, split_objects
 
 
 @dataclass(frozen=True, slots=True)

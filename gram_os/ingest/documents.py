@@ -27,10 +27,10 @@ from gram_os.cluster.bulk import Backoff, BulkItem, retry
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
-from gram_os.cluster.raw_json import replace_member
 from gram_os.cluster.source_filter import find_number
 from gram_os.cluster.stored import DocumentKey, StoredDocument, read_key
 from gram_os.fields import read_field
+from gram_os.files.raw_json import replace_member
 from gram_os.ingest.packing import pack_probabilities
 from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, require_label
-from gram_os.cluster.raw_json import split_object
 from gram_os.cluster.stored import DocumentKey, StoredDocument
 from gram_os.errors import IndexUnfitError
+from gram_os.files.raw_json import split_object
 from gram_os.ingest.backfill import backfill
 from gram_os.model.generator import Generator
 from tests.bundles import make_generator

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_os.cluster.raw_json import on_one_line, replace_member, split_object, split_objects
+from gram_os.files.raw_json import on_one_line, replace_member, split_object, split_objects
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
