@@ -32,7 +32,8 @@ from gram_os.cluster.labels import require_label
 from gram_os.data import sample_file
 from gram_os.errors import GramError, InputError
 from gram_os.fields import read_field
-from gram_os.ingest.documents import Refusal, read_document
+from gram_os.ingest.documents import read_document
+from gram_os.ingest.writing import Refusal
 from gram_os.model.backbone import load_generator
 from gram_os.model.bundle import Bundle
 from gram_os.model.generator import Generator

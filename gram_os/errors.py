@@ -9,7 +9,8 @@
     ├── QueryRefusedError        the generator takes no more queries for now
     ├── ClusterError             OpenSearch refuses, or does not answer
     │   ├── ClusterUnreachableError
-    │   ├── ClusterBusyError     429, 503: not now
+    │   ├── ClusterBusyError     429, 502, 503, 504: not now
+    │   ├── ClusterGarbledError  an answer that no OpenSearch gives, or half of one
     │   ├── ClusterAuthError     wrong credentials, missing rights, untrusted certificate
     │   ├── IndexMissingError
     │   └── IndexUnfitError      the index is there, but its mapping or state does not serve
@@ -92,6 +93,10 @@ class ClusterUnreachableError(ClusterError):
 
 class ClusterBusyError(ClusterError):
     """The cluster refuses work for now (429, 503, a block of the whole cluster). The same request may pass later."""
+
+
+class ClusterGarbledError(ClusterError):
+    """An answer that no OpenSearch gives: half of one, a proxy's page, another service."""
 
 
 class ClusterAuthError(ClusterError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from tenacity import (
     RetryCallState,
@@ -21,13 +21,16 @@ from tenacity import (
 )
 
 from gram_os.cluster.blocks import ERROR_TYPES
-from gram_os.errors import ClusterBusyError, ClusterUnreachableError, InputError
+from gram_os.errors import ClusterBusyError, ClusterGarbledError, ClusterUnreachableError, InputError
 from gram_os.files.raw_json import on_one_line
 
+T = TypeVar("T")
 Send = Callable[[bytes], Sequence[Mapping[str, Any]]]
 
 _OPERATIONS: Final = ("index", "create", "update", "delete")
 _RETRIED: Final = (429, 503)
+#: Errors after which the same request may pass: it can be sent again as it is.
+TRANSIENT: Final = (ClusterBusyError, ClusterUnreachableError, ClusterGarbledError)
 #: The most actions in one request. A caller that collects actions takes this number too: its chunk is one request.
 CHUNK: Final = 512
 # A request of this size is indexed in well under a second, and is far from http.max_content_length (100 MB).
@@ -73,12 +76,14 @@ class Backoff:
     """How often refused actions are sent again, and with which pauses. The default takes about a minute in all.
 
     attempts: how often an action is sent, the first time included. The n-th pause is random between 0 and
-    `initial_s` * 2^n seconds, at most `max_s`. It is random so that several writers do not come in step.
+    `initial_s` * 2^n seconds, at most `max_s`. It is random so that several writers do not come in step. on_retry is
+    called before each pause.
     """
 
     attempts: int = 10
     initial_s: float = 0.5
     max_s: float = 20.0
+    on_retry: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -91,21 +96,22 @@ class _Entry:
     item: BulkItem | None = field(default=None)
 
 
-def retry(attempt: Callable[[], bool], backoff: Backoff) -> None:
-    """Call `attempt` with growing pauses while it returns True or the cluster is busy or does not answer.
+def retry(attempt: Callable[[], T], backoff: Backoff, *, again: Callable[[T], bool] = lambda _: False) -> T:
+    """Call `attempt` and return what it returns. Call it again, with growing pauses, while the cluster cannot answer.
 
-    After the last attempt, what it returned is final, and what it raised is raised.
+    That is: `attempt` raises one of `TRANSIENT`, or `again` is true of what it returns. After the last attempt, what it
+    returned is final, and what it raised is raised.
     """
 
-    def give_up(state: RetryCallState) -> None:
+    def give_up(state: RetryCallState) -> T:
         assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
-        if state.outcome.failed:
-            state.outcome.result()
+        return cast("T", state.outcome.result())
 
-    Retrying(
+    return Retrying(
         stop=stop_after_attempt(backoff.attempts),
         wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
-        retry=retry_if_result(bool) | retry_if_exception_type((ClusterBusyError, ClusterUnreachableError)),
+        retry=retry_if_result(again) | retry_if_exception_type(TRANSIENT),
+        before_sleep=lambda _: backoff.on_retry() if backoff.on_retry else None,
         retry_error_callback=give_up,
     )(attempt)
 
@@ -181,11 +187,13 @@ def _settle(entries: Sequence[_Entry], send: Send, backoff: Backoff) -> None:
         waiting = [entry for entry in entries if entry.item is None or entry.item.refused_for_now]
         if waiting:
             answers = send(b"".join(entry.lines for entry in waiting))
+            if len(answers) != len(waiting):
+                raise ClusterGarbledError(f"the cluster answered {len(answers)} of {len(waiting)} actions; try again")
             for entry, answer in zip(waiting, answers, strict=True):
                 entry.item = _read_answer(entry, answer)
         return any(entry.item is not None and entry.item.refused_for_now for entry in waiting)
 
-    retry(attempt, backoff)
+    retry(attempt, backoff, again=bool)
 
 
 def _read_answer(entry: _Entry, answer: Mapping[str, Any]) -> BulkItem:

@@ -101,6 +101,12 @@ class Cluster:
         view._client = OpenSearch(transport_class=lambda *_, **__: TimedTransport(self._client.transport, seconds))
         return view
 
+    def with_backoff(self, backoff: Backoff) -> Cluster:
+        """Return a view of this cluster with other retries. Both use the same connections."""
+        view = copy(self)
+        view.backoff = backoff
+        return view
+
     def close(self) -> None:
         """Close the connections. A later request opens new ones."""
         self._client.close()

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.client import Cluster
-from gram_os.errors import IndexMissingError, IndexUnfitError
+from gram_os.errors import ClusterError, IndexMissingError, IndexUnfitError
 
 _PAGE: Final = 1000
 
@@ -57,6 +58,27 @@ class Records:
         except IndexMissingError:
             return None
         return _read(found) if found.get("found") else None
+
+    def get_many(self, ids: Sequence[str]) -> dict[str, Record]:
+        """Return the records of these ids that are there."""
+        if not ids:
+            return {}
+        try:
+            found = self._cluster.request("POST", f"/{self.index}/_mget", {"ids": list(ids)}, index=self.index)["docs"]
+        except IndexMissingError:
+            return {}
+        return {document["_id"]: _read(document) for document in found if document.get("found")}
+
+    def put_many(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write records, id -> body, whatever is there. Raises ClusterError for the first that is refused."""
+        if not self._is_made:
+            self._make_index()
+        actions = [{"op": "index", "index": self.index, "id": id_, "body": body} for id_, body in bodies.items()]
+        for item in self._cluster.bulk(actions):
+            if item.blocked:
+                raise explain_block(str(item.error), self.index)
+            if not item.ok:
+                raise ClusterError(f"index '{self.index}': record '{item.id}' was refused ({item.error})")
 
     def create(self, id_: str, body: Mapping[str, Any]) -> bool:
         """Write a new record. Return False when there is one of this id."""

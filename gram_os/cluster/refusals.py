@@ -13,6 +13,7 @@ from gram_os.errors import (
     ClusterAuthError,
     ClusterBusyError,
     ClusterError,
+    ClusterGarbledError,
     ClusterUnreachableError,
     IndexMissingError,
     IndexUnfitError,
@@ -42,7 +43,7 @@ def explain_refusal(
         return ClusterAuthError(f"{url} does not accept {user} (401); set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD")
     if status == 403:
         return ClusterAuthError(f"{url}: {user}: {reason} (403); have a role with that right mapped to it")
-    if status in (429, 503):
+    if status in (429, 502, 503, 504):
         return ClusterBusyError(f"{url} is overloaded or not ready ({status}, {reason}); try again later")
     where = f"{url}, index '{index}'" if index else url
     return ClusterError(f"{where}: refused ({status}, {kind}: {reason})")
@@ -79,7 +80,7 @@ def explain_failed_connection(reason: str, url: str) -> ClusterError:
 
 def explain_other_service(answer: object, url: str) -> ClusterError:
     """Return the error for an answer that no OpenSearch gives, such as a proxy's page."""
-    return ClusterError(f"{url} answers, but not as OpenSearch does: {str(answer)[:100]}; correct the URL")
+    return ClusterGarbledError(f"{url} answers, but not as OpenSearch does: {str(answer)[:100]}; correct the URL")
 
 
 def read_version(answer: object, url: str) -> str:

@@ -1,13 +1,8 @@
-"""Documents and their codes: read a hit, hash what is coded, code it, write a chunk and see what became of it.
+"""A document becomes codes: read a hit, hash what is coded, code it, write the codes and see what became of it.
 
 A document's `source` is the hash of the bundle and of everything that its codes are made from. If the index holds the
-same hash, its codes are current.
-
-Codes are written with the whole document, byte for byte as it is stored, under the version number that it has
-(`external_gte`). The cluster refuses our write when somebody else has written in between. A partial update would be
-simpler. But it raises the number, and a writer that numbers its documents itself is locked out. It also writes numbers
-anew, so that a keyword 1.10 becomes 1.1. The cluster forgets the number of a deleted document after a minute
-(`index.gc_deletes`), so each write comes right behind a read.
+same hash, its codes are current. Backfill, watch, the hook and dead letters all work through `LabelWriter`. How a
+document is written back stands in `writing`.
 
 Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
 """
@@ -16,27 +11,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 from gram_os.catalogue import Product
-from gram_os.cluster.bulk import Backoff, BulkItem, retry
+from gram_os.cluster.blocks import explain_block
+from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
-from gram_os.cluster.source_filter import find_number
-from gram_os.cluster.stored import DocumentKey, StoredDocument, read_key
+from gram_os.cluster.source_filter import find_wordy_fields, read_source_filter
+from gram_os.cluster.stored import DocumentKey, read_key
+from gram_os.errors import GramError
 from gram_os.fields import read_field
 from gram_os.files.raw_json import replace_member
+from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.packing import pack_probabilities
+from gram_os.ingest.writing import Refusal, Rewrite, WriteOutcome, rewrite_documents
 from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText
 
-_READ_TOGETHER: Final = 128  # documents
-_ONCE: Final = Backoff(attempts=1)  # a write is not repeated as it is: the documents are read anew before
+log = logging.getLogger(__name__)
+
+# A coder that fails for so many texts one after the other is broken. It is not the texts' fault.
+_HOPELESS: Final = 16
 
 
 class ProductCoder(Protocol):
@@ -49,19 +52,6 @@ class ProductCoder(Protocol):
 
     def code_batch(self, products: Sequence[Product]) -> list[CodedText]:
         """Return the codes of each product, in order. For a handful that should not wait for more to come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A document that could not be coded or written, and why."""
-
-    key: DocumentKey
-    reason: str
-
-    @property
-    def id(self) -> str:
-        """The document's id."""
-        return self.key.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +76,6 @@ class CodedDocument:
 
     document: Document
     coded: CodedText
-
-
-@dataclass(slots=True)
-class WriteOutcome:
-    """What became of a chunk of coded documents.
-
-    conflicts: somebody changed them since they were read; read and code them again. deleted: somebody deleted them.
-    refused: the cluster does not take their codes. block: the cluster's words when a block refused documents, else
-    None. Those documents are in no list. `explain_block` in `gram_os.cluster.blocks` has the cure.
-    """
-
-    written: list[DocumentKey] = field(default_factory=list)
-    conflicts: list[DocumentKey] = field(default_factory=list)
-    deleted: list[DocumentKey] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    block: str | None = None
 
 
 def source_fields(state: LabelState, bundle: Bundle) -> list[str]:
@@ -141,17 +115,64 @@ def source_hash(product: Product, bundle: Bundle) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Generator[CodedDocument]:
-    """Code a stream of documents. The coder reads ahead, and works while the caller writes."""
+def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Generator[CodedDocument | Refusal]:
+    """Code a stream of documents, in order. The coder reads ahead, and works while the caller writes.
+
+    A document that the coder fails for is a Refusal. The stream goes on behind it. Raises what `documents` raises, and
+    the coder's error when it fails for `_HOPELESS` documents one after the other.
+    """
+    stream = iter(documents)
     uncoded: deque[Document] = deque()
+    broken: list[Exception] = []
 
     def read_ahead() -> Iterator[Product]:
-        for document in documents:
-            uncoded.append(document)
-            yield document.product
+        try:
+            for document in stream:
+                uncoded.append(document)
+                yield document.product
+        except Exception as error:
+            broken.append(error)
+            raise
 
-    for coded in coder.code_products(read_ahead()):
-        yield CodedDocument(uncoded.popleft(), coded)
+    while True:
+        try:
+            for coded in coder.code_products(read_ahead()):
+                yield CodedDocument(uncoded.popleft(), coded)
+        except Exception as error:
+            if broken or isinstance(error, GramError):
+                raise
+            log.warning("the model failed (%s); %d products are coded one by one", error, len(uncoded))
+            yield from _code_one_by_one(coder, [uncoded.popleft() for _ in range(len(uncoded))])
+        else:
+            return
+
+
+def code_batch(coder: ProductCoder, documents: Sequence[Document]) -> list[CodedDocument | Refusal]:
+    """Code a handful of documents now, in order. See `code_documents`."""
+    try:
+        coded = coder.code_batch([document.product for document in documents])
+    except GramError:
+        raise
+    except Exception as error:
+        log.warning("the model failed (%s); %d products are coded one by one", error, len(documents))
+        return list(_code_one_by_one(coder, documents))
+    return [CodedDocument(document, codes) for document, codes in zip(documents, coded, strict=True)]
+
+
+def _code_one_by_one(coder: ProductCoder, documents: Sequence[Document]) -> Iterator[CodedDocument | Refusal]:
+    failures = 0
+    for document in documents:
+        try:
+            (coded,) = coder.code_batch([document.product])
+        except Exception as error:
+            failures += 1
+            if failures >= _HOPELESS:
+                raise
+            reason = f"could not be coded: {type(error).__name__}: {error}"
+            yield Refusal(document.key, reason, source=document.source)
+        else:
+            failures = 0
+            yield CodedDocument(document, coded)
 
 
 def build_code_fields(coded: CodedText, source: str) -> dict[str, Any]:
@@ -170,89 +191,78 @@ def build_code_fields(coded: CodedText, source: str) -> dict[str, Any]:
 
 
 def write_documents(
-    cluster: Cluster, state: LabelState, coded: Sequence[CodedDocument], wordy: Collection[str] = ()
+    cluster: Cluster, state: LabelState, coded: Sequence[CodedDocument], wordy: Iterable[str] = ()
 ) -> WriteOutcome:
-    """Write the codes of one chunk and say what became of each document.
+    """Write the codes of one chunk and say what became of each document. See `rewrite_documents`."""
+    return rewrite_documents(cluster, [_plan(state, item) for item in coded], frozenset(wordy))
 
-    wordy: fields of a filtered `_source` in which no number is safe (`find_wordy_fields` in
-    `gram_os.cluster.source_filter`). A document with one is refused.
 
-    Up to `gram_os.cluster.bulk.CHUNK` documents and 8 MiB are one request. A request that the cluster refuses for now
-    is sent again, and each time the documents are read anew. Raises ClusterError when the cluster does not answer.
+def _plan(state: LabelState, coded: CodedDocument) -> Rewrite:
+    document = coded.document
+    fields = json.dumps(build_code_fields(coded.coded, document.source), ensure_ascii=False)
+    change = partial(_put_codes, code_field(state.label), fields)
+    return Rewrite(document.key, document.seq_no, document.primary_term, change, document.source)
+
+
+def _put_codes(name: str, fields: str, source: str) -> str:
+    return replace_member(source, name, fields)
+
+
+class LabelWriter:
+    """Reads documents, codes them and writes the codes under one label: what all ways into an index share.
+
+    name: an index, or an alias of several that have the label. Documents that cannot be coded or written become dead
+    letters. A document that is coded leaves them. written: how many documents got codes so far.
     """
-    chunk = _Chunk(cluster, state, {item.document.key: item for item in coded}, wordy)
-    retry(chunk.attempt, cluster.backoff)
-    chunk.outcome.refused += [Refusal(key, chunk.late[key]) for key in chunk.waiting]
-    return chunk.outcome
 
+    def __init__(self, cluster: Cluster, name: str, state: LabelState, coder: ProductCoder):
+        self.cluster, self.name, self.state, self.coder = cluster, name, state, coder
+        self.letters = DeadLetters(cluster)
+        self.written = 0
+        self._wordy: frozenset[str] = frozenset()
+        self._is_filtered = False
 
-@dataclass(slots=True)
-class _Chunk:
-    """Coded documents on their way. waiting: those that are not settled. late: why the cluster took some not yet."""
+    @property
+    def fields(self) -> list[str]:
+        """The fields of a hit's `_source` that `read` needs."""
+        return source_fields(self.state, self.coder.bundle)
 
-    cluster: Cluster
-    state: LabelState
-    waiting: dict[DocumentKey, CodedDocument]
-    wordy: Collection[str]
-    outcome: WriteOutcome = field(default_factory=WriteOutcome)
-    late: dict[DocumentKey, str] = field(default_factory=dict)
+    def check(self) -> None:
+        """Check that codes can be written safely. Raises IndexUnfitError, and IndexMissingError."""
+        indices = self.cluster.get_indices(self.name)
+        for facts in indices:
+            state = self.state
+            checks = check_index(self.cluster, facts.name, state.label, state.title_field, state.products)
+            # A block shows when there is something to write, and the error then says how far the run came.
+            require_fit([check for check in checks if check.name != "writes"], facts.name)
+        self._wordy = frozenset().union(*(find_wordy_fields(facts.mapping) for facts in indices))
+        self._is_filtered = any(not read_source_filter(facts.mapping).is_open for facts in indices)
 
-    def attempt(self) -> bool:
-        """Read what waits as it is now, and write what is as it was coded. Return whether something still waits."""
-        sent: list[DocumentKey] = []
-        for place, answer in enumerate(self.cluster.bulk(self._build_writes(sent), backoff=_ONCE)):
-            self._settle(sent[place], answer)
-        return bool(self.waiting)
+    def read(self, hit: Mapping[str, Any]) -> Document | Refusal:
+        """Read a hit. See `read_document`."""
+        return read_document(hit, self.state, self.coder.bundle)
 
-    def _build_writes(self, sent: list[DocumentKey]) -> Iterator[dict[str, Any]]:
-        """Yield the writes, and note their keys in `sent`. The documents are read in parts, since they may be large."""
-        keys = list(self.waiting)
-        for start in range(0, len(keys), _READ_TOGETHER):
-            part = keys[start : start + _READ_TOGETHER]
-            for key, stored in zip(part, self.cluster.read_documents(part), strict=True):
-                action = self._plan(key, stored)
-                if action is not None:
-                    sent.append(key)
-                    yield action
+    def code(self, documents: Iterable[Document]) -> Generator[CodedDocument | Refusal]:
+        """Code a stream of documents. See `code_documents`."""
+        return code_documents(self.coder, documents)
 
-    def _plan(self, key: DocumentKey, stored: StoredDocument | None) -> dict[str, Any] | None:
-        """Return the write of a document, or settle it when there is nothing to write."""
-        document = self.waiting[key].document
-        if stored is None:
-            self.outcome.deleted.append(key)
-        elif (stored.seq_no, stored.primary_term) != (document.seq_no, document.primary_term):
-            self.outcome.conflicts.append(key)
-        elif stored.source is None:
-            self.outcome.refused.append(Refusal(key, "has no _source, so it cannot be written back"))
-        elif self.wordy and (path := find_number(json.loads(stored.source), self.wordy)):
-            reason = f"field '{path}' holds a number, and the filter of _source has not kept how it was written"
-            self.outcome.refused.append(Refusal(key, f"{reason}; write it as a text"))
-        else:
-            return _build_write(self.state, self.waiting[key], stored.source, stored.version)
-        del self.waiting[key]
-        return None
+    def code_now(self, documents: Sequence[Document]) -> list[CodedDocument | Refusal]:
+        """Code a handful of documents. See `code_batch`."""
+        return code_batch(self.coder, documents)
 
-    def _settle(self, key: DocumentKey, answer: BulkItem) -> None:
-        if answer.refused_for_now:
-            self.late[key] = str(answer.error)
-            return
-        del self.waiting[key]
-        if answer.ok:
-            self.outcome.written.append(key)
-        elif answer.conflict:
-            self.outcome.conflicts.append(key)
-        elif answer.blocked:
-            self.outcome.block = self.outcome.block or answer.error
-        else:
-            self.outcome.refused.append(Refusal(key, answer.error or f"status {answer.status}"))
+    def write(self, chunk: Sequence[CodedDocument | Refusal]) -> WriteOutcome:
+        """Write what was coded, and keep what was refused as dead letters. Return what became of each document.
 
-
-def _build_write(state: LabelState, coded: CodedDocument, source: str, version: int) -> dict[str, Any]:
-    """Build the write of a document with its codes. `pipeline`: the index's default pipeline has seen it before."""
-    key, fields = coded.document.key, build_code_fields(coded.coded, coded.document.source)
-    routing = {} if key.routing is None else {"routing": key.routing}
-    return {
-        "op": "index", "index": key.index, "id": key.id, **routing,
-        "version": version, "version_type": "external_gte", "pipeline": "_none",
-        "body": replace_member(source, code_field(state.label), json.dumps(fields, ensure_ascii=False)),
-    }  # fmt: skip
+        Raises IndexUnfitError or ClusterBusyError when a block keeps writes out, and what `rewrite_documents` raises.
+        """
+        if self._is_filtered:
+            self.check()  # a writer may have brought a field that _source leaves out
+        coded = [item for item in chunk if isinstance(item, CodedDocument)]
+        outcome = write_documents(self.cluster, self.state, coded, self._wordy)
+        outcome.refused += [item for item in chunk if isinstance(item, Refusal)]
+        self.letters.put(self.state.label, outcome.refused)
+        self.letters.clear(self.state.label, [*outcome.written, *outcome.deleted])
+        self.written += len(outcome.written)
+        if outcome.block is not None:
+            raise explain_block(outcome.block, self.name, progress=f"{self.written} products were coded")
+        return outcome

@@ -20,13 +20,12 @@ from gram_os.ingest.backfill import BackfillReport, backfill
 from gram_os.ingest.documents import (
     CodedDocument,
     Document,
-    Refusal,
-    WriteOutcome,
     read_document,
     source_fields,
     write_documents,
 )
 from gram_os.ingest.packing import pack_probabilities
+from gram_os.ingest.writing import Refusal, WriteOutcome
 from gram_os.model.coded import CodedText
 from gram_os.model.generator import Generator
 from gram_os.settings import ClusterSettings
@@ -323,10 +322,11 @@ def test_more_documents_than_one_page(cluster: Cluster, make_index: MakeIndex, g
         contextlib.closing(Cluster(ClusterSettings(url=relay.url, timeout_s=120))) as through,
     ):
         assert backfill(through, index, _state(generator), generator, progress=settled.append) == BackfillReport(1300)
-        assert settled == [512, 512, 276]
-        assert len([line for line in relay.requests if "/_bulk" in line]) == 3  # a chunk is a request
+        assert sum(settled) == 1300 and max(settled) <= 512
+        writes = [line for line in relay.requests if "/_bulk" in line]
+        assert len(writes) == 2 * 2  # each shard is read by itself, and a chunk is a request
         assert backfill(through, index, _state(generator), generator) == BackfillReport(0, 1300)
-        assert len([line for line in relay.requests if "/_bulk" in line]) == 3
+        assert [line for line in relay.requests if "/_bulk" in line] == writes
 
 
 @pytest.mark.parametrize("block", ["write", "read_only", "read_only_allow_delete"])

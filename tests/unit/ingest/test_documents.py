@@ -16,13 +16,13 @@ from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
 from gram_os.ingest.documents import (
     Document,
-    Refusal,
     build_code_fields,
     code_documents,
     read_document,
     source_fields,
     source_hash,
 )
+from gram_os.ingest.writing import Refusal
 from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText, ScoredCode
 from gram_os.text.attribute import AttributeType, TypedValue

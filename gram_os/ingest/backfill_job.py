@@ -1,0 +1,182 @@
+"""The plan of a backfill on the cluster: which ranges of which shards are read, in which pass, by many workers.
+
+A job is a record in `.gram-state`. Its first pass covers what is in the index at the start. Each later pass covers what
+was written meanwhile, by others and by the job itself. Workers of several machines that code the same index under the
+same label take part in one job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from gram_os.cluster.labels import LabelState
+from gram_os.cluster.records import Record, Records
+from gram_os.ingest.feed import Shard
+from gram_os.ingest.slices import Lease, Leases
+
+_PART: Final = 50_000  # numbers of a shard that are one slice: some minutes of coding
+MOST_PASSES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A slice: the numbers of a shard above `start` and up to `last`."""
+
+    index: str
+    uuid: str
+    shard: int
+    start: int
+    last: int
+
+
+def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str, int] | None = None) -> list[Part]:
+    """Cut the shards' numbers into slices: into about `parts`, by default into slices of at most 50,000 numbers.
+
+    starts: key of a shard -> the number behind which it begins.
+
+    >>> shard = Shard("shop", "u", 0, checkpoint=99)
+    >>> [(part.start, part.last) for part in split_shards([shard], parts=2)]
+    [(-1, 49), (49, 99)]
+    """
+    found = [(shard, (starts or {}).get(shard.key, -1)) for shard in shards]
+    total = sum(shard.checkpoint - start for shard, start in found)
+    width = max(1, -(-total // parts) if parts else _PART)
+    return [
+        Part(shard.index, shard.uuid, shard.number, at, min(at + width, shard.checkpoint))
+        for shard, start in found
+        for at in range(start, shard.checkpoint, width)
+    ]
+
+
+def watch_slice(state: LabelState, shard_key: str) -> str:
+    """Return the id of the record that says up to which number a shard's changes are known to be coded."""
+    known = json.dumps([state.bundle, state.title_field, state.products], sort_keys=True)
+    return f"watch.{state.label}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.{shard_key}"
+
+
+def build_watch_slice(state: LabelState, position: int) -> dict[str, Any]:
+    """Build that record as it is written first."""
+    return {"kind": "watch", "label": state.label, "position": position, "owner": None, "beat": 0}
+
+
+def _ends(shards: Iterable[Shard]) -> dict[str, int]:
+    return {shard.key: shard.checkpoint for shard in shards}
+
+
+class Job:
+    """One backfill as all of its workers see it.
+
+    is_resumed: the job was there already.
+    """
+
+    def __init__(self, records: Records, record: Record, state: LabelState, *, is_resumed: bool):
+        self.is_resumed = is_resumed
+        self._records, self._record, self._state = records, record, state
+
+    @classmethod
+    def open(
+        cls, records: Records, name: str, state: LabelState, shards: Sequence[Shard], parts: int | None, *, resume: bool
+    ) -> Job:
+        """Take part in the job that runs or was interrupted, or begin one: always without `resume`."""
+        id_ = "backfill." + hashlib.sha256(f"{state.label}\0{name}".encode()).hexdigest()[:24]
+        while True:
+            record = records.get(id_)
+            if record and resume and not record.body["done"] and _fits(record.body, state, shards):
+                return cls(records, record, state, is_resumed=True)
+            body = {
+                "kind": "backfill", "job": uuid.uuid4().hex, "label": state.label, "bundle": state.bundle,
+                "name": name, "products": state.products, "done": False, "pass": 1,
+                "plan": [asdict(part) for part in split_shards(shards, parts)], "ends": _ends(shards),
+            }  # fmt: skip
+            if (record is None and records.create(id_, body)) or (record and records.put(id_, body, record)):
+                made = records.get(id_)
+                if made is not None and made.body["job"] == body["job"]:
+                    return cls(records, made, state, is_resumed=False)
+
+    @property
+    def turn(self) -> int:
+        """The number of the pass, from 1."""
+        return int(self._record.body["pass"])
+
+    @property
+    def is_done(self) -> bool:
+        """True when nothing is left to do."""
+        return bool(self._record.body["done"])
+
+    @property
+    def plan(self) -> list[Part]:
+        """The slices of the pass."""
+        return [Part(**part) for part in self._record.body["plan"]]
+
+    def look(self) -> None:
+        """Read the job as it is now."""
+        self._record = self._records.get(self._record.id) or self._record
+
+    def take(self, leases: Leases) -> tuple[Part, Lease] | None:
+        """Take the lease of a slice that nobody reads. None when there is no such slice."""
+        known = self._records.get_many(self._slice_ids())
+        for id_, part in zip(self._slice_ids(), self.plan, strict=True):
+            if id_ in known and known[id_].body.get("done"):
+                continue
+            body = {
+                "kind": "slice", "job": self._record.body["job"], "label": self._record.body["label"],
+                "index": part.index, "uuid": part.uuid, "position": part.start, "done": False,
+            }  # fmt: skip
+            lease = leases.take(id_, body)
+            if lease is not None:
+                return part, lease
+        return None
+
+    def count(self, name: str) -> int:
+        """Return a count over the slices of this pass, such as "coded" or "conflicts"."""
+        return sum(int(record.body.get(name, 0)) for record in self._slices())
+
+    def is_pass_done(self) -> bool:
+        """Return whether all slices of the pass are read."""
+        slices = self._slices()
+        return len(slices) == len(self.plan) and all(record.body.get("done") for record in slices)
+
+    def advance(self, shards: Sequence[Shard]) -> None:
+        """Begin the next pass, or end the job when nothing was written since. Another worker may have been first.
+
+        shards: as they are now, all of them refreshed.
+        """
+        ends: dict[str, int] = self._record.body["ends"]
+        ahead = split_shards(shards, None, ends)
+        is_quiet = self.turn > 1 and not self.count("coded") and not self.count("conflicts")
+        body = {**self._record.body, "done": True}
+        if ahead and not is_quiet and self.turn < MOST_PASSES:
+            plan = [asdict(part) for part in ahead]
+            body = {**self._record.body, "pass": self.turn + 1, "plan": plan, "ends": {**ends, **_ends(shards)}}
+        if self._records.put(self._record.id, body, self._record) and body["done"]:
+            self._leave_positions()
+            self._forget_slices()
+        self.look()
+
+    def _leave_positions(self) -> None:
+        """Tell `watch` from where on changes may be uncoded. Where a watch has been before, it knows better."""
+        for shard_key, end in self._record.body["ends"].items():
+            self._records.create(watch_slice(self._state, shard_key), build_watch_slice(self._state, end))
+
+    def _forget_slices(self) -> None:
+        for record in self._records.find({"term": {"job": self._record.body["job"]}}):
+            if record.body["kind"] == "slice":
+                self._records.delete(record.id)
+
+    def _slice_ids(self) -> list[str]:
+        job, turn = self._record.body["job"], self.turn
+        return [f"slice.{job}.{turn}.{number}" for number in range(len(self._record.body["plan"]))]
+
+    def _slices(self) -> list[Record]:
+        return list(self._records.get_many(self._slice_ids()).values())
+
+
+def _fits(body: Mapping[str, Any], state: LabelState, shards: Sequence[Shard]) -> bool:
+    """Say whether an unfinished job codes what is asked for now."""
+    is_same = (body["bundle"], body["products"]) == (state.bundle, state.products)
+    return is_same and set(body["ends"]) <= {shard.key for shard in shards}
