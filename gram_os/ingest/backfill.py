@@ -22,7 +22,7 @@ from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
 from gram_os.errors import GramError
 from gram_os.ingest.backfill_job import MOST_PASSES, Job, Part
-from gram_os.ingest.documents import CodedDocument, Document, LabelWriter, ProductCoder
+from gram_os.ingest.documents import CodedDocument, Document, LabelWriter, ProductCoder, gather_chunks
 from gram_os.ingest.feed import Page, Shard, ShardReader, look_at_shards
 from gram_os.ingest.pace import Pace, SearchLoad, read_search_load
 from gram_os.ingest.slices import Lease, Leases, name_worker, open_state
@@ -257,7 +257,7 @@ class _SliceWork:
         with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="gram-os-writing") as pool:
             try:
                 with closing(self.run_.writer.code(self._read())) as coded:
-                    for chunk in _gather(coded):
+                    for chunk in gather_chunks(coded, _CHUNK_S):
                         self._send(pool, chunk)
                 while self.chunks:
                     self._settle()
@@ -340,16 +340,3 @@ class _SliceWork:
         if done:
             self._count_unchanged()
         self.lease.save(self.run_.cluster, position=max(position, self.lease.position), done=done, **self.counts)
-
-
-def _gather(items: Iterator[CodedDocument | Refusal]) -> Iterator[list[CodedDocument | Refusal]]:
-    """Gather what is coded into chunks: full ones, or what a slow model has coded in some seconds."""
-    chunk: list[CodedDocument | Refusal] = []
-    started = time.monotonic()
-    for item in items:
-        chunk.append(item)
-        if len(chunk) >= CHUNK or time.monotonic() - started > _CHUNK_S:
-            yield chunk
-            chunk, started = [], time.monotonic()
-    if chunk:
-        yield chunk

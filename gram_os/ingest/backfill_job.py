@@ -8,7 +8,6 @@ same label take part in one job.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from typing import Any, Final
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.records import Record, Records
 from gram_os.ingest.feed import Shard
-from gram_os.ingest.slices import Lease, Leases
+from gram_os.ingest.slices import Lease, Leases, Positions
 
 _PART: Final = 50_000  # numbers of a shard that are one slice: some minutes of coding
 MOST_PASSES: Final = 5
@@ -51,17 +50,6 @@ def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str
         for shard, start in found
         for at in range(start, shard.checkpoint, width)
     ]
-
-
-def watch_slice(state: LabelState, shard_key: str) -> str:
-    """Return the id of the record that says up to which number a shard's changes are known to be coded."""
-    known = json.dumps([state.bundle, state.title_field, state.products], sort_keys=True)
-    return f"watch.{state.label}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.{shard_key}"
-
-
-def build_watch_slice(state: LabelState, position: int) -> dict[str, Any]:
-    """Build that record as it is written first."""
-    return {"kind": "watch", "label": state.label, "position": position, "owner": None, "beat": 0}
 
 
 def _ends(shards: Iterable[Shard]) -> dict[str, int]:
@@ -160,8 +148,9 @@ class Job:
 
     def _leave_positions(self) -> None:
         """Tell `watch` from where on changes may be uncoded. Where a watch has been before, it knows better."""
+        positions = Positions(self._records, self._state)
         for shard_key, end in self._record.body["ends"].items():
-            self._records.create(watch_slice(self._state, shard_key), build_watch_slice(self._state, end))
+            positions.begin(shard_key, end)
 
     def _forget_slices(self) -> None:
         for record in self._records.find({"term": {"job": self._record.body["job"]}}):

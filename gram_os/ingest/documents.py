@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any, Final, Protocol
 
 from gram_os.catalogue import Product
 from gram_os.cluster.blocks import explain_block
+from gram_os.cluster.bulk import CHUNK
 from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_weights, code_field
@@ -157,6 +159,19 @@ def code_batch(coder: ProductCoder, documents: Sequence[Document]) -> list[Coded
         log.warning("the model failed (%s); %d products are coded one by one", error, len(documents))
         return list(_code_one_by_one(coder, documents))
     return [CodedDocument(document, codes) for document, codes in zip(documents, coded, strict=True)]
+
+
+def gather_chunks(items: Iterable[CodedDocument | Refusal], seconds: float) -> Iterator[list[CodedDocument | Refusal]]:
+    """Gather what is coded into chunks for `write`: full ones, or what was coded in so many seconds."""
+    chunk: list[CodedDocument | Refusal] = []
+    started = time.monotonic()
+    for item in items:
+        chunk.append(item)
+        if len(chunk) >= CHUNK or time.monotonic() - started > seconds:
+            yield chunk
+            chunk, started = [], time.monotonic()
+    if chunk:
+        yield chunk
 
 
 def _code_one_by_one(coder: ProductCoder, documents: Sequence[Document]) -> Iterator[CodedDocument | Refusal]:

@@ -8,6 +8,8 @@ its number, and its leases are taken at once.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import threading
@@ -20,6 +22,7 @@ from typing import Any, Final
 
 from gram_os.cluster.bulk import TRANSIENT, retry
 from gram_os.cluster.client import Cluster
+from gram_os.cluster.labels import LabelState
 from gram_os.cluster.records import Record, Records
 
 INDEX: Final = ".gram-state"
@@ -93,6 +96,35 @@ class Leases:
             self.seen[record.id] = (record.seq_no, now)
             return False
         return now - since > self.lease_s
+
+
+class Positions:
+    """How far the changes of each shard are coded under a label: one record a shard, without a lease."""
+
+    def __init__(self, records: Records, state: LabelState):
+        self._records, self._state = records, state
+        known = json.dumps([state.bundle, state.title_field, state.products], sort_keys=True)
+        self._prefix = f"watch.{state.label}.{hashlib.sha256(known.encode()).hexdigest()[:12]}"
+
+    def read(self, shard_key: str) -> int:
+        """Return the number up to which all documents of a shard are settled, -1 when nobody has read it."""
+        record = self._records.get(f"{self._prefix}.{shard_key}")
+        return -1 if record is None else int(record.body["position"])
+
+    def begin(self, shard_key: str, position: int) -> None:
+        """Write a position, unless there is one."""
+        self._records.create(f"{self._prefix}.{shard_key}", self._build(position))
+
+    def save(self, shard_key: str, position: int) -> None:
+        """Write a position."""
+        self._records.put(f"{self._prefix}.{shard_key}", self._build(position))
+
+    def lease(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Return the id and the first record of the lease of whoever follows an index of this name."""
+        return f"{self._prefix}@{name}", {"kind": "watching", "label": self._state.label, "index": name, "position": -1}
+
+    def _build(self, position: int) -> dict[str, Any]:
+        return {"kind": "watch", "label": self._state.label, "position": position}
 
 
 class Lease:
