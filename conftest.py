@@ -91,7 +91,7 @@ def _coded_products(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) 
     """The index `products` for the rest of the run: the sample's first products, attached and coded."""
     from gram_os.cluster.labels import LabelState, attach
     from gram_os.ingest.backfill import backfill
-    from gram_os.ingest.load import Source, load_products, survey_source
+    from gram_os.loading.load import Source, load_products, survey_source
     from gram_os.model.backbone import load_generator
 
     if cluster.index_exists(EXAMPLE_INDEX):
@@ -103,7 +103,8 @@ def _coded_products(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) 
     with gzip.open(sample_file("products.jsonl.gz"), "rt", encoding="utf-8") as lines:
         file.write_text("".join(islice(lines, EXAMPLE_PRODUCTS)), encoding="utf-8")
     generator = load_generator()
-    state = LabelState(generator.bundle.manifest.label, generator.bundle.id, "title")
+    manifest = generator.bundle.manifest
+    state = LabelState(manifest.label, generator.bundle.id, "title", coded_fields=manifest.coded_fields)
     source = Source(file)
     load_products(cluster, EXAMPLE_INDEX, source, survey_source(source), on_item=lambda _: None)
     cluster.put_mapping(EXAMPLE_INDEX, {"_meta": {"owner": EXAMPLE_OWNER}})

@@ -19,7 +19,7 @@ from gram_os.cluster.labels import LabelState, attach
 from gram_os.embedded import resolve_cluster
 from gram_os.errors import GramError
 from gram_os.ingest.backfill import backfill
-from gram_os.ingest.load import Source, load_products, survey_source
+from gram_os.loading.load import Source, load_products, survey_source
 from gram_os.model.generator import Generator
 from gram_os.settings import load_settings
 

@@ -12,21 +12,40 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any, Final
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from gram_os.errors import SettingsError
+from gram_os.settings_tables import (
+    ClusterSettings,
+    HookSettings,
+    IngestSettings,
+    ModelSettings,
+    NodeSettings,
+    QuerySettings,
+    ServerSettings,
+)
+
+__all__ = [
+    "VARIABLES",
+    "ClusterSettings",
+    "HookSettings",
+    "IngestSettings",
+    "ModelSettings",
+    "NodeSettings",
+    "QuerySettings",
+    "ServerSettings",
+    "Settings",
+    "load_settings",
+]
 
 _CONFIG_VARIABLE: Final = "GRAM_OS_CONFIG"
 _DEFAULT_CONFIG: Final = Path("gram-os.toml")
@@ -42,6 +61,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "OPENSEARCH_VERIFY_CERTS": "cluster.verify_certs",
     "OPENSEARCH_TIMEOUT": "cluster.timeout_s",
     "GRAM_OS_CLUSTER_CONNECTIONS": "cluster.connections",
+    "GRAM_OS_USER": "user",
     "GRAM_OS_CACHE_DIR": "cache_dir",
     "GRAM_OS_DATA_DIR": "data_dir",
     "GRAM_OS_NODE_HEAP": "node.heap",
@@ -52,94 +72,23 @@ VARIABLES: Final[Mapping[str, str]] = {
     "GRAM_OS_QUERIES_MAX_BATCH": "queries.max_batch",
     "GRAM_OS_QUERIES_MAX_WAIT_MS": "queries.max_wait_ms",
     "GRAM_OS_QUERIES_MAX_WAITING": "queries.max_waiting",
+    "GRAM_OS_MODEL_BUNDLES": "model.bundles",
+    "GRAM_OS_INGEST_INDICES": "ingest.indices",
+    "GRAM_OS_INGEST_WORKERS": "ingest.workers",
+    "GRAM_OS_INGEST_RATE": "ingest.rate",
+    "GRAM_OS_INGEST_POLL": "ingest.poll_s",
+    "GRAM_OS_INGEST_REFRESH": "ingest.refresh_s",
+    "GRAM_OS_INGEST_METRICS_HOST": "ingest.metrics_host",
+    "GRAM_OS_INGEST_METRICS_PORT": "ingest.metrics_port",
+    "GRAM_OS_HOOK_SECRET": "hook.secret",
+    "GRAM_OS_HOOK_INDICES": "hook.indices",
+    "GRAM_OS_HOOK_MAX_MEGABYTES": "hook.max_megabytes",
+    "GRAM_OS_HOOK_WINDOW": "hook.window_s",
+    "GRAM_OS_HOOK_ID_FIELD": "hook.id_field",
+    "GRAM_OS_HOOK_TITLE_FIELD": "hook.title_field",
+    "GRAM_OS_SERVER_HOST": "server.host",
+    "GRAM_OS_SERVER_PORT": "server.port",
 }
-
-
-class ClusterSettings(BaseModel):
-    """How to reach the OpenSearch cluster. Without a `url` the command line starts a node on demand."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    ca_certs: Path | None = None
-    verify_certs: bool = True
-    timeout_s: float = Field(default=30.0, gt=0, le=3600)
-    connections: int = Field(default=10, ge=1, description="connections that are kept open for threads to share")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_credentials_out_of_url(cls, data: Any) -> Any:
-        """Move `https://user:secret@host` into username and password, so that no message can show the secret."""
-        url = data.get("url") if isinstance(data, Mapping) else None
-        if not isinstance(url, str) or "@" not in urlsplit(url).netloc:
-            return data
-        parts = urlsplit(url)
-        found = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
-        bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        given = {key: value for key, value in data.items() if value is not None}
-        return {**found, **given, "url": bare}
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must look like https://HOST:9200")
-        parts.port  # noqa: B018  (raises ValueError for a port that is no number)
-        return url.rstrip("/")
-
-    @field_validator("ca_certs")
-    @classmethod
-    def _check_ca_certs(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.expanduser().is_file():
-            raise ValueError("no such file; give the path of a PEM file with the certificate authority")
-        return path.expanduser() if path is not None else None
-
-    @model_validator(mode="after")
-    def _check_credentials(self) -> ClusterSettings:
-        if (self.username is None) != (self.password is None):
-            given, missing = ("username", "PASSWORD") if self.password is None else ("password", "USERNAME")
-            raise ValueError(f"{given} is set alone; set OPENSEARCH_{missing} too, or neither")
-        return self
-
-
-class NodeSettings(BaseModel):
-    """The embedded node."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    heap: str = Field(
-        default="1g", pattern=r"^[1-9][0-9]*[mg]$", description="a size as java's -Xmx takes it: 512m, 2g"
-    )
-    start_timeout_s: float = Field(default=180.0, gt=0)
-
-
-class ModelSettings(BaseModel):
-    """Where a bundle's graphs run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto takes CUDA where ONNX Runtime offers it, else the CPU"
-    )
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 takes one a core")
-
-
-class QuerySettings(BaseModel):
-    """How a process that answers many queries codes them (query_pipeline/coder.py)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    head_megabytes: float = Field(default=64.0, ge=0, description="memory for the codes of head queries")
-    max_batch: int = Field(default=16, ge=1, description="the most queries that are coded together")
-    max_wait_ms: float = Field(
-        default=2.0, ge=0, le=1000, description="how long a batch waits for the callers of the last one"
-    )
-    max_waiting: int = Field(default=256, ge=1, description="the most queries that wait; others are refused")
 
 
 class Settings(BaseModel):
@@ -156,6 +105,10 @@ class Settings(BaseModel):
     node: NodeSettings = NodeSettings()
     model: ModelSettings = ModelSettings()
     queries: QuerySettings = QuerySettings()
+    ingest: IngestSettings = IngestSettings()
+    hook: HookSettings = HookSettings()
+    server: ServerSettings = ServerSettings()
+    user: str | None = Field(default=None, min_length=1, description="who edits; None: the user of the machine")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("gram-os"), description="files that can be fetched again"
     )
@@ -268,7 +221,7 @@ def _explain(item: Any, path: Path | None) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if isinstance(item["input"], Mapping | BaseModel):
         return f"{key}{where}: {message}"
-    value = "(hidden)" if "password" in key else repr(item["input"])
+    value = "(hidden)" if key.endswith(("password", "secret")) else repr(item["input"])
     return f"{key} = {value}{where}: {message}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,9 @@ from gram_os.cli import output
 if TYPE_CHECKING:
     from gram_os.cluster.checks import Check
     from gram_os.cluster.client import Cluster
+    from gram_os.cluster.facts import IndexFacts
     from gram_os.cluster.labels import LabelState
+    from gram_os.cluster.stock import Plan, Request
 
 EXAMPLE = """Example:
 
@@ -21,6 +24,7 @@ EXAMPLE = """Example:
   gram-os attach --index products --dry-run
   gram-os attach --index products --title-field name --label v1
   gram-os attach --index offers --query '{"term": {"kind": "product"}}'
+  gram-os attach --index products-1 --template 'products-*' --pipeline
 """
 
 _TitleOption = Annotated[str, typer.Option("--title-field", help="Field that holds the product's title.")]
@@ -34,6 +38,18 @@ _QueryOption = Annotated[
         "--query", help="An OpenSearch clause (JSON): which documents are products. By default all.", show_default=False
     ),
 ]
+_TemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="A pattern of index names, such as 'products-*': new indices of it get the code fields and labels.",
+        show_default=False,
+    ),
+]
+_PipelineOption = Annotated[
+    bool,
+    typer.Option("--pipeline", help="Also an ingest pipeline that marks documents with a changed title."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,58 +62,139 @@ def run(
     label: _LabelOption = None,
     title_field: _TitleOption = "title",
     query: _QueryOption = None,
+    template: _TemplateOption = None,
+    pipeline: _PipelineOption = False,
     bundle: output.BundleOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print checks and body, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print checks and bodies, and change nothing.")] = False,
     url: output.UrlOption = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Add the code fields to the mapping of an existing index. Its documents and its writers are left alone.
 
     Everything that codes need is checked first. An index in which codes cannot be written safely is refused with the
-    reason and the cure. The first label of an index becomes the active one, which searches use.
+    reason and the cure. The first label of an index becomes the active one, which searches use. Templates and pipelines
+    of others are never changed: the requests for that are printed.
     """
     from gram_os.cluster.checks import check_index, require_fit
     from gram_os.cluster.labels import LabelState, attach
+    from gram_os.cluster.stock import carry_out, template_name
     from gram_os.embedded import resolve_cluster
     from gram_os.model.bundle import Bundle
     from gram_os.settings import load_settings
 
     products = output.parse_clause("--query", query)
     model = Bundle.load(bundle)
-    state = LabelState(label or model.manifest.label, model.id, title_field, products=products)
+    state = LabelState(
+        label or model.manifest.label,
+        model.id,
+        title_field,
+        products=products,
+        coded_fields=model.manifest.coded_fields,
+    )
+    extras = _Extras(template, pipeline)
+    if template is not None:
+        template_name(template)  # its error comes before anything is changed
     with resolve_cluster(load_settings(cluster={"url": url})) as cluster:
         if dry_run:
             checks = check_index(cluster, index, state.label, title_field, products)
-            _print_plan(cluster, index, state, checks, as_json=as_json)
+            _print_plan(cluster, index, state, checks, extras, as_json=as_json)
             require_fit(checks, index)
             return
         checks = attach(cluster, index, state)
-    notes = [str(check) for check in checks if check.verdict == "note"]
+        (facts,) = cluster.get_indices(index)
+        plan = extras.plan(cluster, facts, state.label)
+        carry_out(cluster, plan)
+    _print_done(index, state, checks, plan, with_extras=extras != _Extras(None, False), as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extras:
+    """What the user wants beside the code fields: templates for a pattern of index names, the ingest pipeline."""
+
+    template: str | None
+    pipeline: bool
+
+    def plan(self, cluster: Cluster, facts: IndexFacts, label: str) -> Plan:
+        """Plan them for an index with the label, as it is or as it will be. Templates that are there are renewed."""
+        from gram_os.cluster.stock import Plan, foresee, plan_hash_fields, plan_pipeline, plan_refresh, plan_templates
+
+        title_field = facts.mapping["_meta"]["gram"]["labels"][label]["title_field"]
+        plans = [plan_pipeline(cluster, facts, title_field) if self.pipeline else plan_hash_fields(facts)]
+        facts = foresee(facts, plans[0])
+        if self.template is not None:
+            plans.append(plan_templates(cluster, facts, self.template))
+        plans.append(plan_refresh(cluster, facts, but=self.template))
+        return Plan(
+            [request for plan in plans for request in plan.requests],
+            [note for plan in plans for note in plan.notes],
+            [request for plan in plans for request in plan.by_hand],
+        )
+
+
+def _print_done(
+    index: str, state: LabelState, checks: Sequence[Check], extras: Plan, *, with_extras: bool, as_json: bool
+) -> None:
+    notes = [*(str(check) for check in checks if check.verdict == "note"), *extras.notes]
     if as_json:
-        done = {"index": index, "label": state.label, "bundle": state.bundle, "title_field": title_field}
+        done: dict[str, object] = {"index": index, "label": state.label, "bundle": state.bundle}
+        done["title_field"] = state.title_field
+        if with_extras:
+            done |= {"requests": [_name(each) for each in extras.requests], "by_hand": _write_all(extras.by_hand)}
         output.print_json(done | ({"notes": notes} if notes else {}))
         return
     for note in notes:
         print(f"note: {note}")
-    print(f"{index}: label {state.label} (bundle {state.bundle}, titles in '{title_field}') is attached")
+    print(f"{index}: label {state.label} (bundle {state.bundle}, titles in '{state.title_field}') is attached")
+    for request in extras.requests:
+        print(f"done: {_name(request)}")
+    _print_by_hand(extras.by_hand)
     print(f"next: gram-os backfill --index {index}")
 
 
-def _print_plan(cluster: Cluster, index: str, state: LabelState, checks: Sequence[Check], *, as_json: bool) -> None:
-    """Print all checks, and the request unless a check refuses the index."""
+def _print_plan(
+    cluster: Cluster, index: str, state: LabelState, checks: Sequence[Check], extras: _Extras, *, as_json: bool
+) -> None:
+    """Print all checks, and the requests unless a check refuses the index."""
     from gram_os.cluster.labels import build_attachment
+    from gram_os.cluster.stock import Plan, Request
 
-    plan: dict[str, object] = {}
+    first: list[Request] = []
+    plan = Plan([])
     if all(check.verdict != "refused" for check in checks):
         facts = cluster.get_indices(index)[0]
-        plan = {"request": f"PUT /{facts.name}/_mapping", "body": build_attachment(facts.mapping, index, state)}
+        body = build_attachment(facts.mapping, index, state)
+        first = [Request("PUT", f"/{facts.name}/_mapping", body)]
+        properties = {**facts.mapping.get("properties", {}), **body["properties"]}
+        mapping = {**facts.mapping, "_meta": body["_meta"], "properties": properties}
+        plan = extras.plan(cluster, replace(facts, mapping=mapping), state.label)
     if as_json:
-        output.print_json({**plan, "checks": [_describe(check) for check in checks]})
+        written: dict[str, object] = dict(_write_all(first)[0]) if first else {}
+        if plan.requests or plan.by_hand:
+            written |= {"more": _write_all(plan.requests), "by_hand": _write_all(plan.by_hand), "notes": plan.notes}
+        output.print_json({**written, "checks": [_describe(check) for check in checks]})
         return
     rows = [[check.name, check.verdict, str(check)] for check in checks]
     output.print_table(f"{index}: what codes need", ["check", "", "found"], rows, text_columns=True, beside=True)
-    if plan:
-        print(f"{plan['request']}\n{json.dumps(plan['body'], indent=2)}")
+    for request in [*first, *plan.requests]:
+        print(f"{_name(request)}\n{json.dumps(request.body, indent=2)}")
+    for note in plan.notes:
+        print(f"note: {note}")
+    _print_by_hand(plan.by_hand)
+
+
+def _print_by_hand(requests: Sequence[Request]) -> None:
+    """Print the requests that the owner of the cluster may send."""
+    for request in requests:
+        print(f"not sent, because it changes the cluster for others; send it yourself:\n{_name(request)}")
+        print(json.dumps(request.body, indent=2))
+
+
+def _write_all(requests: Sequence[Request]) -> list[dict[str, object]]:
+    return [{"request": _name(request), "body": request.body} for request in requests]
+
+
+def _name(request: Request) -> str:
+    return f"{request.method} {request.path}"
 
 
 def _describe(check: Check) -> dict[str, str]:

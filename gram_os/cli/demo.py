@@ -103,7 +103,7 @@ def prepare_index(cluster: Cluster, generator: Generator, seconds: dict[str, flo
     from gram_os.data import sample_file
     from gram_os.errors import GramError
     from gram_os.ingest.backfill import backfill
-    from gram_os.ingest.load import Source, load_products, survey_source
+    from gram_os.loading.load import Source, load_products, survey_source
 
     label = generator.bundle.manifest.label
     state = LabelState(label, generator.bundle.id, "title")

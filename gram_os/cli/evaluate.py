@@ -64,6 +64,7 @@ def run(
         Path | None,
         typer.Option(help="Folder for report.html, metrics.json, queries.tsv, runs/*.trec.", show_default=False),
     ] = None,
+    label: output.LabelOption = None,
     bundle: output.BundleOption = None,
     title_field: Annotated[str, typer.Option(help="Field whose text the report shows.")] = "title",
     url: output.UrlOption = None,
@@ -91,7 +92,7 @@ def run(
         prepare_folder(out)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
-        built = build_systems(cluster, index, names, bundle=bundle, model=settings.model)
+        built = build_systems(cluster, index, names, bundle=bundle, label=label, model=settings.model)
         found, titles = evaluate_index(cluster, index, built, test_queries, judged, at=cuts, title_field=title_field)
     if out is not None:
         texts = {query.id: query.text for query in test_queries}

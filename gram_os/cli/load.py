@@ -14,7 +14,7 @@ from gram_os.errors import InputError
 if TYPE_CHECKING:
     from gram_os.cluster.bulk import BulkItem
     from gram_os.errors import FileFormatError
-    from gram_os.ingest.load import LoadReport
+    from gram_os.loading.load import LoadReport
 
 log = logging.getLogger("gram_os.load")
 
@@ -55,11 +55,12 @@ def run(
 ) -> None:
     """Load a catalogue into an index, which is created when it is missing.
 
-    A product is written under its id, so loading again replaces products and adds none twice. Exit code 3: some
-    products were refused, or some rows were skipped, and each is named.
+    A product is written under its id, so loading again replaces products and adds none twice. A product whose title and
+    coded fields are the same keeps its codes. Exit code 3: some products were refused, or some rows were skipped, and
+    each is named.
     """
     from gram_os.embedded import resolve_cluster
-    from gram_os.ingest.load import Source, load_products, survey_source
+    from gram_os.loading.load import Source, load_products, survey_source
     from gram_os.settings import load_settings
 
     started = time.monotonic()
@@ -125,6 +126,7 @@ def _print_json(report: LoadReport, refusals: list[BulkItem], faults: list[FileF
             "unmapped_fields": len(report.unmapped),
             "renamed": [{"from": name, "to": safe} for name, safe in report.renamed.items()],
             "notes": list(report.notes),
+            "kept_codes": dict(report.kept_codes),
             "without_codes": dict(report.without_codes),
             "seconds": round(seconds, 3),
         }
@@ -153,11 +155,13 @@ def _print_text(report: LoadReport, seconds: float) -> None:
         print(f"{_count(report.skipped, 'row')} skipped, named above; correct the file and load it again")
     if report.refused:
         print(f"{_count(report.refused, 'product')} refused, named above; correct them and load the file again")
+    for label, count in report.kept_codes.items():
+        print(f"{_count(count, 'product')} kept {'its' if count == 1 else 'their'} codes of label {label}")
     for label, count in report.without_codes.items():
         have = "has" if count == 1 else "have"
         print(
-            f"{_count(count, 'product')} {have} no codes of label {label} now; "
-            f"run: gram-os backfill --index {report.index} --label {label}"
+            f"{_count(count, 'product')} {have} no codes of label {label} now; gram-os watch codes them, or run: "
+            f"gram-os backfill --index {report.index} --label {label}"
         )
 
 

@@ -33,6 +33,10 @@ BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", help="Model folder; by default the shipped one.", show_default=False),
 ]
+LabelOption = Annotated[
+    str | None,
+    typer.Option("--label", help="Version of the codes to search; by default the active one.", show_default=False),
+]
 IndexOption = Annotated[str, typer.Option("--index", help="The index of the catalogue.", show_default=False)]
 
 
@@ -148,7 +152,18 @@ def _log_lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
         done += count
         if time.monotonic() - last_line >= LOG_EVERY_S:
             last_line = time.monotonic()
-            log.info("%s: %s%s %s", what, f"{done:,}", of_total, unit)
+            log.info("%s: %s%s %s%s", what, f"{done:,}", of_total, unit, _estimate(done, total, last_line - started))
 
     yield advance
     log.info("%s: %s%s %s in %.1f s", what, f"{done:,}", of_total, unit, time.monotonic() - started)
+
+
+def _estimate(done: int, total: int | None, seconds: float) -> str:
+    """Say how long the rest will take at the rate so far.
+
+    >>> _estimate(250, 1000, 60.0), _estimate(0, 1000, 60.0)
+    (', about 180 s left', '')
+    """
+    if total is None or not 0 < done < total:
+        return ""
+    return f", about {seconds * (total - done) / done:,.0f} s left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,6 +12,8 @@ from gram_os.cli.text_command import TextCommand
 from gram_os.cluster.facts import RESULT_WINDOW
 
 if TYPE_CHECKING:
+    from gram_os.cluster.client import Cluster
+    from gram_os.edits.edit import Edit
     from gram_os.query_pipeline.hit import Hit
     from gram_os.query_pipeline.search import Answer
 
@@ -37,6 +40,7 @@ def run(
         str | None,
         typer.Option("--filter", help="An OpenSearch clause (JSON) or a list of them.", show_default=False),
     ] = None,
+    label: output.LabelOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show codes, weights and score parts.")] = False,
     bundle: output.BundleOption = None,
     url: output.UrlOption = None,
@@ -51,7 +55,7 @@ def run(
     clauses = output.parse_clauses("--filter", filters)
     settings = load_settings(cluster={"url": url})
     with resolve_cluster(settings) as cluster:
-        pipeline = open_pipeline(cluster, index, bundle=bundle, model=settings.model)
+        pipeline = open_pipeline(cluster, index, bundle=bundle, label=label, model=settings.model)
         title = pipeline.fields.title
         answer = pipeline.search(
             text,
@@ -62,13 +66,26 @@ def run(
             source=[title],
             explain=explain,
         )
+        edits = _find_edits(cluster, answer)
     if as_json:
-        output.print_json(_describe_answer(text, mode, answer, title=title, explain=explain))
+        output.print_json(_describe_answer(text, mode, answer, edits, title=title, explain=explain))
     else:
         _print_answer(text, mode, answer, title=title, first=start + 1, explain=explain)
+        for edit in edits.values():
+            print(f"edit {edit.number}: {edit.correction.describe()} ({edit.who}, {edit.at})")
 
 
-def _describe_answer(text: str, mode: str, answer: Answer, *, title: str, explain: bool) -> dict[str, object]:
+def _find_edits(cluster: Cluster, answer: Answer) -> dict[str, Edit]:
+    """Return the edits that are in the codes of the hits, by their tokens."""
+    from gram_os.edits.book import EditBook
+
+    tokens = {token for hit in answer.hits for token in hit.edits}
+    return {edit.token: edit for edit in EditBook(cluster).list() if edit.token in tokens} if tokens else {}
+
+
+def _describe_answer(
+    text: str, mode: str, answer: Answer, edits: Mapping[str, Edit], *, title: str, explain: bool
+) -> dict[str, object]:
     """Return the answer as JSON."""
     hits = []
     for hit in answer.hits:
@@ -82,6 +99,10 @@ def _describe_answer(text: str, mode: str, answer: Answer, *, title: str, explai
                     "title_weight": round(p.title_weight, 4),
                 }
                 for p in (hit.pair.parts if hit.pair else ())
+            ]
+            row["edits"] = [
+                {"edit": e.number, "what": e.correction.describe(), "who": e.who, "at": e.at}
+                for e in (edits[token] for token in hit.edits if token in edits)
             ]
         hits.append(row)
     found: dict[str, object] = {"query": text, "mode": mode, "hits": hits}
@@ -117,9 +138,9 @@ def _print_answer(text: str, mode: str, answer: Answer, *, title: str, first: in
 
 def _reasons(hit: Hit) -> str:
     parts = [f"{p.code} {p.query_weight:.2f} x {p.title_weight:.2f}" for p in (hit.pair.parts if hit.pair else ())]
-    return "; ".join(
-        [*parts[:6], *(["..."] if len(parts) > 6 else []), f"BM25 {hit.bm25:.2f}" if hit.bm25 else "no BM25"]
-    )
+    more = ["..."] if len(parts) > 6 else []
+    bm25 = f"BM25 {hit.bm25:.2f}" if hit.bm25 else "no BM25"
+    return "; ".join([*parts[:6], *more, bm25, *(f"edit {token.partition('.')[0]}" for token in hit.edits)])
 
 
 def _title(hit: Hit, field: str) -> str:

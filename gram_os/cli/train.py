@@ -129,7 +129,7 @@ def _read_feedback(
         return feedback_from_judgments(read_queries(queries), read_judgments(judgments), relevant)
     if ubi:
         from gram_os.embedded import resolve_cluster
-        from gram_os.ingest.ubi import read_ubi_clicks
+        from gram_os.loading.ubi import read_ubi_clicks
         from gram_os.settings import load_settings
 
         with resolve_cluster(load_settings(cluster={"url": url})) as cluster:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     retry_if_result,
     stop_after_attempt,
     wait_random_exponential,
@@ -96,11 +96,17 @@ class _Entry:
     item: BulkItem | None = field(default=None)
 
 
-def retry(attempt: Callable[[], T], backoff: Backoff, *, again: Callable[[T], bool] = lambda _: False) -> T:
+def retry(
+    attempt: Callable[[], T],
+    backoff: Backoff,
+    *,
+    again: Callable[[T], bool] = lambda _: False,
+    is_transient: Callable[[BaseException], bool] = lambda error: isinstance(error, TRANSIENT),
+) -> T:
     """Call `attempt` and return what it returns. Call it again, with growing pauses, while the cluster cannot answer.
 
-    That is: `attempt` raises one of `TRANSIENT`, or `again` is true of what it returns. After the last attempt, what it
-    returned is final, and what it raised is raised.
+    That is: `attempt` raises what `is_transient` says, or `again` is true of what it returns. After the last attempt,
+    what it returned is final, and what it raised is raised.
     """
 
     def give_up(state: RetryCallState) -> T:
@@ -110,7 +116,7 @@ def retry(attempt: Callable[[], T], backoff: Backoff, *, again: Callable[[T], bo
     return Retrying(
         stop=stop_after_attempt(backoff.attempts),
         wait=wait_random_exponential(multiplier=backoff.initial_s, max=backoff.max_s),
-        retry=retry_if_result(again) | retry_if_exception_type(TRANSIENT),
+        retry=retry_if_result(again) | retry_if_exception(is_transient),
         before_sleep=lambda _: backoff.on_retry() if backoff.on_retry else None,
         retry_error_callback=give_up,
     )(attempt)

@@ -18,7 +18,7 @@ from opensearchpy import exceptions as foreign
 
 from gram_os.cluster import blocks, refusals
 from gram_os.cluster.bulk import CHUNK, Backoff, BulkItem, write_bulk
-from gram_os.cluster.connection import TimedTransport, innermost_reason, open_client
+from gram_os.cluster.connection import PatientTransport, TimedTransport, innermost_reason, is_garbled, open_client
 from gram_os.cluster.facts import IndexFacts, read_facts
 from gram_os.cluster.stored import DocumentKey, StoredDocument, build_multi_get, read_multi_get
 from gram_os.errors import ClusterError, ClusterUnreachableError, IndexUnfitError, InputError
@@ -101,10 +101,15 @@ class Cluster:
         view._client = OpenSearch(transport_class=lambda *_, **__: TimedTransport(self._client.transport, seconds))
         return view
 
-    def with_backoff(self, backoff: Backoff) -> Cluster:
-        """Return a view of this cluster with other retries. Both use the same connections."""
+    def patient(self, backoff: Backoff | None = None) -> Cluster:
+        """Return a view of this cluster that sends requests again, as a `backoff` says, while nothing can answer them.
+
+        backoff: by default that of this cluster. Both use the same connections.
+        """
         view = copy(self)
-        view.backoff = backoff
+        view.backoff = backoff or self.backoff
+        transport = PatientTransport(self._client.transport, view.backoff)
+        view._client = OpenSearch(transport_class=lambda *_, **__: transport)
         return view
 
     def close(self) -> None:
@@ -310,6 +315,8 @@ class Cluster:
         except foreign.ConnectionError as error:  # also TLS and timeouts
             raise self._explain_no_answer(error) from error
         except foreign.TransportError as error:
+            if is_garbled(error) and error.status_code not in refusals.LATER:
+                raise refusals.explain_other_service(error, self.url) from error
             info = error.info if isinstance(error.info, Mapping) else {}
             details = info.get("error", error.error)
             raise self._explain_refusal(int(error.status_code), details, index) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
-from opensearchpy import JSONSerializer, OpenSearch, Urllib3HttpConnection
+from opensearchpy import JSONSerializer, OpenSearch, Transport, Urllib3HttpConnection
 from opensearchpy import exceptions as foreign
 from urllib3.exceptions import ConnectTimeoutError
 
+from gram_os.cluster.blocks import ERROR_TYPES
+from gram_os.cluster.bulk import Backoff, retry
 from gram_os.settings import ClusterSettings
 
 
@@ -42,6 +45,20 @@ class _Connection(Urllib3HttpConnection):  # type: ignore[misc]  # opensearchpy 
             raise
 
 
+class _Transport(Transport):  # type: ignore[misc]  # opensearchpy has no types that mypy reads
+    """opensearch-py's transport, which sends no bulk request twice.
+
+    When the answer was lost, the writes may be done. Whoever sent them must look first.
+    """
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        transport = self
+        if url.endswith("/_bulk"):
+            transport = copy(self)
+            transport.max_retries = 0
+        return Transport.perform_request(transport, method, url, *args, **kwargs)
+
+
 class TimedTransport:
     """The transport of another client, with a time limit of its own for each request."""
 
@@ -56,6 +73,43 @@ class TimedTransport:
         return self._transport.perform_request(*args, timeout=timeout or self._timeout_s, **kwargs)
 
 
+class PatientTransport:
+    """The transport of another client, which sends a request again while the cluster cannot answer it.
+
+    Bulk requests are left to their senders: a write may be sent again only behind a new look at its documents.
+    """
+
+    def __init__(self, transport: Any, backoff: Backoff):
+        self.serializer = transport.serializer
+        self.close = transport.close
+        self._transport, self._backoff = transport, backoff
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        """See opensearchpy's `Transport.perform_request`."""
+        if url.endswith("/_bulk"):
+            return self._transport.perform_request(method, url, *args, **kwargs)
+        return retry(
+            lambda: self._transport.perform_request(method, url, *args, **kwargs),
+            self._backoff,
+            is_transient=is_transient,
+        )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same request may pass later: no answer, half an answer, or 429, 502, 503 and 504."""
+    if isinstance(error, foreign.ConnectionError):
+        return not isinstance(error, foreign.SSLError)
+    if isinstance(error, foreign.TransportError):
+        is_late = error.status_code in (429, 502, 503, 504) and error.error not in ERROR_TYPES
+        return is_late or is_garbled(error)
+    return isinstance(error, foreign.SerializationError)
+
+
+def is_garbled(error: foreign.TransportError) -> bool:
+    """Say whether the text of a refusal is not what OpenSearch writes: its client could not read it as JSON."""
+    return error.info is None and bool(error.error)
+
+
 def open_client(settings: ClusterSettings) -> OpenSearch:
     """Make opensearch-py's client; it connects with its first request."""
     auth = None
@@ -63,6 +117,7 @@ def open_client(settings: ClusterSettings) -> OpenSearch:
         auth = (settings.username, settings.password.get_secret_value())
     return OpenSearch(
         hosts=[settings.url],
+        transport_class=_Transport,
         connection_class=_Connection,
         serializer=_Serializer(),
         http_auth=auth,

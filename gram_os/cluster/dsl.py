@@ -89,7 +89,8 @@ def build_code_mapping(label: str) -> dict[str, Any]:
     codes: canonical texts of at most ten codes that are true of the product. attributes: the values that they are made
     of, one field a type. Both are there to filter, to count and to show. weights: what each value and code counts in
     the pair score; some are guesses. probabilities: of the weights, see `pack_probabilities`. source: the hash of what
-    the codes are made from. coded_at: when they were written.
+    the codes are made from. title_hash: of the ingest pipeline (stock.py). coded_at: when they were written. edits: the
+    edits of people that are in the codes.
     """
     return {
         code_field(label): {
@@ -104,7 +105,9 @@ def build_code_mapping(label: str) -> dict[str, Any]:
                 # One byte a value, read to explain a hit: doc values, and no index to search.
                 "probabilities": {"type": "binary", "doc_values": True},
                 "source": {"type": "keyword", "index": False, "doc_values": True},
+                "title_hash": {"type": "keyword", "index": False},
                 "coded_at": {"type": "date"},
+                "edits": {"type": "keyword"},
             },
         }
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ class LabelState:
     bundle: the id of the bundle that makes its codes. title_field: the field of `_source` that holds the titles.
     search_field: the text field that BM25 searches, None when it is the title field itself. products: the clause that
     tells products from other documents, None when all documents are products. format: see `LABEL_FORMAT`.
+    coded_fields: the fields that codes are made from, beside the title. None when an older gram-os attached the label.
+    Two states that differ in them alone are equal, because the bundle names the same fields.
     """
 
     label: str
@@ -40,6 +42,7 @@ class LabelState:
     search_field: str | None = None
     products: Mapping[str, Any] | None = None
     format: int = LABEL_FORMAT
+    coded_fields: tuple[str, ...] | None = field(default=None, compare=False)
 
     @property
     def text_field(self) -> str:
@@ -54,10 +57,14 @@ class LabelState:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """All labels of an index. Searches use the active one."""
+    """All labels of an index. Searches use the active one.
+
+    previous: the label that was active before the last promotion. None when there was none, or when it was undone.
+    """
 
     active: str
     labels: Mapping[str, LabelState]
+    previous: str | None = field(default=None, compare=False)
 
 
 def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
@@ -72,6 +79,11 @@ def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
         return None
     known = found[attached[0]]
     for name, attachment in found.items():
+        if attachment and known and attachment.labels == known.labels and attachment.active != known.active:
+            raise IndexUnfitError(
+                f"'{index}' stands for {len(found)} indices: '{attached[0]}' has the active label '{known.active}', and "
+                f"'{name}' has '{attachment.active}'; choose one: gram-os label promote LABEL --index {index}"
+            )
         if attachment != known:
             raise IndexUnfitError(
                 f"'{index}' stands for {len(found)} indices, and '{name}' does not have the labels of '{attached[0]}'; "
@@ -127,8 +139,8 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
     """Build the mapping body that adds a label to an index. The first label becomes the active one.
 
     The title may be named by itself or by the text field below it (`find_title`). A label that is there keeps
-    its `products` unless `state` brings others. Raises InputError for a label that cannot be part of a field name.
-    Raises IndexUnfitError when the label exists with another bundle, title field or format.
+    its `products` and `coded_fields` unless `state` brings others. Raises InputError for a label that cannot be part of
+    a field name. Raises IndexUnfitError when the label exists with another bundle, title field or format.
     """
     if not _LABEL.fullmatch(state.label):
         raise InputError(f"label '{state.label}' must be 1 to 64 of a-z, 0-9, '_' and '-', a letter or digit first")
@@ -145,11 +157,15 @@ def build_attachment(mapping: Mapping[str, Any], index: str, state: LabelState) 
         )
     if known is not None and state.products is None:
         state = replace(state, products=known.products)
+    if known is not None and state.coded_fields is None:
+        state = replace(state, coded_fields=known.coded_fields)
     labels = {**(before.labels if before else {}), state.label: state}
-    gram = {
+    gram: dict[str, Any] = {
         "active": before.active if before else state.label,
         "labels": {kept.label: _write(kept) for kept in labels.values()},
     }
+    if before and before.previous in before.labels:
+        gram["previous"] = before.previous
     return {
         "_meta": {**mapping.get("_meta", {}), "gram": gram},
         "properties": build_code_mapping(state.label),
@@ -177,6 +193,7 @@ def _write(state: LabelState) -> dict[str, Any]:
         "title_field": state.title_field,
         "search_field": state.search_field,
         "products": state.products,
+        "coded_fields": None if state.coded_fields is None else list(state.coded_fields),
     }
     return {name: value for name, value in kept.items() if value is not None}
 
@@ -194,12 +211,21 @@ def _parse(mapping: Mapping[str, Any], index: str) -> Attachment | None:
                 kept.get("search_field"),
                 kept.get("products"),
                 int(kept.get("format", 1)),
+                _read_names(kept.get("coded_fields")),
             )
             for name, kept in gram["labels"].items()
         }
-        return Attachment(gram["active"], labels)
+        return Attachment(gram["active"], labels, gram.get("previous"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IndexUnfitError(
             f"index '{index}': _meta.gram of its mapping is not what gram-os attach writes: {str(gram)[:100]}; "
             "take it out of the mapping's _meta, then attach again"
         ) from error
+
+
+def _read_names(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise TypeError
+    return tuple(map(str, value))

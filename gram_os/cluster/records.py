@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.client import Cluster
-from gram_os.errors import ClusterError, IndexMissingError, IndexUnfitError
+from gram_os.errors import ClusterBusyError, ClusterError, IndexMissingError, IndexUnfitError
 
 _PAGE: Final = 1000
 
@@ -27,6 +27,17 @@ class Record:
     body: Mapping[str, Any]
     seq_no: int
     primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the records of an index are written.
+
+    uuid: tells the index from an earlier one of its name. seq_no: of the last record; -1 when nothing was written.
+    """
+
+    uuid: str
+    seq_no: int
 
 
 class Records:
@@ -128,6 +139,18 @@ class Records:
             if len(hits) < body["size"] or (left is not None and left <= 0):
                 return
             body["search_after"] = hits[-1]["sort"]
+
+    def read_position(self) -> Position | None:
+        """Return how far the records are written. `find` sees all of that later. None when there are no records."""
+        kept = "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint"
+        params = {"level": "shards", "filter_path": kept, "ignore_unavailable": True}
+        answer = self._cluster.request("GET", f"/{self.index}/_stats/docs", params=params, index=self.index)
+        for found in answer.get("indices", {}).values():
+            for copy in found.get("shards", {}).get("0", ()):
+                if copy["routing"]["primary"] and "seq_no" in copy:
+                    return Position(found["uuid"], int(copy["seq_no"]["global_checkpoint"]))
+            raise ClusterBusyError(f"index '{self.index}': its primary is not there; try again later")
+        return None
 
     def count(self, query: Mapping[str, Any] | None = None) -> int:
         """Return the number of records that a query finds, all by default, with all writes so far."""

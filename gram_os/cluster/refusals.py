@@ -19,6 +19,8 @@ from gram_os.errors import (
     IndexUnfitError,
 )
 
+#: Statuses after which the same request may pass.
+LATER: Final = (429, 502, 503, 504)
 _MINIMUM_VERSION: Final = (2, 11)
 
 
@@ -43,7 +45,7 @@ def explain_refusal(
         return ClusterAuthError(f"{url} does not accept {user} (401); set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD")
     if status == 403:
         return ClusterAuthError(f"{url}: {user}: {reason} (403); have a role with that right mapped to it")
-    if status in (429, 502, 503, 504):
+    if status in LATER:
         return ClusterBusyError(f"{url} is overloaded or not ready ({status}, {reason}); try again later")
     where = f"{url}, index '{index}'" if index else url
     return ClusterError(f"{where}: refused ({status}, {kind}: {reason})")

@@ -79,6 +79,25 @@ def replace_member(text: str, name: str, value: str) -> str:
     return f"{before}{'' if before.endswith('{') else ','}{key}:{value}{text[close:]}"
 
 
+def remove_member(text: str, name: str) -> str:
+    """Return an object without its members of a name. Everything else stays as it is written, but for the commas.
+
+    >>> remove_member('{"price": 1.10, "codes": ["a"], "id": 7}', "codes")
+    '{"price": 1.10, "id": 7}'
+    >>> remove_member('{"price": 1.10, "codes": ["a"] }', "codes")
+    '{"price": 1.10 }'
+    """
+    members = split_object(text) if json.dumps(name) in text or "\\" in text else []
+    kept = [place for place, member in enumerate(members) if member.name != name]
+    if len(kept) == len(members):
+        return text
+    head, tail = text[: members[0].start], text[members[-1].end :]
+    # With each member goes the comma behind it. The last one has none.
+    parts = [text[members[place].start : members[place + 1].start] for place in kept[:-1]]
+    parts += [text[members[place].start : members[place].end] for place in kept[-1:]]
+    return "".join((head, *parts, tail))
+
+
 def on_one_line(text: str) -> str:
     """Return JSON without line ends, as NDJSON needs it. They mean nothing between values, and stand in none."""
     return text.replace("\r", " ").replace("\n", " ")

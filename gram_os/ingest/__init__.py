@@ -1,1 +1,1 @@
-"""Products into an index, codes into its documents, clicks out of a cluster. Knows the generator by a Protocol."""
+"""Codes into documents: backfill, watch, the hook's queue, dead letters. Knows the generator by a Protocol."""

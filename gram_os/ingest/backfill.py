@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
-from typing import Final, TypeVar
+from typing import Final
 
-from gram_os.cluster.bulk import CHUNK, retry
+from gram_os.cluster.bulk import CHUNK
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
@@ -33,8 +33,6 @@ _SAVE_S: Final = 2.0
 _IN_FLIGHT: Final = 2  # chunks that are written while others are coded
 _POLL_S: Final = 0.5
 _MOST_NAMED: Final = 1000  # refused documents that a report names; the dead letters name all
-
-T = TypeVar("T")
 
 
 class TooManyRefusedError(GramError):
@@ -88,11 +86,12 @@ def backfill(
     options: BackfillOptions | None = None,
     *,
     progress: Callable[[int], None] = lambda _: None,
+    stop: Event | None = None,
 ) -> BackfillReport:
     """Code every product of an index under a label, and return what was done.
 
     state: the label, as `require_label` returns it. progress: called with the number of documents that are settled
-    since the last call.
+    since the last call. stop: set it to end the run early; the next one goes on from there.
 
     Raises IndexMissingError. Raises IndexUnfitError when the index has come to a state in which codes cannot be written
     safely (`gram_os.cluster.checks`) or takes no writes. Raises TooManyRefusedError. Raises other ClusterErrors. What
@@ -108,14 +107,15 @@ def backfill(
     >>> cluster.close()
     """
     options = options or BackfillOptions()
-    run = _Run(cluster, index, state, coder, options, progress)
+    run = _Run(cluster, index, state, coder, options, progress, stop or Event())
     with ThreadPoolExecutor(options.workers, thread_name_prefix="gram-os-backfill") as pool:
         workers = [pool.submit(run.work) for _ in range(options.workers)]
         try:
-            for worker in workers:
+            for worker in as_completed(workers):
                 worker.result()
-        finally:
-            run.stop.set()
+        except BaseException:
+            run.end()
+            raise
     return run.finish()
 
 
@@ -130,29 +130,35 @@ class _Run:
         coder: ProductCoder,
         options: BackfillOptions,
         progress: Callable[[int], None],
+        stop: Event,
     ):
         self.report = BackfillReport()
-        self.stop = Event()
-        self.pace = Pace(rate=options.rate, look=self._look_at_searches(cluster, index))
-        self.cluster = cluster.with_backoff(replace(cluster.backoff, on_retry=self.pace.slow_down))
+        self.stop, self._failed = stop, Event()
+        self.pace = Pace(rate=options.rate, look=self._look_at_searches(cluster.patient(), index))
+        self.cluster = cluster.patient(replace(cluster.backoff, on_retry=self.pace.slow_down))
         self.writer = LabelWriter(self.cluster, index, state, coder)
         self.progress, self.options, self._index, self._state = progress, options, index, state
         self._lock = Lock()
         self._disturbed: set[DocumentKey] = set()  # of the last pass
         self._readers: list[ShardReader] = []
         self.writer.check()
-        records, shards = open_state(cluster), self._look()
-        self.page = min(facts.result_window for facts in cluster.get_indices(index))
+        records, shards = open_state(self.cluster), self._look()
+        self.page = min(facts.result_window for facts in self.cluster.get_indices(index))
         slices = options.slices or (options.workers if options.workers > 1 else None)
-        self.job = self.patiently(lambda: Job.open(records, index, state, shards, slices, resume=options.resume))
+        self.job = Job.open(records, index, state, shards, slices, resume=options.resume)
         self.records = records
         if self.job.is_resumed:
             self.report.resumed = self.job.count("settled")
             progress(self.report.resumed)
 
-    def patiently(self, call: Callable[[], T]) -> T:
-        """Call something that the cluster may refuse for a while."""
-        return retry(call, self.cluster.backoff)
+    def end(self) -> None:
+        """Let the workers end soon."""
+        self._failed.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """True when the workers should end."""
+        return self.stop.is_set() or self._failed.is_set()
 
     def finish(self) -> BackfillReport:
         """Name the documents that never rested, and return the report."""
@@ -165,8 +171,8 @@ class _Run:
     def work(self) -> None:
         """Read slices until nothing is left to do."""
         leases = Leases(self.records, name_worker())
-        while not self.stop.is_set() and not self.job.is_done:
-            found = self.patiently(lambda: self.job.take(leases))
+        while not self.is_ending and not self.job.is_done:
+            found = self.job.take(leases)
             if found is not None:
                 part, lease = found
                 with lease:
@@ -174,22 +180,22 @@ class _Run:
                 continue
             with self._lock:
                 turn = self.job.turn
-                self.patiently(self.job.look)
-                if turn == self.job.turn and not self.job.is_done and self.patiently(self.job.is_pass_done):
+                self.job.look()
+                if turn == self.job.turn and not self.job.is_done and self.job.is_pass_done():
                     self._advance()
                     continue
             self.stop.wait(_POLL_S)
 
     def _advance(self) -> None:
         shards = self._look()
-        self.patiently(lambda: self.job.advance(shards))
+        self.job.advance(shards)
         if not self.job.is_done:
             self._disturbed.clear()
 
     def _look(self) -> list[Shard]:
         """Look at the shards, and let searches see everything up to their checkpoints."""
-        shards = self.patiently(lambda: look_at_shards(self.cluster, self._index))
-        self.patiently(lambda: self.cluster.refresh(self._index))
+        shards = look_at_shards(self.cluster, self._index)
+        self.cluster.refresh(self._index)
         return shards
 
     def open_reader(self, part: Part) -> ShardReader:
@@ -269,15 +275,14 @@ class _SliceWork:
             self._save(self.part.last, done=True)
 
     def _may_go_on(self) -> bool:
-        return not self.lease.lost and not self.run_.stop.is_set()
+        return not self.lease.lost and not self.run_.is_ending
 
     def _read(self) -> Iterator[Document]:
         """Yield the documents that need codes. The others are settled as they are read."""
         for page in self.run_.open_reader(self.part).pages(self.lease.position, self.part.last):
-            for hit in page.hits:
+            for document in self.run_.writer.read_all(page.hits):
                 if not self._may_go_on():
                     return
-                document = self.run_.writer.read(hit)
                 if isinstance(document, Refusal):
                     self.refused.append(document)
                 elif document.is_current:
@@ -339,4 +344,4 @@ class _SliceWork:
         self.saved_at = time.monotonic()
         if done:
             self._count_unchanged()
-        self.lease.save(self.run_.cluster, position=max(position, self.lease.position), done=done, **self.counts)
+        self.lease.save(position=max(position, self.lease.position), done=done, **self.counts)

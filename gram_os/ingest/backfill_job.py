@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -158,11 +158,33 @@ class Job:
                 self._records.delete(record.id)
 
     def _slice_ids(self) -> list[str]:
-        job, turn = self._record.body["job"], self.turn
-        return [f"slice.{job}.{turn}.{number}" for number in range(len(self._record.body["plan"]))]
+        return _slice_ids(self._record.body)
 
     def _slices(self) -> list[Record]:
         return list(self._records.get_many(self._slice_ids()).values())
+
+
+def stop_jobs(records: Records, label: str, is_wanted: Callable[[str], bool]) -> None:
+    """End the unfinished jobs of a label. Their workers stop when they next save how far they are.
+
+    is_wanted: says of the name of an index or alias whether its job ends.
+    """
+    of_label = {"bool": {"filter": [{"term": {"kind": "backfill"}}, {"term": {"label": label}}]}}
+    for record in list(records.find(of_label)):
+        body = record.body
+        if body["done"] or not is_wanted(str(body["name"])):
+            continue
+        ended = {
+            "kind": "slice", "job": body["job"], "label": label, "position": -1, "done": True,
+            "owner": "gram-os label drop", "beat": 0,
+        }  # fmt: skip
+        records.put(record.id, {**body, "done": True})
+        records.put_many(dict.fromkeys(_slice_ids(body), ended))
+
+
+def _slice_ids(body: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the slices of a job's pass."""
+    return [f"slice.{body['job']}.{body['pass']}.{number}" for number in range(len(body["plan"]))]
 
 
 def _fits(body: Mapping[str, Any], state: LabelState, shards: Sequence[Shard]) -> bool:

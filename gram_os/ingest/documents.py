@@ -1,20 +1,20 @@
 """A document becomes codes: read a hit, hash what is coded, code it, write the codes and see what became of it.
 
 A document's `source` is the hash of the bundle and of everything that its codes are made from. If the index holds the
-same hash, its codes are current. Backfill, watch, the hook and dead letters all work through `LabelWriter`. How a
-document is written back stands in `writing`.
+same hash, its codes are current, unless people have edited meanwhile (`gram_os.edits`). Backfill, watch, the hook and
+dead letters all work through `LabelWriter`. How a document is written back stands in `writing`.
 
 Knows the generator by the Protocol `ProductCoder`. Which documents are read, and when, is up to the caller.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,12 +29,15 @@ from gram_os.cluster.dsl import build_weights, code_field
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.source_filter import find_wordy_fields, read_source_filter
 from gram_os.cluster.stored import DocumentKey, read_key
+from gram_os.edits.edit import Edit
+from gram_os.edits.label_edits import NO_EDITS, LabelEdits, Ruling
 from gram_os.errors import GramError
 from gram_os.fields import read_field
 from gram_os.files.raw_json import replace_member
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.packing import pack_probabilities
 from gram_os.ingest.writing import Refusal, Rewrite, WriteOutcome, rewrite_documents
+from gram_os.loading import sources
 from gram_os.model.bundle import Bundle
 from gram_os.model.coded import CodedText
 
@@ -42,6 +45,7 @@ log = logging.getLogger(__name__)
 
 # A coder that fails for so many texts one after the other is broken. It is not the texts' fault.
 _HOPELESS: Final = 16
+_ROUNDS: Final = 5  # how often a document is read because others keep changing it
 
 
 class ProductCoder(Protocol):
@@ -61,7 +65,8 @@ class Document:
     """A product in an index, in the version that was read.
 
     key: what names it on the cluster. source: the hash of what the codes are made from. is_current: the index holds the
-    codes of this source already. seq_no, primary_term: the cluster's name for the version.
+    codes of this source already, with the edits that are for it. seq_no, primary_term: the cluster's name for the
+    version. edits: of people, that may change its codes.
     """
 
     key: DocumentKey
@@ -70,51 +75,45 @@ class Document:
     is_current: bool
     seq_no: int
     primary_term: int
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CodedDocument:
-    """A document and its new codes."""
+    """A document and its new codes. edits: those that are in the codes (`Edit.token`)."""
 
     document: Document
     coded: CodedText
+    edits: tuple[str, ...] = ()
 
 
 def source_fields(state: LabelState, bundle: Bundle) -> list[str]:
     """Return the fields of a hit's `_source` that `read_document` needs."""
-    return [state.title_field, *bundle.manifest.coded_fields, f"{code_field(state.label)}.source"]
+    name = code_field(state.label)
+    return [state.title_field, *bundle.manifest.coded_fields, f"{name}.source", f"{name}.edits"]
 
 
-def read_document(hit: Mapping[str, Any], state: LabelState, bundle: Bundle) -> Document | Refusal:
+def read_document(
+    hit: Mapping[str, Any], state: LabelState, bundle: Bundle, ruling: Ruling = NO_EDITS
+) -> Document | Refusal:
     """Read a hit of a scan; a document without a title is a Refusal.
 
-    A list of texts counts as one title, joined by commas.
+    A list of texts counts as one title, joined by commas. ruling: what edits say about it.
     """
     found = read_field(hit["_source"], state.title_field)
-    title = _read_title(found)
+    title = sources.read_title(found)
     if title is None:
         what = "has no title" if found in (None, [], "") else f"has a title that is no text: {str(found)[:40]!r}"
         return Refusal(read_key(hit), f"{what} in field '{state.title_field}'")
     product = Product(hit["_id"], title, hit["_source"])
     source = source_hash(product, bundle)
-    is_current = read_field(hit["_source"], f"{code_field(state.label)}.source") == source
-    return Document(read_key(hit), product, source, is_current, hit["_seq_no"], hit["_primary_term"])
-
-
-def _read_title(value: object) -> str | None:
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if isinstance(value, list) and value and all(isinstance(item, str) and item.strip() for item in value):
-        return ", ".join(value)
-    return None
+    is_current = ruling.is_kept and read_field(hit["_source"], f"{code_field(state.label)}.source") == source
+    return Document(read_key(hit), product, source, is_current, hit["_seq_no"], hit["_primary_term"], ruling.edits)
 
 
 def source_hash(product: Product, bundle: Bundle) -> str:
     """Return sixteen hexadecimal digits of the bundle and of everything in the product that its codes are made from."""
-    fields = {name: read_field(product.fields, name) for name in bundle.manifest.coded_fields}
-    coded = {name: value for name, value in fields.items() if value is not None}
-    text = json.dumps([bundle.id, product.title, coded], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return sources.source_hash(bundle.id, bundle.manifest.coded_fields, product.title, product.fields)
 
 
 def code_documents(coder: ProductCoder, documents: Iterable[Document]) -> Generator[CodedDocument | Refusal]:
@@ -190,7 +189,7 @@ def _code_one_by_one(coder: ProductCoder, documents: Sequence[Document]) -> Iter
             yield CodedDocument(document, coded)
 
 
-def build_code_fields(coded: CodedText, source: str) -> dict[str, Any]:
+def build_code_fields(coded: CodedText, source: str, edits: Sequence[str] = ()) -> dict[str, Any]:
     """Build the value of a document's field `code_field(label)`. `build_code_mapping` explains its parts."""
     attributes: dict[str, list[str]] = {}
     for found in coded.attributes:
@@ -202,6 +201,7 @@ def build_code_fields(coded: CodedText, source: str) -> dict[str, Any]:
         "probabilities": pack_probabilities(coded.weights),
         "source": source,
         "coded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"edits": list(edits)} if edits else {}),
     }
 
 
@@ -214,25 +214,26 @@ def write_documents(
 
 def _plan(state: LabelState, coded: CodedDocument) -> Rewrite:
     document = coded.document
-    fields = json.dumps(build_code_fields(coded.coded, document.source), ensure_ascii=False)
+    fields = json.dumps(build_code_fields(coded.coded, document.source, edits=coded.edits), ensure_ascii=False)
     change = partial(_put_codes, code_field(state.label), fields)
     return Rewrite(document.key, document.seq_no, document.primary_term, change, document.source)
 
 
 def _put_codes(name: str, fields: str, source: str) -> str:
-    return replace_member(source, name, fields)
+    return replace_member(source, name, sources.copy_title_hash(fields, source))
 
 
 class LabelWriter:
     """Reads documents, codes them and writes the codes under one label: what all ways into an index share.
 
     name: an index, or an alias of several that have the label. Documents that cannot be coded or written become dead
-    letters. A document that is coded leaves them. written: how many documents got codes so far.
+    letters. A document that is coded leaves them. written: how many documents got codes so far. edits: of people.
     """
 
     def __init__(self, cluster: Cluster, name: str, state: LabelState, coder: ProductCoder):
         self.cluster, self.name, self.state, self.coder = cluster, name, state, coder
         self.letters = DeadLetters(cluster)
+        self.edits = LabelEdits(cluster, name, state, coder.bundle)
         self.written = 0
         self._wordy: frozenset[str] = frozenset()
         self._is_filtered = False
@@ -254,16 +255,30 @@ class LabelWriter:
         self._is_filtered = any(not read_source_filter(facts.mapping).is_open for facts in indices)
 
     def read(self, hit: Mapping[str, Any]) -> Document | Refusal:
-        """Read a hit. See `read_document`."""
-        return read_document(hit, self.state, self.coder.bundle)
+        """Read a hit. `read_all` takes many at once."""
+        return self.read_all([hit])[0]
+
+    def read_all(self, hits: Sequence[Mapping[str, Any]]) -> list[Document | Refusal]:
+        """Read hits. See `read_document`."""
+        ruled = zip(hits, self.edits.judge(hits), strict=True)
+        return [read_document(hit, self.state, self.coder.bundle, ruling) for hit, ruling in ruled]
 
     def code(self, documents: Iterable[Document]) -> Generator[CodedDocument | Refusal]:
         """Code a stream of documents. See `code_documents`."""
-        return code_documents(self.coder, documents)
+        with closing(code_documents(self.coder, documents)) as stream:
+            for item in stream:
+                yield self._edit(item)
 
     def code_now(self, documents: Sequence[Document]) -> list[CodedDocument | Refusal]:
         """Code a handful of documents. See `code_batch`."""
-        return code_batch(self.coder, documents)
+        return [self._edit(item) for item in code_batch(self.coder, documents)]
+
+    def _edit(self, item: CodedDocument | Refusal) -> CodedDocument | Refusal:
+        """Return new codes as people want them."""
+        if isinstance(item, Refusal) or not item.document.edits:
+            return item
+        corrected = self.edits.apply(item.coded, item.document.edits)
+        return CodedDocument(item.document, corrected.coded, corrected.tokens)
 
     def write(self, chunk: Sequence[CodedDocument | Refusal]) -> WriteOutcome:
         """Write what was coded, and keep what was refused as dead letters. Return what became of each document.
@@ -280,4 +295,43 @@ class LabelWriter:
         self.written += len(outcome.written)
         if outcome.block is not None:
             raise explain_block(outcome.block, self.name, progress=f"{self.written} products were coded")
+        return outcome
+
+    def code_keys(self, keys: Sequence[DocumentKey]) -> WriteOutcome:
+        """Read some documents as they are now, whatever searches see, and code those without current codes.
+
+        Returns what became of each; those with current codes are in no list. A document that others keep changing is
+        among the conflicts in the end.
+        """
+        total = WriteOutcome()
+        for start in range(0, len(keys), CHUNK):
+            waiting: Sequence[DocumentKey] = keys[start : start + CHUNK]
+            for _ in range(_ROUNDS):
+                outcome = self._code_keys(waiting)
+                total.written += outcome.written
+                total.deleted += outcome.deleted
+                total.refused += outcome.refused
+                waiting = outcome.conflicts
+                if not waiting:
+                    break
+            total.conflicts += waiting
+        return total
+
+    def _code_keys(self, keys: Sequence[DocumentKey]) -> WriteOutcome:
+        hits: list[dict[str, Any]] = []
+        deleted: list[DocumentKey] = []
+        for key, stored in zip(keys, self.cluster.read_documents(keys), strict=True):
+            if stored is None:
+                deleted.append(key)
+                continue
+            source = json.loads(stored.source or "{}")
+            routing = {} if key.routing is None else {"_routing": key.routing}
+            version = {"_seq_no": stored.seq_no, "_primary_term": stored.primary_term}
+            hits.append({"_index": key.index, "_id": key.id, "_source": source, **version, **routing})
+        read = self.read_all(hits)
+        current = [item.key for item in read if isinstance(item, Document) and item.is_current]
+        self.letters.clear(self.state.label, [*deleted, *current])
+        outdated = [item for item in read if isinstance(item, Document) and not item.is_current]
+        outcome = self.write([*self.code_now(outdated), *(item for item in read if isinstance(item, Refusal))])
+        outcome.deleted += deleted
         return outcome

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from gram_os.cluster.bulk import retry
 from gram_os.cluster.client import Cluster
 from gram_os.errors import ClusterBusyError
 
@@ -84,8 +83,7 @@ def _find_primary(copies: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 class ShardReader:
     """Reads a range of one shard, a page at a time, and the next page while the caller works.
 
-    query: which documents. source: the fields of `_source` that the hits have. page: hits in one page. Requests are
-    sent again as the cluster's `backoff` says.
+    query: which documents. source: the fields of `_source` that the hits have. page: hits in one page.
 
     searches, took_ms: what the reading cost the cluster so far.
     """
@@ -129,7 +127,7 @@ class ShardReader:
         }
         # Only the primary has seen every write up to its checkpoint, also where copies are made of segments.
         where = f"_shards:{self.shard.number}|_primary"
-        answer = retry(lambda: self.cluster.search(self.shard.index, body, preference=where), self.cluster.backoff)
+        answer = self.cluster.search(self.shard.index, body, preference=where)
         self.searches += 1
         self.took_ms += int(answer["took"])
         hits = answer["hits"]["hits"]

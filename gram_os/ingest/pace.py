@@ -18,7 +18,7 @@ from gram_os.cluster.client import Cluster
 from gram_os.errors import ClusterError
 
 _LOOK_S: Final = 2.0
-_LEAST: Final = 10.0  # documents a second
+_LEAST: Final = 50.0  # documents a second
 _STEP: Final = 0.1  # of the highest rate so far, at each look
 _SLOW: Final = 2.0  # times the best mean
 _NOISE_MS: Final = 3.0

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gram_os.cluster.bulk import TRANSIENT, retry
+from gram_os.cluster.bulk import TRANSIENT
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.records import Record, Records
@@ -119,6 +119,15 @@ class Positions:
         """Write a position."""
         self._records.put(f"{self._prefix}.{shard_key}", self._build(position))
 
+    def read_edits(self, name: str) -> str | None:
+        """Return up to where the edits of an index of this name are in its documents, None when nobody has looked."""
+        record = self._records.get(f"{self._prefix}.edits@{name}")
+        return None if record is None else str(record.body["edits"])
+
+    def save_edits(self, name: str, edits: str) -> None:
+        """Write up to where the edits are in the documents."""
+        self._records.put(f"{self._prefix}.edits@{name}", {**self._build(-1), "index": name, "edits": edits})
+
     def lease(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return the id and the first record of the lease of whoever follows an index of this name."""
         return f"{self._prefix}@{name}", {"kind": "watching", "label": self._state.label, "index": name, "position": -1}
@@ -149,8 +158,9 @@ class Lease:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
-        with suppress(*TRANSIENT):  # another worker takes it over anyway, only later
-            self._save({"owner": None})
+        if not self.body.get("done"):
+            with suppress(*TRANSIENT):  # another worker takes it over anyway, only later
+                self._save({"owner": None})
 
     @property
     def id(self) -> str:
@@ -162,9 +172,9 @@ class Lease:
         """All documents up to this number are settled."""
         return int(self.body["position"])
 
-    def save(self, cluster: Cluster, **changes: Any) -> None:
+    def save(self, **changes: Any) -> None:
         """Write what changed in the record, such as its position, and renew the lease."""
-        retry(lambda: self._save(changes), cluster.backoff)
+        self._save(changes)
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT_S) and not self.lost:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from threading import Event
 from typing import Any, Final
 
-from gram_os.cluster.bulk import TRANSIENT
+from gram_os.cluster.bulk import CHUNK, TRANSIENT
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
 from gram_os.errors import ClusterError, IndexUnfitError
@@ -32,6 +32,7 @@ _AT_ONCE: Final = 64  # documents that are coded in one go; more are coded as a 
 _WRITE_S: Final = 0.5  # what a stream has coded in that time is written
 _META_S: Final = 10.0  # so often the labels are read again
 _STANDBY_S: Final = 2.0
+_ATTEMPTS: Final = 5
 _LONGEST_PAUSE_S: Final = 30.0
 
 
@@ -55,10 +56,12 @@ class WatchOptions:
 class WatchStatus:
     """What a watch has done since its start, in numbers of documents, and how far it is behind.
 
+    looks: how often it has looked for changes.
     coded, unchanged, refused, conflicts: see `BackfillReport`. lag_operations: writes that were not looked at yet, at
     the last look. lag_seconds: for how long it has been behind without a pause, 0 when it is not.
     """
 
+    looks: int = 0
     coded: int = 0
     unchanged: int = 0
     refused: int = 0
@@ -89,9 +92,11 @@ class Watch:
         options: WatchOptions | None = None,
     ):
         self.status = WatchStatus()
-        self._cluster, self._name, self._state, self._coder = cluster, name, state, coder
+        # Short trouble is waited out within a request. Longer trouble is told, and the next step tries anew.
+        self._cluster = cluster.patient(replace(cluster.backoff, attempts=min(cluster.backoff.attempts, _ATTEMPTS)))
+        self._name, self._state, self._coder = name, state, coder
         self._options = options or WatchOptions()
-        self._records = open_state(cluster)
+        self._records = open_state(self._cluster)
         self._stop = Event()
         self._indices: frozenset[str] = frozenset()  # by uuid
         self._checked_at = self._refreshed_at = -float("inf")
@@ -125,7 +130,7 @@ class Watch:
             waits = False
             log.info("%s: following label %s", self._name, self._state.label)
             with lease:
-                self._known.clear()
+                self._forget()
                 while not stop.is_set() and not lease.lost:
                     pause = self._step_safely()
                     lease.body.update(lag_operations=self.status.lag_operations, lag_seconds=self.status.lag_seconds)
@@ -137,7 +142,7 @@ class Watch:
 
         Raises LabelGoneError, and other ClusterErrors when the cluster does not answer.
         """
-        self._known.clear()
+        self._forget()
         while self.step():
             pass
 
@@ -149,13 +154,14 @@ class Watch:
             self._check()
             self._indices = uuids
         behind = self._find_behind(shards)
-        if not behind:
-            return False
-        self._refresh(sorted({shard.index for shard in behind}))
-        for shard in behind:
-            self._follow(shard)
-        self._find_behind(shards)
-        return True
+        if behind:
+            self._refresh(sorted({shard.index for shard in behind}))
+            for shard in behind:
+                self._follow(shard)
+            self._find_behind(shards)
+        has_edited = self._follow_edits()
+        self.status.looks += 1
+        return bool(behind) or has_edited
 
     def _take(self, leases: Leases) -> Lease | None:
         id_, body = self._positions.lease(self._name)
@@ -203,6 +209,12 @@ class Watch:
         self._writer = LabelWriter(self._cluster, self._name, self._state, self._coder)
         self._positions = Positions(self._records, self._state)
         self._known: dict[str, int] = {}  # positions by shard
+        self._edits: str | None = None  # up to where they are in the documents
+
+    def _forget(self) -> None:
+        """Read the positions anew: another watch may have gone on meanwhile."""
+        self._known.clear()
+        self._edits = None
 
     def _position(self, shard: Shard) -> int:
         if shard.key not in self._known:
@@ -237,9 +249,23 @@ class Watch:
             if self._stop.is_set():
                 return
 
+    def _follow_edits(self) -> bool:
+        """Code the documents again that people's edits are for, new and undone ones. Return whether there were some."""
+        if self._edits is None:
+            self._edits = self._positions.read_edits(self._name)
+        change = self._writer.edits.poll(self._edits)
+        if change is None:
+            return False
+        hits = self._writer.edits.find_hits(change, self._writer.fields)
+        while part := list(islice(hits, CHUNK)):
+            self._code(part)
+        self._edits = change.position
+        self._positions.save_edits(self._name, change.position)
+        return True
+
     def _code(self, hits: Sequence[Mapping[str, Any]]) -> None:
         """Code the documents that have no current codes. Those that change meanwhile come by in the feed again."""
-        read = [self._writer.read(hit) for hit in hits]
+        read = self._writer.read_all(hits)
         outdated = [document for document in read if isinstance(document, Document) and not document.is_current]
         refused = [document for document in read if isinstance(document, Refusal)]
         self.status.unchanged += len(read) - len(outdated) - len(refused)

@@ -16,7 +16,8 @@ class Hit:
     explains. bm25: the score of the words, None when the words did not find the product. In the mode hybrid `score` is
     pair + lexical weight * bm25. The cluster gives that sum alone, so both are None unless the search explains. source:
     the fields of the document that the caller named, None when the caller named none. index: the index that holds the
-    document, which matters behind an alias of several: each may have a product of the same id.
+    document, which matters behind an alias of several: each may have a product of the same id. edits: what the document
+    names the edits of people by that are in its codes (`Edit.token`), when the search explains.
     """
 
     id: str
@@ -25,3 +26,4 @@ class Hit:
     bm25: float | None = None
     source: Mapping[str, object] | None = None
     index: str | None = None
+    edits: tuple[str, ...] = ()

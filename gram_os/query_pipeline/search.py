@@ -47,7 +47,7 @@ class IndexFields:
     """The names of an index and of its fields: the title, and a label's codes and weights.
 
     title: the field of `_source` that holds the title. text: the text field that BM25 searches, the title itself by
-    default. result_window: the last hit that the index returns for a query.
+    default. result_window: the last hit that the index returns for a query. edits: the field with people's edits.
     """
 
     index: str
@@ -56,6 +56,7 @@ class IndexFields:
     weights: str
     text: str | None = None
     result_window: int = RESULT_WINDOW
+    edits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class QueryPipeline:
         """Return the hits `start` to `start + size` of a query.
 
         filters: OpenSearch clauses that every hit must meet. source: fields of the documents to return, True for all.
-        explain: fill `pair` and `bm25` of a hybrid's hits, which takes one more request, and the parts of the pair
-        scores.
+        explain: fill `pair` and `bm25` of a hybrid's hits, which takes one more request, the parts of the pair scores,
+        and the edits.
 
         An empty query finds nothing. Raises InputError for an offset or a size below 0, or beyond the index's result
         window.
@@ -139,7 +140,8 @@ class QueryPipeline:
         query = self._build_query(text, mode, coded, weights)
         if query is None:
             return Answer((), coded.codes, coded.attributes, weights)
-        fields = [self.fields.weights] if explain and weights else []
+        explained = (self.fields.weights if weights else None, self.fields.edits)
+        fields = [name for name in explained if name is not None] if explain else []
         body = build_search(query, size, start=start, filters=filters, source=source, fields=fields)
         found = self._cluster.search(self.fields.index, body)["hits"]["hits"]
         lexical = self._read_lexical(text, found) if explain and mode is Mode.HYBRID else None
@@ -205,7 +207,8 @@ class QueryPipeline:
         lexical: BM25 scores by document, None where nobody asked for them. boost: what a point of BM25 counts.
         """
         score = float(document["_score"])
-        hit = Hit(document["_id"], score, source=document.get("_source"), index=document["_index"])
+        edits = tuple(document.get("fields", {}).get(self.fields.edits, ()))
+        hit = Hit(document["_id"], score, source=document.get("_source"), index=document["_index"], edits=edits)
         if mode is Mode.BM25:
             return replace(hit, bm25=score)
         stored = document.get("fields", {}).get(self.fields.weights, [])

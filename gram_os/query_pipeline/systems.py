@@ -72,8 +72,9 @@ def open_pipeline(
     field = code_field(state.label)
     window = min(facts.result_window for facts in cluster.get_indices(index))
     fields = IndexFields(
-        index, state.title_field, f"{field}.codes", f"{field}.weights", text=state.text_field, result_window=window
-    )
+        index, state.title_field, f"{field}.codes", f"{field}.weights",
+        text=state.text_field, result_window=window, edits=f"{field}.edits",
+    )  # fmt: skip
     manifest = generator.bundle.manifest
     return QueryPipeline(
         cluster,

@@ -16,8 +16,8 @@ from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import FIELD_KINDS
 from gram_os.errors import FileFormatError, IndexUnfitError, InputError
-from gram_os.ingest.load import LoadReport, Source, load_products, survey_source
-from gram_os.ingest.survey import Survey
+from gram_os.loading.load import LoadReport, Source, load_products, survey_source
+from gram_os.loading.survey import Survey
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
-from gram_os.ingest.load import Source, load_products, survey_source
+from gram_os.loading.load import Source, load_products, survey_source
 
 pytestmark = pytest.mark.integration
 

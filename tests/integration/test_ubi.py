@@ -11,7 +11,7 @@ import pytest
 from gram_os.catalogue import Click
 from gram_os.cluster.client import Cluster
 from gram_os.errors import IndexMissingError, InputError
-from gram_os.ingest.ubi import read_ubi_clicks
+from gram_os.loading.ubi import read_ubi_clicks
 from gram_os.train.lessons.clicks import feedback_from_clicks
 from tests.conftest import MakeIndex
 

@@ -144,7 +144,7 @@ def test_progress_off_a_terminal_is_log_lines(
         advance(1)
         advance(2)
     texts = [record.getMessage() for record in caplog.records]
-    assert texts[:2] == ["load: 1 of 3 products", "load: 3 of 3 products"]
+    assert texts[:2] == ["load: 1 of 3 products, about 0 s left", "load: 3 of 3 products"]
     assert texts[2].startswith("load: 3 of 3 products in ")
 
 

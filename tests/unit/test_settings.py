@@ -76,6 +76,14 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
             "GRAM_OS_QUERIES_MAX_BATCH": "3",
             "GRAM_OS_QUERIES_MAX_WAIT_MS": "0.5",
             "GRAM_OS_QUERIES_MAX_WAITING": "7",
+            "GRAM_OS_HOOK_SECRET": "sixteen letters.",
+            "GRAM_OS_HOOK_INDICES": "products, offers",
+            "GRAM_OS_HOOK_MAX_MEGABYTES": "0.5",
+            "GRAM_OS_HOOK_WINDOW": "60",
+            "GRAM_OS_HOOK_ID_FIELD": "sku",
+            "GRAM_OS_HOOK_TITLE_FIELD": "name.en",
+            "GRAM_OS_SERVER_HOST": "::1",
+            "GRAM_OS_SERVER_PORT": "0",
         }
     )
     cluster = settings.cluster
@@ -88,6 +96,11 @@ def test_every_variable_reaches_its_key(tmp_path: Path) -> None:
     queries = settings.queries
     assert (queries.head_megabytes, queries.max_batch) == (1.5, 3)
     assert (queries.max_wait_ms, queries.max_waiting) == (0.5, 7)
+    hook = settings.hook
+    assert hook.secret is not None and hook.secret.get_secret_value() == "sixteen letters."
+    assert (hook.indices, hook.max_bytes, hook.window_s) == (("products", "offers"), 2**19, 60.0)
+    assert (hook.id_field, hook.title_field) == ("sku", "name.en")
+    assert (settings.server.host, settings.server.port) == ("::1", 0)
 
 
 def test_verify_certs_wins_over_its_synonym() -> None:
@@ -103,6 +116,8 @@ def test_credentials_in_the_url_are_taken_out_of_it() -> None:
 
 def test_secrets_are_masked() -> None:
     settings = load_settings(environ={"OPENSEARCH_URL": "https://ann:s3cret@search:9200"})
+    assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
+    settings = load_settings(environ={"GRAM_OS_HOOK_SECRET": "s3cret of the hook"})
     assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
 
 
@@ -129,6 +144,16 @@ def test_settings_are_frozen_and_direct_construction_reads_nothing(monkeypatch: 
         ({"GRAM_OS_NODE_HEAP": "lots"}, "", ["node.heap", "'lots'"]),
         ({"GRAM_OS_MODEL_DEVICE": "gpu"}, "", ["model.device", "'gpu'", "'auto', 'cpu' or 'cuda'"]),
         ({"GRAM_OS_QUERIES_MAX_BATCH": "0"}, "", ["queries.max_batch", "'0'", "greater than or equal to 1"]),
+        (
+            {"GRAM_OS_HOOK_INDICES": "products,.gram-queue"},
+            "",
+            ["hook.indices", "'.gram-queue' is no name of an index"],
+        ),
+        ({"GRAM_OS_HOOK_INDICES": "products-*"}, "", ["'products-*'", "no patterns"]),
+        ({}, '[hook]\nindices = ["a,b"]\n', ["'a,b' is no name"]),
+        ({"GRAM_OS_HOOK_SECRET": "fifteen letters"}, "", ["hook.secret = (hidden)", "at least 16"]),
+        ({"GRAM_OS_HOOK_MAX_MEGABYTES": "33"}, "", ["hook.max_megabytes", "less than or equal to 32"]),
+        ({"GRAM_OS_SERVER_PORT": "65536"}, "", ["server.port", "'65536'"]),
         ({"GRAM_OS_CONFIG": "none.toml"}, "", ["GRAM_OS_CONFIG", "none.toml", "no such file"]),
         (
             {},

@@ -112,6 +112,7 @@ def test_fields_of_a_label() -> None:
         "probabilities": ("binary", True),
         "source": ("keyword", False),
         "coded_at": ("date", True),
+        "edits": ("keyword", True),
     }
     assert found["properties"]["probabilities"]["doc_values"] is True
 

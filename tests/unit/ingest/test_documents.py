@@ -15,6 +15,7 @@ from gram_os.catalogue import Product
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
 from gram_os.ingest.documents import (
+    CodedDocument,
     Document,
     build_code_fields,
     code_documents,
@@ -88,7 +89,14 @@ def test_routing_is_part_of_the_key(bundle: Bundle) -> None:
 
 def test_the_fields_that_are_read_are_those_that_count(bundle: Bundle) -> None:
     state = LabelState("t1", "a" * 12, "name.en")
-    assert source_fields(state, bundle) == ["name.en", "brand", "tags", "description", "gram_t1.source"]
+    assert source_fields(state, bundle) == [
+        "name.en",
+        "brand",
+        "tags",
+        "description",
+        "gram_t1.source",
+        "gram_t1.edits",
+    ]
     document = read_document(_hit(name={"en": "HP laptop"}), state, bundle)
     assert isinstance(document, Document) and document.product.title == "HP laptop"
 
@@ -143,7 +151,7 @@ def test_codes_meet_their_documents_while_the_coder_reads_ahead(tmp_path_factory
     coded = code_documents(generator, documents())
     first = list(islice(coded, 5))
     assert 5 < len(read) < len(titles)  # a part was read ahead, and not all of an endless stream
-    found = [*first, *coded]
+    found = [item for item in (*first, *coded) if isinstance(item, CodedDocument)]
     assert [item.document.product.id for item in found] == [str(n) for n in range(600)]
     for item in found[::97]:
         assert item.coded == generator.code_batch([item.document.product])[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gram_os.catalogue import Product
-from gram_os.ingest.survey import survey_fields
+from gram_os.loading.survey import survey_fields
 
 
 def _products(*values: object) -> list[Product]:

@@ -1,7 +1,8 @@
 """A catalogue file into an index: create the index, write every product under its id, and report what was refused.
 
-Loading again replaces the same documents, so an interrupted load is run once more. A file is read twice. The first
-reading finds all faults of the file before anything is written, and the fields for the mapping.
+Loading again replaces the same documents, so an interrupted load is run once more. Products whose coded texts are the
+same keep their codes. A file is read twice. The first reading finds all faults of the file before anything is written,
+and the fields for the mapping.
 """
 
 from __future__ import annotations
@@ -15,21 +16,17 @@ from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import BulkItem
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.dsl import build_index_body, build_uncoded_query
-from gram_os.cluster.labels import read_attachment
+from gram_os.cluster.labels import Attachment, read_attachment
 from gram_os.cluster.mapping import walk_fields
-from gram_os.errors import FileFormatError, IndexUnfitError, InputError
-from gram_os.fields import read_field
-from gram_os.files.casts import cast_value
-from gram_os.files.names import FieldNames, safe_name, safe_value
-from gram_os.ingest.survey import TITLE, Survey, survey_fields
+from gram_os.errors import FileFormatError, IndexUnfitError
+from gram_os.files.names import safe_name
+from gram_os.loading.product_writer import DocumentMaker, ProductWriter, check_title_column, is_code_column
+from gram_os.loading.survey import TITLE, Survey, survey_fields
 from gram_os.rows import STDIN, OnFault, OnNote, has_texts_only
 
 _MOST_REPEATED = 100  # ids that a report lists
 
-# Which types of an existing index take a number or a truth value where the file has its text.
-_NUMBER_TYPES = ("long", "integer", "short", "byte", "unsigned_long", "double", "float", "half_float", "scaled_float")
-_WHOLE_TYPES = _NUMBER_TYPES[:5]
-_TAKES = {"integer": _NUMBER_TYPES, "float": _NUMBER_TYPES, "boolean": ("boolean",)}
+_WHOLE_TYPES = ("long", "integer", "short", "byte", "unsigned_long")
 
 OnItem = Callable[[BulkItem], None]
 
@@ -49,8 +46,11 @@ class Source:
     skip_faulty: bool = False
 
     def read(self, on_fault: OnFault | None = None, on_note: OnNote | None = None) -> Iterator[Product]:
-        """Stream the products. Raises FileFormatError with the line and the field."""
-        return read_products(
+        """Stream the products. Raises FileFormatError with the line and the field.
+
+        Codes of gram-os are left out: a file may be an export of a coded index.
+        """
+        products = read_products(
             self.path,
             id_field=self.id_field,
             title_field=self.title_field,
@@ -58,6 +58,22 @@ class Source:
             on_fault=(on_fault or _skip_row) if self.skip_faulty else _refuse_row,
             on_note=on_note,
         )
+        return _leave_out_codes(products, on_note)
+
+
+def _leave_out_codes(products: Iterator[Product], on_note: OnNote | None) -> Iterator[Product]:
+    noted: set[str] = set()
+    for product in products:
+        found = [name for name in product.fields if name.startswith("gram_")]  # nearly always none of a thousand
+        found = [name for name in found if is_code_column(name, product.fields[name])]
+        if not found:
+            yield product
+            continue
+        for name in found:
+            if name not in noted and on_note is not None:
+                on_note(f"column '{name}' is left out: it holds codes, and gram-os makes them anew")
+            noted.add(name)
+        yield replace(product, fields={name: value for name, value in product.fields.items() if name not in found})
 
 
 def _skip_row(_: FileFormatError) -> None:
@@ -89,8 +105,9 @@ class LoadReport:
     replaced: how many of the written products were in the index before, or twice in the file. unmapped: fields that the
     documents have, but that nobody can filter by. skipped: rows that could not be read. repeated: ids that the file has
     more than once, the first `_MOST_REPEATED` of a new index. renamed: name in the file -> name in the index.
-    notes: sentences about what was read in another way than it stands in the file. without_codes: label -> documents of
-    the index that have no codes of that label.
+    notes: sentences about what was read in another way than it stands in the file. without_codes: label -> products of
+    the index that have no codes of that label. kept_codes: label -> products that were written with the codes that they
+    had, since the texts that are coded have not changed.
     """
 
     index: str
@@ -104,6 +121,7 @@ class LoadReport:
     renamed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     without_codes: Mapping[str, int] = field(default_factory=dict)
+    kept_codes: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 def survey_source(source: Source, *, on_fault: OnFault | None = None) -> Survey | None:
@@ -116,20 +134,17 @@ def survey_source(source: Source, *, on_fault: OnFault | None = None) -> Survey 
         return None
     faults = _FaultCounter(on_fault)
     notes: list[str] = []
-    products = (_check_title_column(source, product) for product in source.read(faults, notes.append))
+    products = _check_titles(source, source.read(faults, notes.append))
     survey = survey_fields(products, source.fields, id_field=source.id_field, texts_only=has_texts_only(source.path))
     if not survey.products:
         raise FileFormatError(source.path, f"holds no product: all of its {faults.count} rows are faulty")
     return replace(survey, notes=(*notes, *survey.notes))
 
 
-def _check_title_column(source: Source, product: Product) -> Product:
-    if TITLE in product.fields and not source.title_field.startswith(f"{TITLE}."):
-        raise InputError(
-            f"product '{product.id}' has a column '{TITLE}' beside the one given as title; "
-            f"the index keeps the title under that name: use that column, or rename it in the file"
-        )
-    return product
+def _check_titles(source: Source, products: Iterator[Product]) -> Iterator[Product]:
+    for product in products:
+        check_title_column(source.title_field, product)
+        yield product
 
 
 def load_products(
@@ -148,11 +163,16 @@ def load_products(
     """
     created = prepare_index(cluster, index, survey, source.fields)
     types = {} if created else {field.path: field.type for field in walk_fields(cluster.get_mapping(index))}
-    writer = _DocumentWriter(index, source, survey, types)
+    attachment = None if created else find_labels(cluster, index)
+    maker = DocumentMaker(source.id_field, source.title_field, survey, types)
+    writer = ProductWriter(cluster, index, attachment)
     written = replaced = refused = 0
     faults = _FaultCounter(on_fault)
     repeated: list[str] = []
-    for item in cluster.bulk(writer.make_action(product) for product in source.read(faults)):
+    notes = list(survey.notes) if survey else []
+    # The survey has noted what it left out already. Standard input has none.
+    products = source.read(faults, None if survey else notes.append)
+    for item in writer.write(map(maker.make, products)):
         if item.error is None:
             written += 1
             replaced += item.status == 200  # 201 is a new document
@@ -173,24 +193,39 @@ def load_products(
         survey.left_out if survey is not None and created else (),
         faults.count,
         tuple(repeated),
-        writer.renamed(),
-        (*(survey.notes if survey else ()), *_note_cut_numbers(survey, types)),
-        {} if created else count_without_codes(cluster, index),
+        maker.renamed(),
+        (*notes, *_note_cut_numbers(survey, types), *_note_lost_codes(attachment, index)),
+        count_without_codes(cluster, index, attachment),
+        dict(writer.kept),
     )
 
 
-def count_without_codes(cluster: Cluster, index: str) -> dict[str, int]:
-    """Return for each label of the index how many documents have no codes of it. Labels without such are left out."""
+def find_labels(cluster: Cluster, index: str) -> Attachment | None:
+    """Return the labels of an index. None also when its `_meta.gram` is not what `attach` writes."""
     try:
-        attachment = read_attachment(cluster, index)
+        return read_attachment(cluster, index)
     except IndexUnfitError:
-        return {}
+        return None
+
+
+def count_without_codes(cluster: Cluster, index: str, attachment: Attachment | None) -> dict[str, int]:
+    """Return for each label of the index how many products have no codes of it. Labels without such are left out."""
     counts: dict[str, int] = {}
-    for label in attachment.labels if attachment else ():
-        count = cluster.count(index, build_uncoded_query(label))
+    for label, state in attachment.labels.items() if attachment else ():
+        count = cluster.count(index, build_uncoded_query(label, state.products))
         if count:
             counts[label] = count
     return counts
+
+
+def _note_lost_codes(attachment: Attachment | None, index: str) -> list[str]:
+    """Name the labels whose codes no reload can keep."""
+    return [
+        f"no product kept its codes of label {label}, since an older gram-os attached it; later loads keep them after: "
+        f"gram-os attach --index {index} --label {label}"
+        for label, state in (attachment.labels.items() if attachment else ())
+        if state.coded_fields is None
+    ]
 
 
 def prepare_index(cluster: Cluster, index: str, survey: Survey | None, kinds: Mapping[str, str] | None = None) -> bool:
@@ -229,38 +264,3 @@ def _note_cut_numbers(survey: Survey | None, types: Mapping[str, str]) -> list[s
         for name, kind in (survey.fields.items() if survey else ())
         if kind == "float" and types.get(name) in _WHOLE_TYPES
     ]
-
-
-class _DocumentWriter:
-    """Makes the documents of a load: names made safe, texts that stand for numbers written as numbers."""
-
-    def __init__(self, index: str, source: Source, survey: Survey | None, types: Mapping[str, str]) -> None:
-        """Take over the survey's names. types: those of an index that exists; it may keep a number as text."""
-        self._index, self._source = index, source
-        self._names = survey.names if survey else FieldNames(taken=(TITLE,))
-        self._inner: dict[str, str] = dict(survey.inner_names) if survey else {}
-        self._casts = {
-            name: kind
-            for name, kind in (survey.casts.items() if survey else ())
-            if types.get(self._names.find(name), kind) in (kind, *_TAKES[kind])
-        }
-
-    def make_action(self, product: Product) -> dict[str, object]:
-        """Make the bulk action that writes a product."""
-        source = self._source
-        _check_title_column(source, product)
-        body: dict[str, object] = {}
-        if read_field(product.fields, source.id_field) is None:  # an id inside an object stands there already
-            body[self._names.find(source.id_field)] = product.id
-        for name, value in product.fields.items():
-            if name in self._casts:
-                value = cast_value(value, self._casts[name])
-            elif isinstance(value, list | dict):
-                value = safe_value(value, self._inner)
-            body[self._names.find(name)] = value
-        body[TITLE] = product.title
-        return {"op": "index", "index": self._index, "id": product.id, "body": body}
-
-    def renamed(self) -> Mapping[str, str]:
-        """Return the names that could not stay -> those in the index."""
-        return {**self._names.changed, **self._inner}
