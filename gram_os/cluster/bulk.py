@@ -42,13 +42,15 @@ _LARGEST_ACTION: Final = 100_000_000  # bytes; http.max_content_length
 class BulkItem:
     """What became of one action.
 
-    error: None when the action was done, else the cluster's error type and reason.
+    error: None when the action was done, else the cluster's error type and reason. seq_no: the number that the shard
+    gave to the write.
     """
 
     id: str | None
     op: str
     status: int
     error: str | None = None
+    seq_no: int | None = field(default=None, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -211,4 +213,4 @@ def _read_answer(entry: _Entry, answer: Mapping[str, Any]) -> BulkItem:
         text = f"{error['type']}: {error['reason']}" + (f" ({cause['reason']})" if cause.get("reason") else "")
     elif outcome["status"] >= 400:  # deleting what is not there has a status but no error
         text = str(outcome.get("result", "failed"))
-    return BulkItem(outcome.get("_id", entry.id), entry.op, int(outcome["status"]), text)
+    return BulkItem(outcome.get("_id", entry.id), entry.op, int(outcome["status"]), text, outcome.get("_seq_no"))

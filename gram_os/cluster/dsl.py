@@ -133,8 +133,9 @@ def build_weights(weights: Mapping[str, float]) -> list[dict[str, float]]:
     """
     features: dict[str, float] = {}
     for code, weight in weights.items():
-        name = feature_name(code)
-        features[name] = max(round(weight, 5), features.get(name, 0.0))
+        name, rounded = feature_name(code), round(weight, 5)
+        if features.get(name, 0.0) <= rounded:
+            features[name] = rounded
     return [features]
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from gram_os.files.raw_json import Member, split_objects
+from gram_os.files.raw_json import find_end, split_object
+
+_SOURCE: Final = '"_source":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,32 @@ def read_multi_get(
 
     documents: the answer's `docs`. text: the whole answer as it came.
     """
-    written = split_objects(text, text.index("["))
-    return [_read_one(document, members) for document, members in zip(documents, written, strict=True)]
+    at = text.index("[") + 1
+    read = []
+    for document in documents:
+        found, at = _read_one(document, text, at)
+        read.append(found)
+    return read
 
 
-def _read_one(document: Mapping[str, Any], written: Sequence[Member]) -> StoredDocument | Mapping[str, Any] | None:
+def _read_one(document: Mapping[str, Any], text: str, at: int) -> tuple[StoredDocument | Mapping[str, Any] | None, int]:
+    """Read the document that is written at `at` or behind it, and return the place behind it."""
+    start = text.index("{", at)
+    end = find_end(text, start)
     if "error" in document:
-        return dict(document["error"])
+        return dict(document["error"]), end
     if not document["found"]:
+        return None, end
+    source = _find_source(document, text, start, end)
+    return StoredDocument(source, document["_version"], document["_seq_no"], document["_primary_term"]), end
+
+
+def _find_source(document: Mapping[str, Any], text: str, start: int, end: int) -> str | None:
+    """Return `_source` as it is written between two places."""
+    if "_source" not in document:
         return None
-    source = next((member.value for member in written if member.name == "_source"), None)
-    return StoredDocument(source, document["_version"], document["_seq_no"], document["_primary_term"])
+    at = text.find(_SOURCE, start, end)
+    if at >= 0 and next(reversed(list(document))) == "_source":
+        # Nothing before it but numbers and texts, and the quotes of a text are escaped. So the first one is the member.
+        return text[at + len(_SOURCE) : end - 1].strip()
+    return next(member.value for member in split_object(text[start:end]) if member.name == "_source")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _read: Final = json.JSONDecoder(strict=False).raw_decode
@@ -24,6 +23,11 @@ class Member(NamedTuple):
     end: int
 
 
+def find_end(text: str, start: int) -> int:
+    """Return the place behind the value that begins at `start`. The text must be valid JSON."""
+    return int(_read(text, start)[1])
+
+
 def split_object(text: str) -> list[Member]:
     """Return the members of a JSON object in order. The text must be valid JSON.
 
@@ -31,17 +35,6 @@ def split_object(text: str) -> list[Member]:
     [('price', '1.10'), ('sizes', '[4, 5.0]')]
     """
     return _split_object(text, _skip(text, 0))[0]
-
-
-def split_objects(text: str, start: int = 0) -> Iterator[list[Member]]:
-    """Yield the members of each object of a JSON list, which begins at `start`. The text must be valid JSON."""
-    at = _skip(text, start + 1)
-    while text[at] != "]":
-        members, at = _split_object(text, at)
-        yield members
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
 
 
 def _split_object(text: str, start: int) -> tuple[list[Member], int]:

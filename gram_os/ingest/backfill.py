@@ -21,7 +21,7 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
 from gram_os.errors import GramError
-from gram_os.ingest.backfill_job import MOST_PASSES, Job, Part
+from gram_os.ingest.backfill_job import MOST_PASSES, Job, Part, Run, join_runs
 from gram_os.ingest.documents import CodedDocument, Document, LabelWriter, ProductCoder, gather_chunks
 from gram_os.ingest.feed import Page, Shard, ShardReader, look_at_shards
 from gram_os.ingest.pace import Pace, SearchLoad, read_search_load
@@ -32,6 +32,7 @@ _CHUNK_S: Final = 5.0  # a slow model's codes are written so often
 _SAVE_S: Final = 2.0
 _IN_FLIGHT: Final = 2  # chunks that are written while others are coded
 _POLL_S: Final = 0.5
+_MOST_RUNS: Final = 1000  # runs of numbers that a slice keeps; what it forgets is read again
 _MOST_NAMED: Final = 1000  # refused documents that a report names; the dead letters name all
 
 
@@ -242,7 +243,8 @@ class _SliceWork:
     """One slice on its way: documents that are being coded, and chunks that are being written, in order.
 
     turn: the pass. in_coding: documents that went to the coder and have not come back. refused: documents that could
-    not be read, for the next chunk. chunks: the number behind each chunk, and its write.
+    not be read, for the next chunk. chunks: the number behind each chunk, and its write. writes: the numbers of our own
+    writes, which no later pass has to read.
     """
 
     run_: _Run
@@ -254,12 +256,14 @@ class _SliceWork:
     chunks: deque[tuple[int, Future[WriteOutcome]]] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=lambda: {"coded": 0, "conflicts": 0, "settled": 0})
     unchanged: int = 0
+    writes: list[Run] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Read the slice from where it was left to its end."""
         for name in self.counts:
             self.counts[name] = int(self.lease.body.get(name, 0))
+        self.writes = [(first, last) for first, last in self.lease.body.get("writes", ())]
         with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="gram-os-writing") as pool:
             try:
                 with closing(self.run_.writer.code(self._read())) as coded:
@@ -334,6 +338,7 @@ class _SliceWork:
 
     def _count(self, outcome: WriteOutcome) -> None:
         settled = len(outcome.written) + len(outcome.deleted) + len(outcome.refused)
+        self.writes = join_runs([*self.writes, *((number, number) for number in outcome.numbers)])[-_MOST_RUNS:]
         self.counts["coded"] += len(outcome.written)
         self.counts["conflicts"] += len(outcome.conflicts)
         self.counts["settled"] += settled
@@ -344,4 +349,4 @@ class _SliceWork:
         self.saved_at = time.monotonic()
         if done:
             self._count_unchanged()
-        self.lease.save(position=max(position, self.lease.position), done=done, **self.counts)
+        self.lease.save(position=max(position, self.lease.position), done=done, writes=self.writes, **self.counts)

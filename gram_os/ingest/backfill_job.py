@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.records import Record, Records
 from gram_os.ingest.feed import Shard
-from gram_os.ingest.slices import Lease, Leases, Positions
+from gram_os.ingest.slices import Lease, Leases, Positions, is_dead
 
 _PART: Final = 50_000  # numbers of a shard that are one slice: some minutes of coding
 MOST_PASSES: Final = 5
@@ -54,6 +54,43 @@ def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str
 
 def _ends(shards: Iterable[Shard]) -> dict[str, int]:
     return {shard.key: shard.checkpoint for shard in shards}
+
+
+Run = tuple[int, int]  # numbers from the first to the last, both included
+
+
+def join_runs(runs: Iterable[Run]) -> list[Run]:
+    """Join runs of numbers that meet or overlap.
+
+    >>> join_runs([(7, 9), (1, 3), (4, 5)])
+    [(1, 5), (7, 9)]
+    """
+    joined: list[Run] = []
+    for first, last in sorted(runs):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def leave_out(parts: Iterable[Part], written: Mapping[str, Sequence[Run]]) -> list[Part]:
+    """Return what is left of slices without some numbers, such as those of our own writes. written: by shard.
+
+    >>> whole = Part("shop", "u", 0, start=9, last=99)
+    >>> [(part.start, part.last) for part in leave_out([whole], {"u.0": [(10, 49), (60, 99)]})]
+    [(49, 59)]
+    """
+    left: list[Part] = []
+    for part in parts:
+        at = part.start
+        for first, last in written.get(f"{part.uuid}.{part.shard}", ()):
+            if at < first - 1 and first <= part.last:
+                left.append(replace(part, start=at, last=first - 1))
+            at = max(at, last) if first <= part.last else at
+        if at < part.last:
+            left.append(replace(part, start=at))
+    return left
 
 
 class Job:
@@ -135,16 +172,25 @@ class Job:
         shards: as they are now, all of them refreshed.
         """
         ends: dict[str, int] = self._record.body["ends"]
-        ahead = split_shards(shards, None, ends)
+        ahead = leave_out(split_shards(shards, None, ends), self._find_own_writes())
         is_quiet = self.turn > 1 and not self.count("coded") and not self.count("conflicts")
-        body = {**self._record.body, "done": True}
+        body = {**self._record.body, "done": True, "ends": ends if ahead else _ends(shards)}
         if ahead and not is_quiet and self.turn < MOST_PASSES:
             plan = [asdict(part) for part in ahead]
             body = {**self._record.body, "pass": self.turn + 1, "plan": plan, "ends": {**ends, **_ends(shards)}}
-        if self._records.put(self._record.id, body, self._record) and body["done"]:
+        is_ours = self._records.put(self._record.id, body, self._record) is not None
+        self.look()
+        if is_ours and self.is_done:
             self._leave_positions()
             self._forget_slices()
-        self.look()
+
+    def _find_own_writes(self) -> dict[str, list[Run]]:
+        """Return the numbers that the writes of this pass have, by shard. Their codes are known to be current."""
+        found: dict[str, list[Run]] = {}
+        for record, part in zip(self._slices(), self.plan, strict=True):
+            runs = ((int(first), int(last)) for first, last in record.body.get("writes", ()))
+            found.setdefault(f"{part.uuid}.{part.shard}", []).extend(runs)
+        return {shard: join_runs(runs) for shard, runs in found.items()}
 
     def _leave_positions(self) -> None:
         """Tell `watch` from where on changes may be uncoded. Where a watch has been before, it knows better."""
@@ -161,14 +207,17 @@ class Job:
         return _slice_ids(self._record.body)
 
     def _slices(self) -> list[Record]:
-        return list(self._records.get_many(self._slice_ids()).values())
+        found = self._records.get_many(self._slice_ids())
+        return [found[id_] for id_ in self._slice_ids() if id_ in found]
 
 
-def stop_jobs(records: Records, label: str, is_wanted: Callable[[str], bool]) -> None:
-    """End the unfinished jobs of a label. Their workers stop when they next save how far they are.
+def stop_jobs(records: Records, label: str, is_wanted: Callable[[str], bool]) -> bool:
+    """End the unfinished jobs of a label. Return whether somebody may be at work on them.
 
-    is_wanted: says of the name of an index or alias whether its job ends.
+    is_wanted: says of the name of an index or alias whether its job ends. A worker notices when it next renews its
+    lease, and writes what it has coded until then.
     """
+    is_busy = False
     of_label = {"bool": {"filter": [{"term": {"kind": "backfill"}}, {"term": {"label": label}}]}}
     for record in list(records.find(of_label)):
         body = record.body
@@ -178,8 +227,12 @@ def stop_jobs(records: Records, label: str, is_wanted: Callable[[str], bool]) ->
             "kind": "slice", "job": body["job"], "label": label, "position": -1, "done": True,
             "owner": "gram-os label drop", "beat": 0,
         }  # fmt: skip
+        slices = records.get_many(_slice_ids(body)).values()
+        owners = [str(one.body["owner"]) for one in slices if one.body.get("owner") and not one.body.get("done")]
+        is_busy |= not all(is_dead(owner) for owner in owners)
         records.put(record.id, {**body, "done": True})
         records.put_many(dict.fromkeys(_slice_ids(body), ended))
+    return is_busy
 
 
 def _slice_ids(body: Mapping[str, Any]) -> list[str]:

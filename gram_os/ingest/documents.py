@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
+import orjson
+
 from gram_os.catalogue import Product
 from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import CHUNK
@@ -214,9 +216,16 @@ def write_documents(
 
 def _plan(state: LabelState, coded: CodedDocument) -> Rewrite:
     document = coded.document
-    fields = json.dumps(build_code_fields(coded.coded, document.source, edits=coded.edits), ensure_ascii=False)
+    fields = _write_json(build_code_fields(coded.coded, document.source, edits=coded.edits))
     change = partial(_put_codes, code_field(state.label), fields)
     return Rewrite(document.key, document.seq_no, document.primary_term, change, document.source)
+
+
+def _write_json(value: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(value).decode()  # six times as fast as json, and a third of our own work
+    except orjson.JSONEncodeError:  # a text with half a surrogate pair, which has no UTF-8
+        return json.dumps(value, ensure_ascii=False)
 
 
 def _put_codes(name: str, fields: str, source: str) -> str:

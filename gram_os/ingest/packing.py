@@ -6,14 +6,18 @@ They explain a hit, and nothing searches by them. Knows codes, their probabiliti
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable
+from itertools import repeat
+
+import numpy as np
 
 from gram_os.cluster.dsl import feature_name
 from gram_os.model.coded import ScoredCode
 
 _STEPS = 16  # steps of a byte in one nat
 _UNKNOWN = 255
+_LEAST = 1e-9
+_NOT_KNOWN = -1.0  # stands for a probability that the model does not know
 
 
 def pack_probabilities(weights: Iterable[ScoredCode]) -> str:
@@ -30,12 +34,16 @@ def pack_probabilities(weights: Iterable[ScoredCode]) -> str:
     [255, 11]
     """
     named: dict[str, ScoredCode] = {}
-    for scored in sorted(weights, key=lambda scored: scored.weight):
-        named[feature_name(str(scored.code))] = scored
-    packed = bytearray()
-    for _, scored in sorted(named.items(), key=lambda pair: pair[0].encode()):
-        if scored.probabilities is None:
-            packed += bytes([_UNKNOWN] * len(scored.code.values))
-        else:
-            packed += bytes(min(_UNKNOWN - 1, round(-_STEPS * math.log(max(p, 1e-9)))) for p in scored.probabilities)
-    return base64.b64encode(packed).decode("ascii")
+    for scored in weights:
+        name = feature_name(str(scored.code))
+        before = named.get(name)
+        if before is None or scored.weight >= before.weight:
+            named[name] = scored
+    found: list[float] = []
+    for name in sorted(named):  # by code points, which is the order of UTF-8 bytes
+        scored = named[name]
+        found.extend(scored.probabilities or repeat(_NOT_KNOWN, len(scored.code.values)))
+    probabilities = np.array(found)  # float64 (values,)
+    steps = np.minimum(np.rint(-_STEPS * np.log(np.maximum(probabilities, _LEAST))), _UNKNOWN - 1)
+    steps[probabilities == _NOT_KNOWN] = _UNKNOWN
+    return base64.b64encode(steps.astype(np.uint8).tobytes()).decode("ascii")

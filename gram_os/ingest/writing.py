@@ -66,7 +66,8 @@ class WriteOutcome:
 
     conflicts: somebody changed them since they were read; read them again. deleted: somebody deleted them. refused: the
     cluster does not take them as they would be. block: the cluster's words when a block refused documents, else None.
-    Those documents are in no list. `explain_block` in `gram_os.cluster.blocks` has the cure.
+    Those documents are in no list. `explain_block` in `gram_os.cluster.blocks` has the cure. numbers: the `_seq_no` of
+    each document that was written.
     """
 
     written: list[DocumentKey] = field(default_factory=list)
@@ -74,6 +75,7 @@ class WriteOutcome:
     deleted: list[DocumentKey] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     block: str | None = None
+    numbers: list[int] = field(default_factory=list, compare=False)
 
 
 def rewrite_documents(cluster: Cluster, rewrites: Sequence[Rewrite], wordy: Collection[str] = ()) -> WriteOutcome:
@@ -153,6 +155,8 @@ class _Chunk:
             return
         if answer.ok:
             self.outcome.written.append(key)
+            if answer.seq_no is not None:
+                self.outcome.numbers.append(answer.seq_no)
         elif answer.conflict:
             self.outcome.conflicts.append(key)
         elif answer.blocked:

@@ -18,7 +18,6 @@ from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUn
 from gram_os.ingest.backfill import backfill
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.slices import Positions, open_state
-from gram_os.ingest.versions import drop as dropping
 from gram_os.ingest.versions.coverage import Coverage, list_labels, read_store
 from gram_os.ingest.versions.drop import count_labelled, drop_label
 from gram_os.ingest.versions.switch import LabelSwitch, change_labels, promote, roll_back
@@ -263,6 +262,20 @@ def test_labels_that_cannot_be_promoted(cluster: Cluster, index: str) -> None:
     assert _active(cluster, index) == "v1"
 
 
+def test_label_with_documents_of_another_bundle_is_refused(
+    cluster: Cluster, index: str, old: Generator, new: Generator
+) -> None:
+    with pytest.raises(InterruptedRunError):
+        drop_label(Breaking(cluster, "read_documents", 0), index, "v2")  # type: ignore[arg-type]
+    attach(cluster, index, _state("v2", old))
+    with pytest.raises(
+        IndexUnfitError, match=f"belongs to bundle {old.bundle.id}, and .* codes of bundle {new.bundle.id}"
+    ):
+        promote(cluster, index, "v2")
+    _code(cluster, index, "v2", old)
+    assert promote(cluster, index, "v2").changed == (index,)
+
+
 def test_change_of_meta_by_others_at_the_same_time_is_kept(cluster: Cluster, index: str) -> None:
     def meddle() -> None:  # somebody writes what was there before, with a word of their own
         cluster.put_mapping(index, {"_meta": {**before, "owner": "search team"}})
@@ -451,7 +464,8 @@ def test_writers_lose_nothing_during_a_drop(
         while not stop.is_set():
             turn += 1
             some = ids[(17 * turn) % 1400 :][:50]
-            _write(cluster, index, {id_: {"doc": {"stock": turn}} for id_ in some}, op="update")
+            update = {"op": "update", "index": index, "retry_on_conflict": 9, "body": {"doc": {"stock": turn}}}
+            assert [item.error for item in cluster.bulk([{**update, "id": id_} for id_ in some])] == [None] * len(some)
             written.update(dict.fromkeys(some, turn))
 
     writer = threading.Thread(target=change)
@@ -536,7 +550,10 @@ def test_document_that_cannot_be_written_back_is_named(
     assert "[colour] within [_doc] is not allowed" in found["refused"][0]["reason"]
 
 
-def test_drop_on_the_command_line(cluster: Cluster, index: str, opensearch_url: str) -> None:
+def test_drop_on_the_command_line(
+    cluster: Cluster, index: str, opensearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gram_os.ingest.versions.drop._KEPT_S", 1.0)
     assert opensearch_url
     done = run("label", "drop", "v2", "--index", index, "--expunge")
     assert done.code == 0, done.err
@@ -571,10 +588,10 @@ def test_backfill_that_runs_is_ended(cluster: Cluster, index: str, new: Generato
     worker = threading.Thread(target=lambda: backfill(cluster, index, _state("v2", new), coder))  # type: ignore[arg-type]
     worker.start()
     coder.started.wait(30)
-    drop_label(cluster, index, "v2")
-    worker.join(20)
-    assert not worker.is_alive()
     assert drop_label(cluster, index, "v2").left == 0
+    worker.join(1)
+    assert not worker.is_alive()
+    assert count_labelled(cluster, index, "v2") == 0
 
 
 def test_watch_that_runs_is_waited_for(
@@ -591,9 +608,10 @@ def test_watch_that_runs_is_waited_for(
 
     follower = threading.Thread(target=follow)
     follower.start()
-    while watch.status.unchanged < 4 and follower.is_alive():
+    _write(cluster, index, {"5": {"title": "Red mouse"}})
+    while watch.status.coded < 1 and follower.is_alive():
         time.sleep(0.05)
     report = drop_label(cluster, index, "v2")
     follower.join(20)
     assert len(gone) == 1 and report.left == 0
-    assert dropping.count_labelled(cluster, index, "v2") == 0
+    assert count_labelled(cluster, index, "v2") == 0

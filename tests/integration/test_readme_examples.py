@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -95,18 +96,28 @@ def test_upgrade_a_bundle(
     grades = {product["id"]: 3 if product["id"] in xerox else 0 for product in products}
     rows = "".join(f"q1\t{product}\t{grade}\n" for product, grade in grades.items())
     Path("judgments.tsv").write_text("query_id\tproduct_id\trelevance\n" + rows, encoding="utf-8")
-    bundle = ("--bundle", BUNDLE)
-    for verb in ("attach", "backfill"):
-        assert run(verb, "--index", index, "--label", "v2", *bundle).code == 0
-    assert run("search", "toner", "--index", index).code == 0
+    # Each command of the page runs in its order, up to the section on what needs a new label.
+    page = (ROOT / "docs/upgrade-a-bundle.md").read_text(encoding="utf-8").split("## What needs a new label")[0]
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL) for line in block.splitlines()]
+    compared = commands.index(next(line for line in commands if "evaluate" in line))
+    for line in commands[:compared]:
+        run_line(line, index)
     names = run_examples("docs/upgrade-a-bundle.md", index)
     assert set(names["found"]["systems"]) == {"v1", "v2"}
     assert re.search(r"^R@10 [\d.]+ [-\d.]+ p = [\d.]+$", capsys.readouterr().out, re.MULTILINE)
+    for line in commands[compared:]:
+        run_line(line, index)
     attachment = read_attachment(cluster, index)
     assert attachment is not None
-    assert (attachment.active, attachment.labels["v2"].bundle) == ("v2", new_bundle.id)
-    assert run("search", "toner", "--index", index, *bundle).code == 0
+    assert (attachment.active, list(attachment.labels)) == ("v2", ["v2"])
+    assert attachment.labels["v2"].bundle == new_bundle.id
+    assert cluster.count(index, {"exists": {"field": "gram_v1.codes"}}) == 0
+    assert run("search", "toner", "--index", index, "--bundle", BUNDLE).code == 0
     assert run("search", "toner", "--index", index).code == 2
-    meta = cluster.get_mapping(index)["_meta"]
-    cluster.put_mapping(index, {"_meta": {**meta, "gram": {**meta["gram"], "active": "v1"}}})
-    assert run("search", "toner", "--index", index).code == 0
+
+
+def run_line(line: str, index: str) -> None:
+    """Run a command of a page, with our index in place of `products`."""
+    verb, *words = shlex.split(line, comments=True)
+    done = run(*(index if word == "products" else word for word in words))
+    assert (verb, done.code) == ("gram-os", 0), f"{line}: {done.err}"

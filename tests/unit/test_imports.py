@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "gram_os"
 
 # What every room may use: `arrays` names types of numpy arrays, the others are values and their readers. `files` is a
 # room of readers, one a format.
-VALUES = ("errors", "arrays", "settings", "settings_tables", "fields", "files", "rows", "catalogue")
+VALUES = ("errors", "arrays", "settings_tables", "settings", "fields", "files", "rows", "catalogue")
 
 # Each room imports only rooms that stand before it, inside functions too.
 ROOMS = (

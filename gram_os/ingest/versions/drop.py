@@ -39,6 +39,10 @@ _MOST_PASSES: Final = 5
 _NEEDED: Final = ("name", "writes", "updates", "_source", "rights")  # checks; the others are about new codes
 _PARTS: Final = ("source", "codes", "attributes", "coded_at", "probabilities")  # `weights` takes no `exists`
 _WATCH_S: Final = 30.0  # a watch looks for its label every ten seconds
+_WORKER_S: Final = 15.0  # a worker of a backfill renews its lease every ten seconds, and writes its last chunk then
+_SPARED: Final = 0.1  # of a segment's documents: with fewer deleted ones it is left alone
+_KEPT_S: Final = 45.0
+_LOOK_S: Final = 3.0
 _MERGE_S: Final = 6 * 3600.0
 
 
@@ -107,6 +111,7 @@ class _Drop:
         self._state = slices.open_state(self._cluster)
         self._is_filtered = any(not read_source_filter(facts.mapping).is_open for facts in indices)
         self._wordy = frozenset().union(*(find_wordy_fields(facts.mapping) for facts in indices))
+        self._busy_until = 0.0
         before = read_store(cluster, name)
         self.report = DropReport(label, before, before, was_attached)
 
@@ -116,14 +121,14 @@ class _Drop:
         for turn in range(_MOST_PASSES):
             for facts in self._indices:  # each time: a watch that has not noticed yet may have attached it again
                 change_labels(self._cluster, facts.name, self._detach)
-            if turn == 0:
-                stop_jobs(self._state, self._label, self._is_ours)
+            if turn == 0 and stop_jobs(self._state, self._label, self._is_ours):
+                self._busy_until = time.monotonic() + _WORKER_S
             shards = look_at_shards(self._cluster, self._name)
             self._cluster.refresh(self._name)
             self.report.refused.clear()
             for shard in shards:
                 self._sweep(shard, starts.get(shard.key, -1))
-            self._wait_for_watches()
+            self._wait_for_others()
             self.report.left = self._count()
             if self.report.left <= len(self.report.refused):
                 break
@@ -175,8 +180,9 @@ class _Drop:
             return any(facts.name in ours for facts in self._cluster.get_indices(name))
         return False
 
-    def _wait_for_watches(self) -> None:
-        """Wait until nobody follows the label. A watch that has died without a word is waited for in vain."""
+    def _wait_for_others(self) -> None:
+        """Wait until nobody writes the label. Who has died on another machine is waited for in vain."""
+        time.sleep(max(0.0, self._busy_until - time.monotonic()))
         query = {"bool": {"filter": [{"term": {"kind": "watching"}}, {"term": {"label": self._label}}]}}
         until = time.monotonic() + _WATCH_S
         while time.monotonic() < until:
@@ -187,17 +193,23 @@ class _Drop:
             time.sleep(0.5)
 
     def _forget(self) -> None:
-        """Delete dead letters and watch positions of the label."""
+        """Delete dead letters, watch positions and finished backfills of the label."""
         names = [facts.name for facts in self._indices]
         letters: list[dict[str, Any]] = [{"term": {"label": self._label}}, {"terms": {"index": names}}]
         self.report.letters = _delete_records(self._cluster, dead_letters.INDEX, letters)
         uuids = {shard.uuid for shard in look_at_shards(self._cluster, self._name)}
-        query = {"bool": {"filter": [{"terms": {"kind": ["watch", "watching"]}}, {"term": {"label": self._label}}]}}
+        query = {
+            "bool": {
+                "filter": [{"terms": {"kind": ["watch", "watching", "backfill"]}}, {"term": {"label": self._label}}]
+            }
+        }
         for record in list(self._state.find(query)):
-            if self._is_position(record, uuids):
+            if self._is_of_label(record, uuids):
                 self._state.delete(record.id)
 
-    def _is_position(self, record: Record, uuids: set[str]) -> bool:
+    def _is_of_label(self, record: Record, uuids: set[str]) -> bool:
+        if record.body["kind"] == "backfill":  # a worker that may still run must find that its job is done
+            return not self._busy_until and self._is_ours(str(record.body["name"]))
         if record.body["kind"] == "watching":
             return self._is_ours(str(record.body["index"]))
         return any(f".{uuid}." in record.id for uuid in uuids)
@@ -205,8 +217,7 @@ class _Drop:
     def _settle_store(self, *, expunge: bool) -> None:
         self.report.after = read_store(self._cluster, self._name)
         if expunge:
-            _expunge(self._plain, self._name)
-            self.report.expunged = read_store(self._cluster, self._name)
+            self.report.expunged = _expunge(self._plain, self._name)
 
 
 def _build_query(label: str) -> dict[str, Any]:
@@ -219,7 +230,8 @@ def remove_field(text: str, name: str) -> str:
     >>> remove_field('{"title": "HP", "gram_v1": {"codes": ["hp"]}, "gram_v1.source": "7", "gram_v10": 1.0}', "gram_v1")
     '{"title": "HP", "gram_v10": 1.0}'
     """
-    below = {member.name for member in split_object(text) if member.name.startswith(f"{name}.")} if name in text else ()
+    members = split_object(text) if f"{name}." in text else []
+    below = {member.name for member in members if member.name.startswith(f"{name}.")}
     for one in (name, *below):
         text = remove_member(text, one)
     return text
@@ -262,16 +274,28 @@ def _delete_records(cluster: Cluster, index: str, filters: Sequence[Mapping[str,
     return 0
 
 
-def _expunge(cluster: Cluster, name: str) -> None:
-    """Merge the segments with many deleted documents, and wait for it."""
+def _expunge(cluster: Cluster, name: str) -> Store:
+    """Merge the segments with many deleted documents, wait for it, and return the store then.
+
+    The cluster keeps deleted documents for a while, so that a copy that was away can catch up. Every 30 seconds it sees
+    which ones are needed no more, and a merge before that frees nothing.
+    """
     path = quote(name, safe="*,")
-    cluster.request("POST", f"/{path}/_flush", index=name)
-    patient = cluster.with_timeout(_MERGE_S)
-    try:
-        patient.request("POST", f"/{path}/_forcemerge", params={"only_expunge_deletes": True}, index=name)
-    except ClusterUnreachableError as error:
-        raise ClusterUnreachableError(
-            f"{error} (the label is dropped; the merge goes on, and GET /{path}/_tasks?actions=*forcemerge* shows it)"
-        ) from error
-    cluster.request("POST", f"/{path}/_flush", index=name)
-    cluster.refresh(name)
+    until = time.monotonic() + _KEPT_S
+    while True:
+        cluster.request("POST", f"/{path}/_flush", index=name)
+        try:
+            cluster.with_timeout(_MERGE_S).request(
+                "POST", f"/{path}/_forcemerge", params={"only_expunge_deletes": True}, index=name
+            )
+        except ClusterUnreachableError as error:
+            note = (
+                f"the label is dropped, and the merge may still run: GET /_tasks?actions=*forcemerge* (index '{name}')"
+            )
+            raise ClusterUnreachableError(f"{error} ({note})") from error
+        cluster.request("POST", f"/{path}/_flush", index=name)
+        cluster.refresh(name)
+        store = read_store(cluster, name)
+        if store.deleted <= _SPARED * (cluster.count(name) + store.deleted) or time.monotonic() > until:
+            return store
+        time.sleep(_LOOK_S)

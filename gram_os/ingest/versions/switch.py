@@ -7,13 +7,14 @@ One gap remains: a change that lands within the milliseconds between our read an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.labels import Attachment, read_attachment, require_label
+from gram_os.cluster.labels import Attachment, LabelState, read_attachment, require_label
 from gram_os.errors import ClusterBusyError, IndexUnfitError, InputError
+from gram_os.ingest.slices import open_state
 from gram_os.ingest.versions.coverage import Coverage, read_coverage
 
 _TRIES: Final = 5
@@ -82,7 +83,8 @@ def promote(
     with the comparison before anything is refused or changed.
 
     Raises IndexMissingError. Raises IndexUnfitError when an index has no such label, when the label has another format,
-    or another bundle in another index, and when it covers too little. Nothing is changed then.
+    or another bundle in another index, when documents have its codes of another bundle, and when it covers too little.
+    Nothing is changed then.
 
     >>> from gram_os import Cluster, load_settings
     >>> cluster = Cluster.connect(load_settings().cluster)  # reads OPENSEARCH_URL
@@ -175,6 +177,12 @@ def _compare(cluster: Cluster, name: str, label: str) -> LabelSwitch:
                 f"'{states[first].title_field}' in index '{first}', and to {state.bundle} and '{state.title_field}' in "
                 f"'{index}'; name one of the indices"
             )
+    other = _find_other_bundle(cluster, states[first], {name, *states})
+    if other is not None:
+        raise IndexUnfitError(
+            f"label '{label}' of index '{name}' belongs to bundle {states[first].bundle}, and documents have its codes "
+            f"of bundle {other}; run: gram-os backfill --index {name} --label {label}"
+        )
     compared = []
     for index, state in states.items():
         attachment = read_attachment(cluster, index)
@@ -184,6 +192,18 @@ def _compare(cluster: Cluster, name: str, label: str) -> LabelSwitch:
         before = Coverage() if active is None else after if active == state else read_coverage(cluster, index, active)
         compared.append(IndexComparison(index, attachment.active, before, after))
     return LabelSwitch(label, tuple(compared))
+
+
+def _find_other_bundle(cluster: Cluster, state: LabelState, names: Collection[str]) -> str | None:
+    """Return another bundle that coded documents under the label, when the label's own has not coded all since then.
+
+    The label had that bundle before: it was dropped, not to the end, and attached anew.
+    """
+    query = {"bool": {"filter": [{"term": {"kind": "backfill"}}, {"term": {"label": state.label}}]}}
+    jobs = [record.body for record in open_state(cluster).find(query) if record.body["name"] in names]
+    if any(job["bundle"] == state.bundle and job["done"] for job in jobs):
+        return None
+    return next((str(job["bundle"]) for job in jobs if job["bundle"] != state.bundle), None)
 
 
 def _find_previous(cluster: Cluster, name: str) -> str:

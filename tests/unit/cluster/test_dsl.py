@@ -111,6 +111,7 @@ def test_fields_of_a_label() -> None:
         "weights": ("rank_features", True),
         "probabilities": ("binary", True),
         "source": ("keyword", False),
+        "title_hash": ("keyword", False),
         "coded_at": ("date", True),
         "edits": ("keyword", True),
     }
