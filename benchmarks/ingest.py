@@ -21,6 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -231,26 +232,34 @@ def measure_burst(indices: Indices, burst: int) -> list[float]:
             {"op": "update", "index": name, "id": str(n), "body": {"doc": {"title": title}}}
             for n, title in enumerate(changed)
         ]
+        noter = ThreadPoolExecutor(1).submit(_note_when_visible, indices.cluster, name, burst, started)
+        time.sleep(0.3)  # it has looked at the hashes
         written = [time.perf_counter() - started for _ in indices.cluster.bulk(actions, chunk=100)]
-        visible = _note_when_visible(indices.cluster, name, burst, started)
+        visible = noter.result()
     indices.clear()
     return sorted(max(0.0, visible[n] - written[n] - coding[n]) for n in range(burst))
 
 
 def _note_when_visible(cluster: Cluster, name: str, burst: int, started: float) -> dict[int, float]:
-    """Ask again and again which changes a search finds by their new codes, and note the time of the first answer."""
+    """Ask again and again which changes a search finds with new codes, and note the time of the first such answer.
+
+    Codes are new when the hash of what they are made from is not the one that the document had before.
+    """
+    body = {"query": {"prefix": {"title": "zebra"}}, "size": burst, "_source": False, "fields": ["gram_v1.source"]}
+    before = _read_sources(cluster.search(name, {**body, "query": {"match_all": {}}, "size": 2 * burst}))
     visible: dict[int, float] = {}
     while len(visible) < burst:
-        missing = [n for n in range(burst) if n not in visible][:500]
-        bodies = [
-            {"query": {"rank_feature": {"field": f"gram_v1.weights.zebra{n}"}}, "size": 1, "_source": False}
-            for n in missing
-        ]
-        answers = cluster.msearch(name, bodies)
+        found = _read_sources(cluster.search(name, body))
         now = time.perf_counter() - started
-        visible |= {n: now for n, answer in zip(missing, answers, strict=True) if answer["hits"]["hits"]}
+        for number, source in found.items():
+            if source != before[number]:
+                visible.setdefault(number, now)
         time.sleep(0.1)
     return visible
+
+
+def _read_sources(answer: Mapping[str, Any]) -> dict[int, str]:
+    return {int(hit["_id"]): hit["fields"]["gram_v1.source"][0] for hit in answer["hits"]["hits"]}
 
 
 def _wait_for(condition: Any) -> None:

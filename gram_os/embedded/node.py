@@ -159,6 +159,17 @@ class EmbeddedNode:
             if child.stdin is not None:
                 child.stdin.close()
 
+    def stop_one(self, number: int) -> None:
+        """Stop one node of an attached cluster, from 1 to `nodes`. Node 1 answers at `url`. For tests of a failover.
+
+        Raises NodeError when this process did not start the cluster as an attached one.
+        """
+        child = _CHILDREN.get(self.pid)
+        if child is None or child.stdin is None or not 1 <= number <= self.nodes:
+            raise NodeError(f"node {number} of {self.url} cannot be stopped from here")
+        child.stdin.write(str(number).encode())
+        child.stdin.flush()
+
     def is_running(self) -> bool:
         """Return whether the process runs. `read_health` tells whether it answers."""
         return self._process() is not None

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 64  # documents that are coded in one go; more are coded as a stream
 _WRITE_S: Final = 0.5  # what a stream has coded in that time is written
+_SHOW_S: Final = 1.0  # codes that are written are shown so soon
 _META_S: Final = 10.0  # so often the labels are read again
 _STANDBY_S: Final = 2.0
 _ATTEMPTS: Final = 5
@@ -275,3 +276,5 @@ class Watch:
             self.status.coded += len(outcome.written)
             self.status.refused += len(outcome.refused)
             self.status.conflicts += len(outcome.conflicts)
+            if time.monotonic() - self._refreshed_at > _SHOW_S:  # a large page takes long
+                self._refresh(sorted({key.index for key in outcome.written}))

@@ -252,3 +252,49 @@ def test_the_node_restarts_in_the_middle(
     check_codes(cluster, "shop", documents, generator, "gram_t1")
     cluster.close()
     node.stop()
+
+
+def test_the_primarys_node_stops(settings: Settings, state: LabelState, generator: Generator, tmp_path: Path) -> None:
+    """Three nodes in one process. The shard's primary is moved to a node that does not answer requests, which stops."""
+    from gram_os.embedded.node import EmbeddedNode
+    from tests.ingest_worker import SlowCoder
+
+    node = EmbeddedNode.start(tmp_path, cache=settings.cache_dir, nodes=3, attached=True, heap="768m", timeout_s=600)
+    cluster = Cluster(ClusterSettings(url=node.url, timeout_s=30), backoff=Backoff(attempts=40, initial_s=0.1, max_s=2))
+    patient = cluster.patient()
+    documents = make_documents(2000)
+    body = {
+        "settings": {"number_of_shards": 2, "number_of_replicas": 1},
+        "mappings": {"properties": {"title": {"type": "text"}}},
+    }
+    cluster.create_index("shop", body)
+    write_documents(cluster, "shop", documents)
+    attach(cluster, "shop", state)
+    cluster.request("GET", "/_cluster/health/shop", params={"wait_for_status": "green"})
+    routing = cluster.request("GET", "/_cluster/state/routing_table,nodes/shop")
+    names = {id_: found["name"] for id_, found in routing["nodes"].items()}
+    primaries = {
+        names[copy["node"]]
+        for copies in routing["routing_table"]["indices"]["shop"]["shards"].values()
+        for copy in copies
+        if copy["primary"]
+    }
+    victim = max(primaries)  # "Node 1" answers our requests; two primaries stand on two nodes
+    assert victim != "Node 1"
+    reports = []
+    work = threading.Thread(
+        target=lambda: reports.append(backfill(cluster, "shop", state, SlowCoder(generator, 0.002)))
+    )
+    work.start()
+    _wait_for(lambda: count_writes(patient, "shop") > 2300)
+    node.stop_one(int(victim.rpartition(" ")[2]))
+    for n in range(0, 2000, 50):  # writers go on
+        documents[str(n)] = {"title": KINDS[(n + 1) % len(KINDS)], "price": n}
+        patient.request("PUT", f"/shop/_doc/{n}", documents[str(n)])
+    work.join()
+    assert patient.request("GET", "/_cluster/health")["number_of_nodes"] == 2
+    assert reports and reports[0].refused == []
+    Watch(patient, "shop", state, generator).drain()
+    check_codes(patient, "shop", documents, generator, "gram_t1")
+    cluster.close()
+    node.stop()

@@ -13,6 +13,7 @@ import pytest
 from gram_os.catalogue import Product
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
+from gram_os.cluster.stock import carry_out, plan_templates, template_name
 from gram_os.cluster.stored import DocumentKey
 from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError
 from gram_os.ingest.backfill import backfill
@@ -348,6 +349,35 @@ def test_indices_of_an_alias_that_do_not_fit_together(
     ):
         promote(cluster, alias, "v2", min_share=0)
     assert {_active(cluster, name) for name in (index, other)} == {"v1"}
+
+
+def test_new_indices_get_the_labels_as_they_are_now(cluster: Cluster, index: str, make_index: MakeIndex) -> None:
+    pattern = f"{index}-*"
+    carry_out(cluster, plan_templates(cluster, cluster.get_indices(index)[0], pattern))
+    made = [f"{index}-{number}" for number in range(3)]
+    try:
+        for name, change in zip(
+            made,
+            (
+                lambda: promote(cluster, index, "v2"),
+                lambda: drop_label(cluster, index, "v1"),
+                lambda: None,
+            ),
+            strict=True,
+        ):
+            cluster.create_index(name, {})
+            change()
+        found = [read_attachment(cluster, name) for name in made]
+    finally:
+        for name in made:
+            cluster.delete_index(name)
+        for kind in ("_index_template", "_component_template"):
+            cluster.request("DELETE", f"/{kind}/{template_name(pattern)}")
+    assert [(one.active, sorted(one.labels)) for one in found if one] == [
+        ("v1", ["v1", "v2"]),
+        ("v2", ["v1", "v2"]),
+        ("v2", ["v2"]),
+    ]
 
 
 # --- drop ---------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from gram_os.ingest.backfill_job import stop_jobs
 from gram_os.ingest.feed import PAGE, Shard, ShardReader, look_at_shards
 from gram_os.ingest.pace import Pace, read_search_load
 from gram_os.ingest.versions.coverage import Store, find_mapped_labels, read_store
-from gram_os.ingest.versions.switch import Gram, change_labels
+from gram_os.ingest.versions.switch import Gram, change_labels, renew_templates
 from gram_os.ingest.writing import Refusal, Rewrite, rewrite_documents
 
 _MOST_PASSES: Final = 5
@@ -121,6 +121,7 @@ class _Drop:
         for turn in range(_MOST_PASSES):
             for facts in self._indices:  # each time: a watch that has not noticed yet may have attached it again
                 change_labels(self._cluster, facts.name, self._detach)
+            renew_templates(self._cluster, self._name)
             if turn == 0 and stop_jobs(self._state, self._label, self._is_ours):
                 self._busy_until = time.monotonic() + _WORKER_S
             shards = look_at_shards(self._cluster, self._name)

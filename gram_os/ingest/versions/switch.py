@@ -7,15 +7,19 @@ One gap remains: a change that lands within the milliseconds between our read an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import Attachment, LabelState, read_attachment, require_label
-from gram_os.errors import ClusterBusyError, IndexUnfitError, InputError
+from gram_os.cluster.stock import carry_out, plan_refresh
+from gram_os.errors import ClusterAuthError, ClusterBusyError, IndexUnfitError, InputError
 from gram_os.ingest.slices import open_state
 from gram_os.ingest.versions.coverage import Coverage, read_coverage
+
+log = logging.getLogger(__name__)
 
 _TRIES: Final = 5
 #: How much of what the active label covers another one must cover to take its place.
@@ -145,6 +149,7 @@ def _switch(
 
     for index in switch.changed:
         change_labels(cluster, index, change)
+    renew_templates(cluster, name)
     return switch
 
 
@@ -163,6 +168,16 @@ def change_labels(cluster: Cluster, index: str, change: Callable[[Gram], Gram]) 
             return turn > 0
         cluster.put_mapping(facts.name, {"_meta": {**meta, "gram": after}})
     raise ClusterBusyError(f"index '{index}': somebody else changes _meta of its mapping all the time; try again later")
+
+
+def renew_templates(cluster: Cluster, name: str) -> None:
+    """Bring the labels of an index to our templates for new indices. A user without the right to do so is told."""
+    for facts in cluster.get_indices(name):
+        if facts.mapping.get("_meta", {}).get("gram"):
+            try:
+                carry_out(cluster, plan_refresh(cluster, facts))
+            except ClusterAuthError as error:
+                log.warning("%s: templates with its labels, if there are any, are not renewed (%s)", facts.name, error)
 
 
 def _compare(cluster: Cluster, name: str, label: str) -> LabelSwitch:

@@ -142,7 +142,7 @@ def test_products_of_a_label_are_kept_until_others_are_given() -> None:
 
 @pytest.mark.parametrize(("previous", "kept"), [("v1", {"previous": "v1"}), ("v0", {}), (None, {})])
 def test_previous_label_is_kept_while_it_is_there(previous: str | None, kept: dict[str, str]) -> None:
-    body = build_attachment(_mapping(), "shop", LabelState("v2", "bbbbbbbbbbbb", "title"))
+    body = build_attachment(_mapping(V1), "shop", LabelState("v2", "bbbbbbbbbbbb", "title"))
     gram = {**body["_meta"]["gram"], "active": "v2", **({} if previous is None else {"previous": previous})}
     again = build_attachment({**_mapping(), "_meta": {"gram": gram}}, "shop", LabelState("v0", "c" * 12, "title"))
     assert {name: value for name, value in again["_meta"]["gram"].items() if name != "labels"} == {
