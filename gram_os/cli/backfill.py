@@ -69,6 +69,7 @@ def run(
         state = require_label(cluster, index, label)
         require_bundle(state, index, generator.bundle.id, generator.bundle.path)
         started = time.perf_counter()
+        cluster.refresh(index)
         total = cluster.count(index, state.product_query)
         with output.show_progress("backfill", total=total) as advance:
             report = backfill(cluster, index, state, generator, options, progress=advance)

@@ -81,8 +81,8 @@ def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
     for name, attachment in found.items():
         if attachment and known and attachment.labels == known.labels and attachment.active != known.active:
             raise IndexUnfitError(
-                f"'{index}' stands for {len(found)} indices: '{attached[0]}' has the active label '{known.active}', and "
-                f"'{name}' has '{attachment.active}'; choose one: gram-os label promote LABEL --index {index}"
+                f"'{index}' stands for {len(found)} indices: '{attached[0]}' has the active label '{known.active}', "
+                f"and '{name}' has '{attachment.active}'; choose one: gram-os label promote LABEL --index {index}"
             )
         if attachment != known:
             raise IndexUnfitError(

@@ -354,19 +354,16 @@ def test_indices_of_an_alias_that_do_not_fit_together(
 def test_new_indices_get_the_labels_as_they_are_now(cluster: Cluster, index: str, make_index: MakeIndex) -> None:
     pattern = f"{index}-*"
     carry_out(cluster, plan_templates(cluster, cluster.get_indices(index)[0], pattern))
-    made = [f"{index}-{number}" for number in range(3)]
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: promote(cluster, index, "v2"),
+        lambda: drop_label(cluster, index, "v1"),
+    ]
+    made = [f"{index}-{number}" for number in range(len(changes))]
     try:
-        for name, change in zip(
-            made,
-            (
-                lambda: promote(cluster, index, "v2"),
-                lambda: drop_label(cluster, index, "v1"),
-                lambda: None,
-            ),
-            strict=True,
-        ):
-            cluster.create_index(name, {})
+        for name, change in zip(made, changes, strict=True):
             change()
+            cluster.create_index(name, {})
         found = [read_attachment(cluster, name) for name in made]
     finally:
         for name in made:

@@ -12,6 +12,8 @@ import pytest
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
+from gram_os.edits.book import EditBook
+from gram_os.edits.edit import Correction
 from gram_os.ingest.backfill import backfill
 from gram_os.ingest.documents import build_code_fields
 from gram_os.ingest.watch import LabelGoneError, Watch, WatchOptions
@@ -350,3 +352,38 @@ def test_what_a_document_gets_is_what_backfill_gives_it(
 
     (coded,) = generator.code_batch([Product("1", DOCUMENTS["1"]["title"], DOCUMENTS["1"])])
     assert {**found, "coded_at": ""} == {**build_code_fields(coded, found["source"]), "coded_at": ""}
+
+
+def test_an_edit_shows_within_seconds_and_is_taken_back(
+    cluster: Cluster, index: str, state: LabelState, generator: Generator
+) -> None:
+    watch, book = Watch(cluster, index, state, generator), EditBook(cluster)
+
+    def codes() -> list[str]:
+        return list(read_all(cluster, index)["3"]["_source"].get("gram_t1", {}).get("codes", []))
+
+    with _following(watch):
+        _wait_for(lambda: watch.status.coded == 3)
+        before = codes()
+        edit = book.add(Correction(index=index, ids=("3",), add=("red",), remove=("wireless",)), "ann")
+        _wait_for(lambda: "red" in codes() and not any("wireless" in code for code in codes()))
+        write_documents(cluster, index, {"3": {"doc": {"title": "Wireless mouse, black"}}}, op="update")
+        _wait_for(lambda: any("black" in code for code in codes()) and "red" in codes())
+        write_documents(cluster, index, {"3": {"doc": {"title": "Wireless mouse"}}}, op="update")
+        book.undo(edit.number, "ann")
+        _wait_for(lambda: codes() == before)
+    assert "edits" not in read_all(cluster, index)["3"]["_source"]["gram_t1"]
+
+
+def test_edits_made_while_no_watch_ran_are_found(
+    cluster: Cluster, index: str, state: LabelState, generator: Generator
+) -> None:
+    _watch(cluster, index, state, generator).drain()
+    EditBook(cluster).add(Correction(index=index, forbid="laptop", type="laptop"), "ann")
+    EditBook(cluster).add(Correction(index=index, query={"term": {"price": 10}}, add=("red",)), "ann")
+    watch = _watch(cluster, index, state, generator)
+    watch.drain()
+    found = read_all(cluster, index)
+    assert "red" in found["1"]["_source"]["gram_t1"]["codes"]
+    assert not any("laptop" in code for code in found["2"]["_source"]["gram_t1"]["codes"])
+    assert watch.status.coded == 2
