@@ -88,7 +88,7 @@ def build_code_mapping(label: str) -> dict[str, Any]:
 
     codes: canonical texts of at most ten codes that are true of the product. attributes: the values that they are made
     of, one field a type. Both are there to filter, to count and to show. weights: what each value and code counts in
-    the pair score; some are guesses. probabilities: of the weights, see `pack_probabilities`. source: the hash of what
+    the pair score; some are guesses. probabilities: of the weights, see `pack_weights`. source: the hash of what
     the codes are made from. title_hash: of the ingest pipeline (stock.py). coded_at: when they were written. edits: the
     edits of people that are in the codes.
     """
@@ -120,23 +120,6 @@ def feature_name(code: str) -> str:
     '3·5 mm | jack'
     """
     return code.replace(".", "\u00b7")
-
-
-def build_weights(weights: Mapping[str, float]) -> list[dict[str, float]]:
-    """Build the value of `weights` from code -> its weight in this document, above 0.
-
-    The value is a list of one object. A partial update replaces a list, but it merges an object into the existing one,
-    and codes of an older title would stay. Two codes with one feature name count as the heavier of them.
-
-    >>> build_weights({"toner": 1.0, "3.5 mm": 0.25, "3·5 mm": 0.5})
-    [{'toner': 1.0, '3·5 mm': 0.5}]
-    """
-    features: dict[str, float] = {}
-    for code, weight in weights.items():
-        name, rounded = feature_name(code), round(weight, 5)
-        if features.get(name, 0.0) <= rounded:
-            features[name] = rounded
-    return [features]
 
 
 def read_weights(stored: Iterable[Mapping[str, float]], codes: Iterable[str]) -> dict[str, float]:

@@ -27,7 +27,7 @@ from gram_os.cluster.blocks import explain_block
 from gram_os.cluster.bulk import CHUNK
 from gram_os.cluster.checks import check_index, require_fit
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_weights, code_field
+from gram_os.cluster.dsl import code_field
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.source_filter import find_wordy_fields, read_source_filter
 from gram_os.cluster.stored import DocumentKey, read_key
@@ -37,7 +37,7 @@ from gram_os.errors import GramError
 from gram_os.fields import read_field
 from gram_os.files.raw_json import replace_member
 from gram_os.ingest.dead_letters import DeadLetters
-from gram_os.ingest.packing import pack_probabilities
+from gram_os.ingest.packing import pack_weights
 from gram_os.ingest.writing import Refusal, Rewrite, WriteOutcome, rewrite_documents
 from gram_os.loading import sources
 from gram_os.model.bundle import Bundle
@@ -196,11 +196,12 @@ def build_code_fields(coded: CodedText, source: str, edits: Sequence[str] = ()) 
     attributes: dict[str, list[str]] = {}
     for found in coded.attributes:
         attributes.setdefault(found.type.value, []).append(found.value)
+    packed = pack_weights(coded.weights)
     return {
         "codes": [str(scored.code) for scored in coded.codes],
         "attributes": attributes,
-        "weights": build_weights({str(scored.code): scored.weight for scored in coded.weights}),
-        "probabilities": pack_probabilities(coded.weights),
+        "weights": packed.features,
+        "probabilities": packed.probabilities,
         "source": source,
         "coded_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **({"edits": list(edits)} if edits else {}),

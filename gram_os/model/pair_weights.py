@@ -38,7 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from gram_os.arrays import AnyFloats, BoolArray, FloatArray, Int8Array
 from gram_os.text.code import Code
 
-#: The bounds of a code's weight. `build_weights` rounds to 1e-5, and the sum of a thousand products stays a float32.
+#: The bounds of a code's weight. `pack_weights` rounds to 1e-5, and the sum of a thousand products stays a float32.
 LEAST: Final = 1e-4
 MOST: Final = 1e6
 

@@ -24,7 +24,7 @@ from gram_os.ingest.documents import (
     source_fields,
     write_documents,
 )
-from gram_os.ingest.packing import pack_probabilities
+from gram_os.ingest.packing import pack_weights
 from gram_os.ingest.writing import Refusal, WriteOutcome
 from gram_os.model.coded import CodedText
 from gram_os.model.generator import Generator
@@ -108,7 +108,7 @@ def test_what_is_written(cluster: Cluster, index: str, generator: Generator) -> 
         assert sorted(values) == sorted((found.type.value, found.value) for found in coded.attributes)
         (weights,) = fields["weights"]
         assert weights == pytest.approx({str(scored.code): scored.weight for scored in coded.weights}, abs=1e-5)
-        assert fields["probabilities"] == pack_probabilities(coded.weights)
+        assert fields["probabilities"] == pack_weights(coded.weights).probabilities
         assert re.fullmatch("[0-9a-f]{16}", fields["source"])
         assert started <= datetime.fromisoformat(fields["coded_at"]) <= started + timedelta(minutes=5)
         assert set(fields) == {"codes", "attributes", "weights", "probabilities", "source", "coded_at"}

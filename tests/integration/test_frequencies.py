@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_weights
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.errors import IndexMissingError
 from gram_os.query_pipeline.frequencies import CodeFrequencies
 from tests.conftest import MakeIndex
+from tests.weights import build_weights
 
 pytestmark = pytest.mark.integration
 

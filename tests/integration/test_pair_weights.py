@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.dsl import build_codes_query, build_search, build_weights
+from gram_os.cluster.dsl import build_codes_query, build_search
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.model.pair_weights import LEAST, MOST, Emphasis, SideWeights
 from gram_os.text.code import Code
 from tests.conftest import MakeIndex
+from tests.weights import build_weights
 
 pytestmark = pytest.mark.integration
 

@@ -15,11 +15,11 @@ from gram_os.cluster.dsl import (
     build_index_body,
     build_search,
     build_text_query,
-    build_weights,
     code_field,
     feature_name,
 )
 from gram_os.text.attribute import AttributeType
+from tests.weights import build_weights
 
 RED = {"term": {"colour": "red"}}
 CHEAP = {"range": {"price": {"lt": 5}}}

@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 from math import exp
 
-from gram_os.cluster.dsl import build_weights
-from gram_os.ingest.packing import pack_probabilities
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gram_os.ingest.packing import pack_weights
 from gram_os.model.coded import ScoredCode
 from gram_os.text.code import Code
+from tests.weights import build_weights
 
 
 def _scored(text: str, *probabilities: float, weight: float = 1.0) -> ScoredCode:
@@ -16,7 +20,7 @@ def _scored(text: str, *probabilities: float, weight: float = 1.0) -> ScoredCode
 
 
 def _pack(*weights: ScoredCode) -> list[int]:
-    return list(base64.b64decode(pack_probabilities(weights)))
+    return list(base64.b64decode(pack_weights(weights).probabilities))
 
 
 def test_probabilities_become_sixteenths_of_a_nat() -> None:
@@ -30,7 +34,7 @@ def test_unlikely_and_unknown_are_told_apart() -> None:
 
 
 def test_nothing_to_pack() -> None:
-    assert pack_probabilities([]) == ""
+    assert pack_weights([]).probabilities == ""
 
 
 def test_codes_stand_in_the_order_of_their_utf8_bytes() -> None:
@@ -47,3 +51,15 @@ def test_bytes_meet_the_names_in_the_document_whatever_stands_for_a_dot() -> Non
     (features,) = build_weights({str(scored.code): scored.weight for scored in weights})
     assert sorted(features, key=str.encode) == ["35", "3·5"]
     assert _pack(*weights) == [32, 16]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b.c", "b·c", "é | z", "10"]), st.floats(1e-4, 60)), max_size=12))
+def test_weights_are_those_of_the_slow_way(rows: list[tuple[str, float]]) -> None:
+    weights = [_scored(text, *[0.5] * len(text.split("|")), weight=weight) for text, weight in rows]
+    slow: dict[str, float] = {}
+    for scored in weights:
+        slow[str(scored.code)] = max(scored.weight, slow.get(str(scored.code), 0.0))
+    (features,) = pack_weights(weights).features
+    assert features == pytest.approx(build_weights(slow)[0], abs=1.1e-5)
+    assert list(features) == sorted(features, key=str.encode)
+    assert len(_pack(*weights)) == sum(1 + name.count("|") for name in features)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_os.cluster.dsl import build_weights, feature_name
+from gram_os.cluster.dsl import feature_name
 from gram_os.model.pair_weights import GENERATED, LEAST, MOST, OWN, UNKNOWN, Emphasis, SideWeights
 from gram_os.text.code import Code
+from tests.weights import build_weights
 
 LEAST_NORMAL = float(np.finfo(np.float32).tiny)  # `rank_features` refuses a smaller weight
 
