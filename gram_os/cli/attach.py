@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gram_os.cli import output
+from gram_os.errors import ClusterAuthError
 
 if TYPE_CHECKING:
     from gram_os.cluster.checks import Check
@@ -123,7 +124,11 @@ class _Extras:
         facts = foresee(facts, plans[0])
         if self.template is not None:
             plans.append(plan_templates(cluster, facts, self.template))
-        plans.append(plan_refresh(cluster, facts, but=self.template))
+        try:
+            plans.append(plan_refresh(cluster, facts, but=self.template))
+        except ClusterAuthError as error:
+            note = f"templates with the labels of this index, if there are any, are not renewed ({error})"
+            plans.append(Plan([], [note]))
         return Plan(
             [request for plan in plans for request in plan.requests],
             [note for plan in plans for note in plan.notes],

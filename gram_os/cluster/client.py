@@ -176,7 +176,8 @@ class Cluster:
         found = read_multi_get(answer["docs"], answer.text)
         for document in found:
             if isinstance(document, Mapping):
-                raise self._explain_refusal(503, document, index)
+                kind = str(document.get("type"))
+                raise self._explain_refusal(403 if kind == "security_exception" else 503, document, index)
         return [document for document in found if not isinstance(document, Mapping)]
 
     def refresh(self, index: str) -> None:

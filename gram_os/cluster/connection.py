@@ -106,8 +106,11 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_garbled(error: foreign.TransportError) -> bool:
-    """Say whether the text of a refusal is not what OpenSearch writes: its client could not read it as JSON."""
-    return error.info is None and bool(error.error)
+    """Say whether the text of a refusal is not what OpenSearch writes: its client could not read it as JSON.
+
+    The security plugin refuses in plain words, with 401 or 403.
+    """
+    return error.info is None and bool(error.error) and error.status_code not in (401, 403)
 
 
 def open_client(settings: ClusterSettings) -> OpenSearch:

@@ -68,8 +68,8 @@ class BackfillOptions:
     """How a backfill runs.
 
     workers: threads that each read, code and write a slice of their own. slices: about how many slices the index is cut
-    into; by default one for each 50,000 writes that the index has seen. rate: the most documents a second, None for no
-    limit. max_refused: stop when more documents are refused. resume: go on with an interrupted run.
+    into; by default four or more, of 2,000 to 50,000 writes that the index has seen. rate: the most documents a second,
+    None for no limit. max_refused: stop when more documents are refused. resume: go on with an interrupted run.
     """
 
     workers: int = 1
@@ -145,8 +145,7 @@ class _Run:
         self.writer.check()
         records, shards = open_state(self.cluster), self._look()
         self.page = min(facts.result_window for facts in self.cluster.get_indices(index))
-        slices = options.slices or (options.workers if options.workers > 1 else None)
-        self.job = Job.open(records, index, state, shards, slices, resume=options.resume)
+        self.job = Job.open(records, index, state, shards, options.slices, resume=options.resume)
         self.records = records
         if self.job.is_resumed:
             self.report.resumed = self.job.count("settled")

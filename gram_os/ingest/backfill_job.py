@@ -19,6 +19,8 @@ from gram_os.ingest.feed import Shard
 from gram_os.ingest.slices import Lease, Leases, Positions, is_dead
 
 _PART: Final = 50_000  # numbers of a shard that are one slice: some minutes of coding
+_LEAST_PART: Final = 2000
+_PARTS: Final = 4  # slices of a smaller index, so that workers and machines that come later find some
 MOST_PASSES: Final = 5
 
 
@@ -34,7 +36,7 @@ class Part:
 
 
 def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str, int] | None = None) -> list[Part]:
-    """Cut the shards' numbers into slices: into about `parts`, by default into slices of at most 50,000 numbers.
+    """Cut the shards' numbers into slices: about `parts`, by default 4 or more, of 2,000 to 50,000 numbers.
 
     starts: key of a shard -> the number behind which it begins.
 
@@ -44,7 +46,8 @@ def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str
     """
     found = [(shard, (starts or {}).get(shard.key, -1)) for shard in shards]
     total = sum(shard.checkpoint - start for shard, start in found)
-    width = max(1, -(-total // parts) if parts else _PART)
+    width = max(1, -(-total // (parts or _PARTS)))
+    width = width if parts else max(_LEAST_PART, min(width, _PART))
     return [
         Part(shard.index, shard.uuid, shard.number, at, min(at + width, shard.checkpoint))
         for shard, start in found

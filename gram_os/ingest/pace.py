@@ -102,7 +102,8 @@ class Pace:
     def _halve(self) -> None:
         elapsed = max(self._clock() - self._looked_at, 0.1)
         now = self._limit or self._seen_rate or self._documents / elapsed
-        self._limit = max(_LEAST, now / 2)
+        least = _LEAST if self._most is None else min(_LEAST, self._most)
+        self._limit = max(least, now / 2)
         self._is_slowed = True
 
     def _adapt(self, now: float) -> None:

@@ -79,6 +79,11 @@ def test_a_refusal_halves_it_once_between_two_looks_and_it_recovers() -> None:
     assert _mean(written, 50, 59) == pytest.approx(5000, rel=0.05)
 
 
+def test_a_small_rate_holds_under_refusals_too() -> None:
+    written = Machine(busy=lambda now: 10 < now < 30).run(60, rate=20)
+    assert _mean(written, 10, 59) <= 21
+
+
 def test_it_never_passes_the_users_rate_and_never_stops() -> None:
     written = Machine(busy=lambda now: now < 30).run(60, rate=500)
     assert max(written.values()) <= 500 + CHUNK
