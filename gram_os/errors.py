@@ -14,6 +14,8 @@
     │   ├── ClusterAuthError     wrong credentials, missing rights, untrusted certificate
     │   ├── IndexMissingError
     │   └── IndexUnfitError      the index is there, but its mapping or state does not serve
+    │       └── LabelGoneError   the label was taken out of the index
+    ├── TooManyRefusedError      more documents were refused than the user allows
     └── NodeError                the embedded node
         ├── JavaMissingError
         ├── PortInUseError
@@ -113,6 +115,14 @@ class IndexUnfitError(ClusterError):
     """The index is there, but its mapping or state does not serve."""
 
     exit_code: ClassVar[int] = 2
+
+
+class LabelGoneError(IndexUnfitError):
+    """The label was taken out of the index."""
+
+
+class TooManyRefusedError(GramError):
+    """More documents were refused than the user allows. What was done until then stays."""
 
 
 class NodeError(GramError):

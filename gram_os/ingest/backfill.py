@@ -20,7 +20,7 @@ from gram_os.cluster.bulk import CHUNK
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey
-from gram_os.errors import GramError
+from gram_os.errors import TooManyRefusedError
 from gram_os.ingest.backfill_job import MOST_PASSES, Job, Part, Run, join_runs
 from gram_os.ingest.documents import CodedDocument, Document, LabelWriter, ProductCoder, gather_chunks
 from gram_os.ingest.feed import Page, Shard, ShardReader, look_at_shards
@@ -34,10 +34,6 @@ _IN_FLIGHT: Final = 2  # chunks that are written while others are coded
 _POLL_S: Final = 0.5
 _MOST_RUNS: Final = 1000  # runs of numbers that a slice keeps; what it forgets is read again
 _MOST_NAMED: Final = 1000  # refused documents that a report names; the dead letters name all
-
-
-class TooManyRefusedError(GramError):
-    """More documents were refused than the user allows."""
 
 
 @dataclass(slots=True)

@@ -14,13 +14,13 @@ from typing import Final
 
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, read_attachment
-from gram_os.errors import ClusterError, GramError
+from gram_os.errors import ClusterError, GramError, LabelGoneError
 from gram_os.ingest.backfill import BackfillOptions, backfill
 from gram_os.ingest.documents import LabelWriter, ProductCoder
 from gram_os.ingest.feed import look_at_shards
 from gram_os.ingest.queue_drain import QueueDrain
 from gram_os.ingest.slices import Positions, open_state
-from gram_os.ingest.watch import LabelGoneError, Watch, WatchOptions, WatchStatus
+from gram_os.ingest.watch import Watch, WatchOptions, WatchStatus
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from gram_os.cluster.bulk import CHUNK, TRANSIENT
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
-from gram_os.errors import ClusterError, IndexUnfitError
+from gram_os.errors import ClusterError, LabelGoneError
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.documents import Document, LabelWriter, ProductCoder, gather_chunks
 from gram_os.ingest.feed import PAGE, Shard, ShardReader, look_at_shards
@@ -35,10 +35,6 @@ _META_S: Final = 10.0  # so often the labels are read again
 _STANDBY_S: Final = 2.0
 _ATTEMPTS: Final = 5
 _LONGEST_PAUSE_S: Final = 30.0
-
-
-class LabelGoneError(IndexUnfitError):
-    """The label was taken out of the index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import pytest
 from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach
 from gram_os.cluster.stored import DocumentKey
-from gram_os.ingest.backfill import BackfillOptions, TooManyRefusedError, backfill
+from gram_os.errors import TooManyRefusedError
+from gram_os.ingest.backfill import BackfillOptions, backfill
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.writing import Refusal
 from gram_os.model.bundle import Bundle

@@ -15,14 +15,14 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
 from gram_os.cluster.stock import carry_out, plan_templates, template_name
 from gram_os.cluster.stored import DocumentKey
-from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError
+from gram_os.errors import BundleError, ClusterError, IndexMissingError, IndexUnfitError, LabelGoneError
 from gram_os.ingest.backfill import backfill
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.slices import Positions, open_state
 from gram_os.ingest.versions.coverage import Coverage, list_labels, read_store
 from gram_os.ingest.versions.drop import count_labelled, drop_label
 from gram_os.ingest.versions.switch import LabelSwitch, change_labels, promote, roll_back
-from gram_os.ingest.watch import LabelGoneError, Watch
+from gram_os.ingest.watch import Watch
 from gram_os.ingest.writing import Refusal
 from gram_os.model.coded import CodedText
 from gram_os.model.generator import Generator

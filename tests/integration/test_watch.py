@@ -14,9 +14,10 @@ from gram_os.cluster.client import Cluster
 from gram_os.cluster.labels import LabelState, attach, read_attachment
 from gram_os.edits.book import EditBook
 from gram_os.edits.edit import Correction
+from gram_os.errors import LabelGoneError
 from gram_os.ingest.backfill import backfill
 from gram_os.ingest.documents import build_code_fields
-from gram_os.ingest.watch import LabelGoneError, Watch, WatchOptions
+from gram_os.ingest.watch import Watch, WatchOptions
 from gram_os.model.generator import Generator
 from tests.bundles import make_generator
 from tests.conftest import MakeIndex
