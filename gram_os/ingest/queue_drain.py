@@ -127,11 +127,11 @@ class QueueDrain:
         if not ids:
             return
         self._cluster.refresh(self._name)
-        writers = self._open_writers()
         distinct = list(dict.fromkeys(ids))
-        for start in range(0, len(distinct), _TOGETHER):
-            part = distinct[start : start + _TOGETHER]
-            body = {"query": {"ids": {"values": part}}, "size": 4 * _TOGETHER, "_source": False}
-            keys = [read_key(hit) for hit in self._cluster.search(self._name, body)["hits"]["hits"]]
-            for writer in writers:
-                writer.code_keys(keys)
+        for writer in self._open_writers():
+            writer.check()
+            for start in range(0, len(distinct), _TOGETHER):
+                named = {"ids": {"values": distinct[start : start + _TOGETHER]}}
+                query = {"bool": {"filter": [named, dict(writer.state.product_query)]}}
+                body = {"query": query, "size": 4 * _TOGETHER, "_source": False}
+                writer.code_keys([read_key(hit) for hit in self._cluster.search(self._name, body)["hits"]["hits"]])

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gram_os.cluster.bulk import CHUNK, TRANSIENT
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.labels import LabelState, attach, read_attachment
+from gram_os.cluster.labels import Attachment, LabelState, attach, read_attachment
 from gram_os.errors import ClusterError, LabelGoneError
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.documents import Document, LabelWriter, ProductCoder, gather_chunks
@@ -96,7 +96,7 @@ class Watch:
         self._records = open_state(self._cluster)
         self._stop = Event()
         self._indices: frozenset[str] = frozenset()  # by uuid
-        self._checked_at = self._refreshed_at = -float("inf")
+        self._read_at = self._refreshed_at = -float("inf")
         self._behind_since: float | None = None
         self._pause_s = 0.0
         self._page = PAGE
@@ -147,8 +147,8 @@ class Watch:
         """Look once, and code what was written since the last look. Return whether there was something."""
         shards = look_at_shards(self._cluster, self._name)
         uuids = frozenset(shard.uuid for shard in shards)
-        if uuids != self._indices or time.monotonic() - self._checked_at > _META_S:
-            self._check()
+        if uuids != self._indices or time.monotonic() - self._read_at > _META_S:
+            self._read_labels(is_new=uuids != self._indices)
             self._indices = uuids
         behind = self._find_behind(shards)
         if behind:
@@ -183,24 +183,33 @@ class Watch:
         self._pause_s = 0.0
         return self._options.poll_s
 
-    def _check(self) -> None:
-        """Read the labels again, and attach indices that have come behind the alias. Raises LabelGoneError."""
-        found = {
-            facts.name: read_attachment(self._cluster, facts.name) for facts in self._cluster.get_indices(self._name)
-        }
-        states = [one.labels[self._state.label] for one in found.values() if one and self._state.label in one.labels]
-        if not states or states[0].bundle != self._state.bundle:
-            raise LabelGoneError(f"index '{self._name}' has no label '{self._state.label}' of this bundle any more")
-        if states[0] != self._state:
-            self._state = states[0]
+    def _read_labels(self, *, is_new: bool) -> None:
+        """Read the labels again, and attach indices that have come behind the alias. Raises LabelGoneError.
+
+        is_new: the name stands for other indices than at the last time, so they are checked too.
+        """
+        facts = self._cluster.get_indices(self._name)
+        found = {one.name: read_attachment(self._cluster, one.name) for one in facts}
+        label = self._state.label
+        attached = next((one for one in found.values() if one and label in one.labels), None)
+        if attached is None or attached.labels[label].bundle != self._state.bundle:
+            raise LabelGoneError(f"index '{self._name}' has no label '{label}' of this bundle any more")
+        if attached.labels[label] != self._state:
+            self._state, is_new = attached.labels[label], True
             self._open()
         for index, attachment in found.items():
-            if attachment is None or self._state.label not in attachment.labels:
-                log.info("%s: index '%s' is new; it gets label %s", self._name, index, self._state.label)
-                attach(self._cluster, index, self._state)
-        self._writer.check()
-        self._page = min(PAGE, *(facts.result_window for facts in self._cluster.get_indices(self._name)))
-        self._checked_at = time.monotonic()
+            if attachment is None or label not in attachment.labels:
+                self._attach(index, attached)
+        if is_new:
+            self._writer.check()
+        self._page = min(PAGE, *(one.result_window for one in facts))
+        self._read_at = time.monotonic()
+
+    def _attach(self, index: str, as_in: Attachment) -> None:
+        """Give an index the labels of another one behind the alias, the active one first, which makes it active."""
+        for state in sorted(as_in.labels.values(), key=lambda state: state.label != as_in.active):
+            log.info("%s: index '%s' is new; it gets label %s", self._name, index, state.label)
+            attach(self._cluster, index, state)
 
     def _open(self) -> None:
         self._writer = LabelWriter(self._cluster, self._name, self._state, self._coder)

@@ -203,6 +203,20 @@ def test_an_alias_and_an_index_that_comes_behind_it(
     assert attachment is not None and attachment.active == "t1"
 
 
+def test_an_index_behind_an_alias_gets_all_labels_and_the_active_one(
+    cluster: Cluster, index: str, make_index: MakeIndex, state: LabelState, generator: Generator
+) -> None:
+    alias, second = f"{index}-alias", make_index()
+    attach(cluster, index, LabelState("t0", generator.bundle.id, "title"))
+    cluster.request("PUT", f"/{index}/_alias/{alias}")
+    watch = _watch(cluster, alias, LabelState("t0", generator.bundle.id, "title"), generator)
+    watch.drain()
+    cluster.request("PUT", f"/{second}/_alias/{alias}")
+    watch.drain()
+    attachment = read_attachment(cluster, alias)
+    assert attachment is not None and (attachment.active, set(attachment.labels)) == ("t1", {"t0", "t1"})
+
+
 def test_new_shards_after_a_split(
     cluster: Cluster, make_index: MakeIndex, state: LabelState, generator: Generator
 ) -> None:
