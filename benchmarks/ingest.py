@@ -176,6 +176,39 @@ def measure_workers(indices: Indices, count: int) -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
+def measure_searches(indices: Indices, count: int) -> tuple[float, float, float]:
+    """Return the mean milliseconds of a search alone and beside a backfill, and the backfill's documents a second.
+
+    Twenty searches a second on the index that is coded. The backfill has its answers ready, so it would take all that
+    the cluster gives.
+    """
+    name = indices.make(count)
+    alone = _search(indices, name, 8.0, threading.Event())
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(_search, indices, name, 600.0, done)
+        started = time.perf_counter()
+        backfill(indices.cluster, name, indices.state, ReadyCoder(indices.catalogue.bundle, indices.catalogue.codes))
+        seconds = time.perf_counter() - started
+        done.set()
+        times = beside.result()
+    indices.clear()
+    return statistics.fmean(alone), statistics.fmean(times), count / seconds
+
+
+def _search(indices: Indices, name: str, seconds: float, stop: threading.Event) -> list[float]:
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until and not stop.is_set():
+        title = str(indices.catalogue.document(len(times) * 37)["title"])
+        body = {"query": {"match": {"title": title}}, "size": 10, "_source": False}
+        started = time.perf_counter()
+        indices.cluster.search(name, body)
+        times.append(1000 * (time.perf_counter() - started))
+        time.sleep(0.05)
+    return times
+
+
 class Follower:
     """A watch in a thread."""
 
@@ -309,6 +342,12 @@ def run(url: str | None, *, count: int, rounds: int, memory: int, ray: bool) -> 
             measures += _watch_rows(indices)
             one, two = measure_workers(indices, 1500)
             measures.append(Measure("two workers on two leases, times one", one / two, "x", 1.8, at_least=True))
+            alone, beside, rate = measure_searches(indices, 2 * count)
+            measures += [
+                Measure("a search of others, alone", alone, "ms"),
+                Measure("a search of others, beside a backfill that yields", beside, "ms"),
+                Measure("that backfill", rate, "documents/s"),
+            ]
             if memory:
                 size = measure_memory(cluster, catalogue, memory)
                 measures.append(Measure(f"memory of a backfill of {memory:,} documents", size, "MB", 300.0))

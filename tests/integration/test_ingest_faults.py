@@ -149,8 +149,14 @@ def test_two_machines_share_one_catalogue(
     assert count_writes(cluster, index) == 800
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, "all"])
-@pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("fault", "count"),
+    [
+        ("lost", 300),
+        ("all", 300),
+        *(pytest.param(fault, 5000, marks=pytest.mark.long) for fault in (*FAULTS, "all")),
+    ],
+)
 def test_a_proxy_with_faults_on_a_third_of_the_requests(
     cluster: Cluster, make_index: MakeIndex, state: LabelState, generator: Generator, fault: str, count: int
 ) -> None:
