@@ -1,4 +1,4 @@
-"""Memory that coding a catalogue takes: `backfill` over a stream of titles, read after 10,000, 100,000 and a million.
+"""Memory that coding a catalogue takes: a stream of titles is read, coded and written, up to a million of them.
 
 python benchmarks/stream_memory.py [--titles 10000,100000,1000000] [--json]
 
@@ -31,10 +31,16 @@ from benchmarks.measures import Measure, print_measures
 from gram_os.arrays import FloatArray, IntArray
 from gram_os.cluster.bulk import Backoff, BulkItem, write_bulk
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.facts import IndexFacts
 from gram_os.cluster.labels import LabelState
 from gram_os.cluster.stored import DocumentKey, StoredDocument
-from gram_os.ingest.backfill import backfill
+from gram_os.ingest.documents import (
+    CodedDocument,
+    Document,
+    code_documents,
+    gather_chunks,
+    read_document,
+    write_documents,
+)
 from gram_os.model.bundle import Bundle, Manifest, seal, write_tables
 from gram_os.model.decode import Step
 from gram_os.model.generator import Generator
@@ -78,37 +84,15 @@ class TinyModel:
 
 @dataclass(slots=True)
 class StandIn:
-    """The part of a `Cluster` that `backfill` uses. It produces documents when they are read, and counts writes."""
+    """The part of a `Cluster` that coding uses. It produces documents when they are read, and counts writes."""
 
     titles: Iterable[str]
     written_bytes: int = 0
     backoff: Backoff = field(default_factory=Backoff)
     _read: dict[str, str] = field(default_factory=dict)  # documents between their scan and their write
 
-    def get_indices(self, index: str) -> list[IndexFacts]:
-        """Return an index with a title."""
-        return [IndexFacts(index, {"properties": {"title": {"type": "text"}}}, {})]
-
-    def search(self, index: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Find nothing."""
-        del index, body
-        return {"hits": {"hits": []}}
-
-    def count(self, index: str, query: Mapping[str, object]) -> int:
-        """Count nothing."""
-        del index, query
-        return 0
-
-    def try_update(self, index: str) -> None:
-        """Allow everything."""
-        del index
-
-    def refresh(self, index: str) -> None:
-        """Do nothing."""
-
-    def scan(self, index: str, *, query: Mapping[str, object], source: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def scan(self, index: str) -> Iterator[dict[str, Any]]:
         """Yield documents, page by page as a real cluster does. A second scan finds none."""
-        del query, source
         numbered = enumerate(self.titles)
         while page := list(islice(numbered, PAGE)):
             self._read |= {str(at): json.dumps({"title": title}) for at, title in page}
@@ -192,15 +176,19 @@ def measure(marks: Sequence[int], folder: Path) -> list[Measure]:
             waiting.pop(0)
 
     started = time.perf_counter()
-    report = backfill(cast(Cluster, cluster), "products", state, generator, progress=progress)
+    read = (read_document(hit, state, generator.bundle) for hit in cluster.scan("products"))
+    documents = (document for document in read if isinstance(document, Document))
+    for chunk in gather_chunks(code_documents(generator, documents), seconds=60):
+        coded = [item for item in chunk if isinstance(item, CodedDocument)]
+        progress(len(write_documents(cast(Cluster, cluster), state, coded).written))
     seconds = time.perf_counter() - started
-    if report.coded != marks[-1] or len(peaks) != len(marks):
-        raise RuntimeError(f"{report.coded} of {marks[-1]} titles were coded, {len(peaks)} readings")
+    if done != marks[-1] or len(peaks) != len(marks):
+        raise RuntimeError(f"{done} of {marks[-1]} titles were coded, {len(peaks)} readings")
     return [
         *(Measure(f"memory.{mark}", peak, "MB") for mark, peak in zip(marks, peaks, strict=True)),
         Measure("memory.growth", peaks[-1] - peaks[0], "MB", MOST_GROWTH_MB),
         Measure("memory.written", cluster.written_bytes / 1e6, "MB"),
-        Measure("memory.rate", report.coded / seconds, "titles/s"),
+        Measure("memory.rate", done / seconds, "titles/s"),
     ]
 
 

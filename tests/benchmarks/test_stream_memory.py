@@ -39,7 +39,7 @@ def test_documents_are_produced_when_they_are_read() -> None:
             produced += 1
             yield title
 
-    documents = StandIn(titles()).scan("i", query={}, source=[])
+    documents = StandIn(titles()).scan("i")
     assert next(documents)["_id"] == "0"
     assert produced == 1000
 

@@ -225,7 +225,7 @@ def test_backfill_names_what_it_could_not_do(cluster: Cluster, make_index: MakeI
     again = run("backfill", "--index", index)
     assert again.code == 3
     assert again.out.count("not coded: ") == 21
-    assert "not coded: 12 more; --json names them all" in again.out
+    assert f"not coded: 12 more; gram-os dead-letters list --index {index} has them all" in again.out
 
 
 def test_bundle_of_another_label(cluster: Cluster, make_index: MakeIndex, tmp_path: Path) -> None:
