@@ -21,7 +21,7 @@ _LOOK_S: Final = 2.0
 _LEAST: Final = 50.0  # documents a second
 _STEP: Final = 0.1  # of the highest rate so far, at each look
 _SLOW: Final = 2.0  # times the best mean
-_NOISE_MS: Final = 3.0
+_NOISE_MS: Final = 1.0
 _ENOUGH: Final = 20  # searches of others between two looks
 
 

@@ -29,8 +29,8 @@ from gram_os.ingest.writing import Refusal
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 64  # documents that are coded in one go; more are coded as a stream
-_WRITE_S: Final = 0.5  # what a stream has coded in that time is written
-_SHOW_S: Final = 1.0  # codes that are written are shown so soon
+_WRITE_S: Final = 0.25  # what a stream has coded in that time is written
+_SHOW_S: Final = 0.5  # codes that are written are shown so soon
 _META_S: Final = 10.0  # so often the labels are read again
 _STANDBY_S: Final = 2.0
 _ATTEMPTS: Final = 5
@@ -275,11 +275,15 @@ class Watch:
         outdated = [document for document in read if isinstance(document, Document) and not document.is_current]
         refused = [document for document in read if isinstance(document, Refusal)]
         self.status.unchanged += len(read) - len(outdated) - len(refused)
-        coded = self._writer.code_now(outdated) if len(outdated) <= _AT_ONCE else self._writer.code(outdated)
+        is_large = len(outdated) > _AT_ONCE
+        coded = self._writer.code(outdated) if is_large else self._writer.code_now(outdated)
+        indices = sorted({document.key.index for document in outdated})
         for chunk in gather_chunks(chain(refused, coded), _WRITE_S):
             outcome = self._writer.write(chunk)
             self.status.coded += len(outcome.written)
             self.status.refused += len(outcome.refused)
             self.status.conflicts += len(outcome.conflicts)
-            if time.monotonic() - self._refreshed_at > _SHOW_S:  # a large page takes long
-                self._refresh(sorted({key.index for key in outcome.written}))
+            if is_large and time.monotonic() - self._refreshed_at > _SHOW_S:
+                self._refresh(indices)
+        if is_large:  # the next look shows what a few changes have become
+            self._refresh(indices)

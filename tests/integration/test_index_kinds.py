@@ -400,7 +400,7 @@ def test_field_limit_is_named(cluster: Cluster, make_index: MakeIndex, generator
     settings = {"number_of_replicas": 0, "index.mapping.total_fields.limit": 10}
     index = make_index(settings=settings, properties={"title": TEXT, **{f"f{n}": WORD for n in range(7)}})
     text = _refusal(cluster, index, generator)
-    assert "8 of 10 fields are used (index.mapping.total_fields.limit), and codes take 24" in text
+    assert "8 of 10 fields are used (index.mapping.total_fields.limit), and codes take 25" in text
     body = json.loads(text[text.index("{") :])
     cluster._client.indices.put_settings(index=index, body=body)
     attach(cluster, index, _state(generator))
