@@ -182,6 +182,8 @@ def test_the_process_folder_runs_backfill_and_watch(cluster: Cluster, make_index
     )
     try:
         _wait_for(lambda: _codes(cluster, index, "v1")["1"], 120)
+        # The watch has begun: a change before that would be the backfill's.
+        _wait_for(lambda: f'lag_operations{{index="{index}"' in _read(f"http://127.0.0.1:{port}/metrics"))
         write_documents(cluster, index, {"1": {"title": "HP wireless mouse"}})
         _wait_for(lambda: any("mouse" in code for code in _codes(cluster, index, "v1")["1"]), 60)
         wanted = f'gram_os_ingest_documents{{index="{index}",label="v1",outcome="coded"}} 1.0'
