@@ -73,7 +73,7 @@ def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
     An alias may stand for several indices when they have the same labels. Raises IndexMissingError. Raises
     IndexUnfitError when the indices of an alias differ, or when `_meta.gram` is not what `attach` writes.
     """
-    found = {facts.name: _parse(facts.mapping, facts.name) for facts in cluster.get_indices(index)}
+    found = read_attachments(cluster, index)
     attached = [name for name, attachment in found.items() if attachment is not None]
     if not attached:
         return None
@@ -90,6 +90,14 @@ def read_attachment(cluster: Cluster, index: str) -> Attachment | None:
                 f"attach it with the same bundle and title: gram-os attach --index {name}"
             )
     return known
+
+
+def read_attachments(cluster: Cluster, name: str) -> dict[str, Attachment | None]:
+    """Return the labels of an index, or of each index of an alias by its own name, None for one without labels.
+
+    Raises IndexMissingError, and IndexUnfitError when `_meta.gram` is not what `attach` writes.
+    """
+    return {facts.name: _parse(facts.mapping, facts.name) for facts in cluster.get_indices(name)}
 
 
 def require_label(cluster: Cluster, index: str, label: str | None = None) -> LabelState:

@@ -23,7 +23,7 @@ from gram_os.cluster.stored import DocumentKey
 from gram_os.errors import TooManyRefusedError
 from gram_os.ingest.backfill_job import MOST_PASSES, Job, Part, Run, join_runs
 from gram_os.ingest.documents import CodedDocument, Document, LabelWriter, ProductCoder, gather_chunks
-from gram_os.ingest.feed import Page, Shard, ShardReader, look_at_shards
+from gram_os.ingest.feed import PAGE, Page, Shard, ShardReader, look_at_shards
 from gram_os.ingest.pace import Pace, SearchLoad, read_search_load
 from gram_os.ingest.slices import Lease, Leases, name_worker, open_state
 from gram_os.ingest.writing import Refusal, WriteOutcome
@@ -131,13 +131,13 @@ class _Run:
     ):
         self.report = BackfillReport()
         self.stop, self._failed = stop, Event()
+        self._readers: list[ShardReader] = []  # their searches are not those of others
         self.pace = Pace(rate=options.rate, look=self._look_at_searches(cluster.patient(), index))
         self.cluster = cluster.patient(replace(cluster.backoff, on_retry=self.pace.slow_down))
         self.writer = LabelWriter(self.cluster, index, state, coder)
         self.progress, self.options, self._index, self._state = progress, options, index, state
         self._lock = Lock()
         self._disturbed: set[DocumentKey] = set()  # of the last pass
-        self._readers: list[ShardReader] = []
         self.writer.check()
         records, shards = open_state(self.cluster), self._look()
         self.page = min(facts.result_window for facts in self.cluster.get_indices(index))
@@ -197,7 +197,7 @@ class _Run:
     def open_reader(self, part: Part) -> ShardReader:
         """Return a reader of a slice's shard."""
         shard = Shard(part.index, part.uuid, part.shard, part.last)
-        reader = ShardReader(self.cluster, shard, self._state.product_query, self.writer.fields, min(1000, self.page))
+        reader = ShardReader(self.cluster, shard, self._state.product_query, self.writer.fields, min(PAGE, self.page))
         self._readers.append(reader)
         return reader
 
@@ -226,8 +226,7 @@ class _Run:
     def _look_at_searches(self, cluster: Cluster, index: str) -> Callable[[], SearchLoad]:
         def look() -> SearchLoad:
             load = read_search_load(cluster, index)
-            own = getattr(self, "_readers", ())
-            searches, took = sum(r.searches for r in own), sum(r.took_ms for r in own)
+            searches, took = sum(r.searches for r in self._readers), sum(r.took_ms for r in self._readers)
             return SearchLoad(load.searches - searches, load.milliseconds - took)
 
         return look

@@ -34,6 +34,11 @@ class Part:
     start: int
     last: int
 
+    @property
+    def shard_key(self) -> str:
+        """What names the shard for good, as `Shard.key` does."""
+        return f"{self.uuid}.{self.shard}"
+
 
 def split_shards(shards: Iterable[Shard], parts: int | None, starts: Mapping[str, int] | None = None) -> list[Part]:
     """Cut the shards' numbers into slices: about `parts`, by default 4 or more, of 2,000 to 50,000 numbers.
@@ -87,7 +92,7 @@ def leave_out(parts: Iterable[Part], written: Mapping[str, Sequence[Run]]) -> li
     left: list[Part] = []
     for part in parts:
         at = part.start
-        for first, last in written.get(f"{part.uuid}.{part.shard}", ()):
+        for first, last in written.get(part.shard_key, ()):
             if at < first - 1 and first <= part.last:
                 left.append(replace(part, start=at, last=first - 1))
             at = max(at, last) if first <= part.last else at
@@ -192,7 +197,7 @@ class Job:
         found: dict[str, list[Run]] = {}
         for record, part in zip(self._slices(), self.plan, strict=True):
             runs = ((int(first), int(last)) for first, last in record.body.get("writes", ()))
-            found.setdefault(f"{part.uuid}.{part.shard}", []).extend(runs)
+            found.setdefault(part.shard_key, []).extend(runs)
         return {shard: join_runs(runs) for shard, runs in found.items()}
 
     def _leave_positions(self) -> None:

@@ -35,7 +35,6 @@ from gram_os.edits.edit import Edit
 from gram_os.edits.label_edits import NO_EDITS, LabelEdits, Ruling
 from gram_os.errors import GramError
 from gram_os.fields import read_field
-from gram_os.files.raw_json import replace_member
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.packing import pack_weights
 from gram_os.ingest.writing import Refusal, Rewrite, WriteOutcome, rewrite_documents
@@ -218,7 +217,7 @@ def write_documents(
 def _plan(state: LabelState, coded: CodedDocument) -> Rewrite:
     document = coded.document
     fields = _write_json(build_code_fields(coded.coded, document.source, edits=coded.edits))
-    change = partial(_put_codes, code_field(state.label), fields)
+    change = partial(sources.put_codes, code_field(state.label), fields)
     return Rewrite(document.key, document.seq_no, document.primary_term, change, document.source)
 
 
@@ -227,10 +226,6 @@ def _write_json(value: Mapping[str, Any]) -> str:
         return orjson.dumps(value).decode()  # six times as fast as json, and a third of our own work
     except orjson.JSONEncodeError:  # a text with half a surrogate pair, which has no UTF-8
         return json.dumps(value, ensure_ascii=False)
-
-
-def _put_codes(name: str, fields: str, source: str) -> str:
-    return replace_member(source, name, sources.copy_title_hash(fields, source))
 
 
 class LabelWriter:

@@ -13,7 +13,7 @@ from threading import Event, Thread
 from typing import Final
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.labels import LabelState, read_attachment
+from gram_os.cluster.labels import LabelState, read_attachments
 from gram_os.errors import ClusterError, GramError, LabelGoneError
 from gram_os.ingest.backfill import BackfillOptions, backfill
 from gram_os.ingest.documents import LabelWriter, ProductCoder
@@ -33,8 +33,7 @@ OnStep = Callable[[str, str, WatchStatus], None]
 def read_labels(cluster: Cluster, name: str) -> dict[str, LabelState]:
     """Return the labels of an index, or of any index behind an alias. A new index there may not have them yet."""
     labels: dict[str, LabelState] = {}
-    for facts in cluster.get_indices(name):
-        attachment = read_attachment(cluster, facts.name)
+    for attachment in read_attachments(cluster, name).values():
         for label, state in attachment.labels.items() if attachment else ():
             labels.setdefault(label, state)
     return labels

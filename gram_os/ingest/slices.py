@@ -137,7 +137,7 @@ class Positions:
 
 
 class Lease:
-    """A slice that this worker reads. A thread renews the lease until `release` or the end of a `with` block.
+    """A slice that this worker reads. A thread renews the lease until the end of a `with` block.
 
     lost: another worker has taken it over. What this one still writes is safe, because each document is written only as
     it was read. But it should stop.
@@ -160,7 +160,7 @@ class Lease:
         self._thread.join()
         if not self.body.get("done"):
             with suppress(*TRANSIENT):  # another worker takes it over anyway, only later
-                self._save({"owner": None})
+                self.save(owner=None)
 
     @property
     def id(self) -> str:
@@ -174,14 +174,6 @@ class Lease:
 
     def save(self, **changes: Any) -> None:
         """Write what changed in the record, such as its position, and renew the lease."""
-        self._save(changes)
-
-    def _beat(self) -> None:
-        while not self._ended.wait(_BEAT_S) and not self.lost:
-            with suppress(*TRANSIENT):  # the next beat tries again
-                self._save({})
-
-    def _save(self, changes: Mapping[str, Any]) -> None:
         with self._lock:
             if self.lost:
                 return
@@ -195,3 +187,8 @@ class Lease:
                 self.lost = True
             else:
                 self._record = saved
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT_S) and not self.lost:
+            with suppress(*TRANSIENT):  # the next beat tries again
+                self.save()

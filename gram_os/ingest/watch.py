@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gram_os.cluster.bulk import CHUNK, TRANSIENT
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.labels import Attachment, LabelState, attach, read_attachment
+from gram_os.cluster.labels import Attachment, LabelState, attach, read_attachments
 from gram_os.errors import ClusterError, LabelGoneError
 from gram_os.ingest.dead_letters import DeadLetters
 from gram_os.ingest.documents import Document, LabelWriter, ProductCoder, gather_chunks
@@ -188,8 +188,7 @@ class Watch:
 
         is_new: the name stands for other indices than at the last time, so they are checked too.
         """
-        facts = self._cluster.get_indices(self._name)
-        found = {one.name: read_attachment(self._cluster, one.name) for one in facts}
+        found = read_attachments(self._cluster, self._name)
         label = self._state.label
         attached = next((one for one in found.values() if one and label in one.labels), None)
         if attached is None or attached.labels[label].bundle != self._state.bundle:
@@ -202,7 +201,7 @@ class Watch:
                 self._attach(index, attached)
         if is_new:
             self._writer.check()
-        self._page = min(PAGE, *(one.result_window for one in facts))
+        self._page = min(PAGE, *(facts.result_window for facts in self._cluster.get_indices(self._name)))
         self._read_at = time.monotonic()
 
     def _attach(self, index: str, as_in: Attachment) -> None:

@@ -60,6 +60,11 @@ def find_source(state: LabelState, document: Mapping[str, Any]) -> str | None:
     return source_hash(state.bundle, state.coded_fields, title, document)
 
 
+def put_codes(field: str, codes: str, stored: str) -> str:
+    """Return a stored document (JSON) with a label's object, and the hash of its title in that (`copy_title_hash`)."""
+    return replace_member(stored, field, copy_title_hash(codes, stored))
+
+
 def copy_title_hash(codes: str, stored: str) -> str:
     """Put the hash of the title that a document has now beside the codes that were made from this title.
 

@@ -25,7 +25,6 @@ from gram_os.cluster.source_filter import find_wordy_fields
 from gram_os.cluster.stored import DocumentKey, StoredDocument
 from gram_os.errors import IndexUnfitError, InputError
 from gram_os.fields import read_field
-from gram_os.files.raw_json import replace_member
 from gram_os.ingest.ray import parquet
 from gram_os.ingest.ray.catalogue_rows import REASON, RowReader
 from gram_os.ingest.ray.coding import CODED, Progress
@@ -33,7 +32,7 @@ from gram_os.ingest.ray.parquet import Part
 from gram_os.ingest.ray.run_file import Run, read_run
 from gram_os.ingest.ray.workers import Workers, run_parts
 from gram_os.ingest.writing import Rewrite, rewrite_documents
-from gram_os.loading.sources import copy_title_hash, find_source
+from gram_os.loading.sources import find_source, put_codes
 from gram_os.loading.survey import TITLE
 from gram_os.settings import ClusterSettings
 
@@ -239,7 +238,7 @@ class _IndexWorker:
             cure = f"run: gram-os backfill --index {self._job.index}"
             outcome.refuse(key.id, f"the document has another title or other attributes than the catalogue; {cure}")
         else:
-            change = partial(_put_member, self._field, row.codes)
+            change = partial(put_codes, self._field, row.codes)
             return Rewrite(key, stored.seq_no, stored.primary_term, change, row.source)
         return None
 
@@ -277,7 +276,3 @@ class _IndexWorker:
         for key in done.deleted:
             outcome.refuse(key.id, "was deleted in the meantime")
         return done.conflicts
-
-
-def _put_member(name: str, value: str, text: str) -> str:
-    return replace_member(text, name, copy_title_hash(value, text))

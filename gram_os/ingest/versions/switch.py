@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gram_os.cluster.client import Cluster
-from gram_os.cluster.labels import Attachment, LabelState, read_attachment, require_label
+from gram_os.cluster.labels import Attachment, LabelState, read_attachment, read_attachments, require_label
 from gram_os.cluster.stock import carry_out, plan_refresh
 from gram_os.errors import ClusterAuthError, ClusterBusyError, IndexUnfitError, InputError
 from gram_os.ingest.slices import open_state
@@ -227,7 +227,7 @@ def _find_previous(cluster: Cluster, name: str) -> str:
     A rollback that was interrupted has left some indices of an alias with it as the active label. A promotion that was
     interrupted has left some without a change.
     """
-    found = {facts.name: read_attachment(cluster, facts.name) for facts in cluster.get_indices(name)}
+    found = read_attachments(cluster, name)
     known: dict[str, Attachment] = {}
     for index, attachment in found.items():
         if attachment is None:
